@@ -1,0 +1,101 @@
+# Everything here needs only Python 3.11 to 3.13 with pip, and make: the first target that is asked
+# for makes .venv from the lock files, later ones find it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+INSTALLED_LAB := .venv/.installed-lab
+DEMO := workbench-demo/flights
+
+# Least coverage in percent, branches counted. compute/gpu counts only where there is a GPU.
+COVERAGE_STORAGE := 100
+COVERAGE_REST := 90
+GPU_ONLY := $(if $(WORKBENCH_REQUIRE_GPU),,workbench/compute/gpu*)
+
+# Commands that write the generated files in the tree; `make check` runs them and asks git for a difference.
+GENERATE :=
+GENERATED :=
+
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+# No header, no index and no link location: the lock is the same wherever it is made.
+LOCK := env -u UV_FIND_LINKS $(BIN)/uv pip compile --quiet --no-config --universal --fork-strategy fewest \
+	--python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url pyproject.toml
+
+.PHONY: help demo test check lab serve bench lock wheel clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+demo: $(INSTALLED)  ## build the demo workspace and print what is in it
+	@$(BIN)/workbench demo
+
+test: $(INSTALLED)  ## all tests and documentation examples, with coverage thresholds
+	@mkdir -p build
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --cov --cov-report= 2>&1 | tee build/pytest.log
+	coverage() {
+		$(BIN)/coverage report --skip-empty "$$@" > build/coverage.log || { cat build/coverage.log; exit 1; }
+	}
+	coverage --include='workbench/storage/*' --fail-under=$(COVERAGE_STORAGE)
+	coverage --omit='workbench/storage/*,$(GPU_ONLY)' --fail-under=$(COVERAGE_REST)
+	echo "coverage: storage >= $(COVERAGE_STORAGE) %, the rest >= $(COVERAGE_REST) %"
+	echo "make test: $$SECONDS s"
+	tail -n 1 build/pytest.log
+
+check: $(INSTALLED)  ## style, types, import rules, spelling, lock files, generated files
+	@failed=()
+	step() { echo "-- $$*"; "$$@" || failed+=("$$*"); }
+	step $(BIN)/ruff check
+	step $(BIN)/ruff format --check
+	step $(BIN)/mypy
+	step $(BIN)/lint-imports --no-logo
+	step $(BIN)/codespell
+	step $(BIN)/python .ci/check_lock.py requirements.lock=dev requirements-lab.lock=lab
+	$(if $(GENERATE),step $(GENERATE),)
+	$(if $(GENERATED),step git diff --exit-code -- $(GENERATED),)
+	echo "make check: $$SECONDS s"
+	(( $${#failed[@]} == 0 )) || { printf 'failed: %s\n' "$${failed[@]}"; exit 1; }
+
+lab: $(INSTALLED_LAB)  ## JupyterLab on the notebooks
+	@exec $(BIN)/jupyter lab --notebook-dir=notebooks
+
+serve: $(INSTALLED_LAB) | $(DEMO)/CURRENT  ## the demo workspace in a browser
+	@exec $(BIN)/workbench serve -w $(DEMO)
+
+bench: $(INSTALLED)  ## run the benchmarks
+	@$(BIN)/python -m bench
+
+lock: $(INSTALLED)  ## resolve the dependencies again
+	@$(LOCK) --extra dev --output-file requirements.lock
+	$(LOCK) --extra lab --constraints requirements.lock --output-file requirements-lab.lock
+
+wheel: $(INSTALLED)  ## build the wheel into dist/
+	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+
+clean:  ## remove what the other targets built, but for .venv and workspaces
+	@rm -rf build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache
+	find . -name __pycache__ -not -path './.venv/*' -not -path '*/node_modules/*' -prune -exec rm -rf {} +
+
+$(DEMO)/CURRENT: | $(INSTALLED)
+	@$(BIN)/workbench demo
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || {
+		echo "$$($(PYTHON) --version) does not do: make PYTHON=… needs Python 3.11, 3.12 or 3.13"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(PIP) install --quiet --require-hashes -r requirements.lock
+	$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+	echo "installed into .venv: $$SECONDS s"
+
+$(INSTALLED_LAB): requirements-lab.lock $(INSTALLED)
+	@$(PIP) install --quiet --require-hashes -r requirements-lab.lock
+	touch $@
+	echo "JupyterLab installed into .venv: $$SECONDS s"
