@@ -1,0 +1,176 @@
+"""Every error that workbench raises on purpose.
+
+The tree, with the standard exception that each also is where users expect one::
+
+    WorkbenchError
+    ├── UsageError (ValueError)            a call or command that cannot be meant
+    │   └── UnknownNameError (KeyError)    a name that does not exist; near misses are suggested
+    ├── ConfigError (ValueError)           a setting or a YAML file is wrong; says file and line
+    ├── DriverError
+    │   ├── DriverUnavailableError         the driver exists but cannot run here; says why
+    │   ├── DriverClashError               two drivers claim one name
+    │   └── KernelFailedError              a backend's library gave up on one call
+    ├── SourceError                        input that cannot be read at all
+    ├── StorageError
+    │   ├── WorkspaceError                 not a workspace, or one of a newer format
+    │   ├── WriterLockedError              another process writes to this workspace
+    │   └── CorruptFileError               a file is not what the manifest says it is
+    └── SqlError                           a statement failed
+        ├── SqlRefusedError                a statement that db.sql does not run
+        └── SqlTimeoutError (TimeoutError) a statement ran longer than it may
+
+A message says what was asked, what is wrong, where, and what to do about it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "ConfigError",
+    "CorruptFileError",
+    "DriverClashError",
+    "DriverError",
+    "DriverUnavailableError",
+    "KernelFailedError",
+    "SourceError",
+    "SqlError",
+    "SqlRefusedError",
+    "SqlTimeoutError",
+    "StorageError",
+    "UnknownNameError",
+    "UsageError",
+    "WorkbenchError",
+    "WorkspaceError",
+    "WriterLockedError",
+    "did_you_mean",
+]
+
+
+class WorkbenchError(Exception):
+    """Root of all errors that workbench raises on purpose.
+
+    Args:
+        message: What was asked and what is wrong with it, as one or two sentences.
+        where: The file, line, segment or name that it is about.
+        fix: What the reader can do about it, as one sentence.
+    """
+
+    def __init__(self, message: str, *, where: str = "", fix: str = "") -> None:
+        self.message = message
+        self.where = where
+        self.fix = fix
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        """Return the whole message on one paragraph: where, what, what to do."""
+        where = f"{self.where}: " if self.where else ""
+        fix = f" {self.fix}" if self.fix else ""
+        return f"{where}{self.message}{fix}"
+
+
+class UsageError(WorkbenchError, ValueError):
+    """A call or a command that cannot be meant as it stands."""
+
+
+class UnknownNameError(UsageError, KeyError):
+    """A name that does not exist.
+
+    Args:
+        what: What kind of thing was asked for, for example ``"entity type"``.
+        name: The name that was asked for.
+        known: The names that exist, from which near misses are suggested.
+        where: The file and line, or the object, in which it was looked up.
+        fix: What to do instead; made from ``known`` if not given.
+    """
+
+    def __init__(
+        self, what: str, name: str, known: Iterable[str] = (), *, where: str = "", fix: str = ""
+    ) -> None:
+        self.name = name
+        self.known = sorted(known)
+        super().__init__(
+            f"there is no {what} {name!r}.", where=where, fix=fix or did_you_mean(name, self.known)
+        )
+
+
+class ConfigError(WorkbenchError, ValueError):
+    """A setting or a YAML document is wrong."""
+
+
+class DriverError(WorkbenchError):
+    """A driver could not be loaded or used."""
+
+
+class DriverUnavailableError(DriverError):
+    """The driver exists but cannot run on this machine."""
+
+
+class DriverClashError(DriverError):
+    """Two drivers of one kind claim the same name."""
+
+
+class KernelFailedError(DriverError):
+    """A kernel could not finish on its device: out of memory, not converged, a fault of the device.
+
+    Drivers translate their libraries' exceptions into this one; ``device="auto"`` then tries the
+    next backend.
+    """
+
+
+class SourceError(WorkbenchError):
+    """Input that cannot be read at all, as against single bad records, which go to quarantine."""
+
+
+class StorageError(WorkbenchError):
+    """The segment store could not do what it was asked to."""
+
+
+class WorkspaceError(StorageError):
+    """The directory is not a workspace, or one that this version cannot open."""
+
+
+class WriterLockedError(StorageError):
+    """Another process holds the workspace's writer lock."""
+
+
+class CorruptFileError(StorageError):
+    """A file of the workspace is missing or is not what the manifest says it is."""
+
+
+class SqlError(WorkbenchError):
+    """A statement failed; the message is DuckDB's own."""
+
+
+class SqlRefusedError(SqlError):
+    """A statement that ``db.sql`` does not run: anything but one SELECT."""
+
+
+class SqlTimeoutError(SqlError, TimeoutError):
+    """A statement ran longer than the time limit and was stopped."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a sentence that suggests the nearest of ``known``, or lists them.
+
+    >>> did_you_mean("Departur", ["Arrival", "Departure"])
+    "Did you mean 'Departure'?"
+    >>> did_you_mean("x", ["Arrival", "Departure"])
+    'There are: Arrival, Departure.'
+    >>> did_you_mean("x", [])
+    'There are none.'
+    """
+    names = list(known)
+    folded = {n.casefold(): n for n in names}
+    near = difflib.get_close_matches(name.casefold(), folded, n=1)
+    if near:
+        return f"Did you mean {folded[near[0]]!r}?"
+    if not names:
+        return "There are none."
+    shown = ", ".join(names[:12])
+    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
+    return f"There are: {shown}{more}."

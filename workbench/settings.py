@@ -1,0 +1,152 @@
+"""Settings: defaults < ``workbench.toml`` in the workspace < environment < arguments."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from workbench.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["PREFIX", "Setting", "Settings", "load_settings", "origins"]
+
+PREFIX = "WORKBENCH_"
+FILE = "workbench.toml"
+
+
+class Settings(BaseModel):
+    """Everything that can be set, frozen once loaded. Secrets never stand here."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    timezone: str = Field("", description="IANA time zone of screens, SQL and plans; empty: the schema's.")
+    window: Literal["all"] | int = Field("all", description="Retained days, or 'all'.")
+    device: Literal["auto", "cpu", "gpu"] = Field("auto", description="Where kernels run.")
+    batch_mb: int = Field(
+        32, ge=1, description="Decoded input, in MB, that ingest holds before it publishes."
+    )
+    max_bad_share: float = Field(
+        0.2, ge=0, le=1, description="Share of bad records above which a file is quarantined whole."
+    )
+    max_columns: int = Field(500, ge=1, description="Most columns that a source may have.")
+    sql_timeout: float = Field(60.0, gt=0, description="Seconds that one statement may run.")
+    sql_memory: str = Field("2GB", pattern=r"^\d+(\.\d+)?(MB|GB)$", description="Memory of the SQL worker.")
+    threads: int = Field(0, ge=0, description="Worker threads; 0: the machine's cores.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "warning", description="What is logged to standard error."
+    )
+    log_json: bool = Field(False, description="Log lines as JSON instead of text.")
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        from workbench.config.entity_schema import check_timezone  # noqa: PLC0415  (keeps start-up light)
+
+        return check_timezone(value) if value else value
+
+    @field_validator("window")
+    @classmethod
+    def _positive(cls, value: str | int) -> str | int:
+        if isinstance(value, int) and value < 1:
+            raise ValueError("must be 'all' or at least 1 day")
+        return value
+
+    @field_validator("window", "batch_mb", "max_columns", "threads", mode="before")
+    @classmethod
+    def _no_boolean(cls, value: object) -> object:
+        if isinstance(value, bool):
+            raise ValueError("must be a number")  # noqa: TRY004  (pydantic collects ValueErrors)
+        return value
+
+    @property
+    def worker_threads(self) -> int:
+        """Return the number of worker threads, with 0 resolved to the machine's cores."""
+        return self.threads or os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting's value and where it came from."""
+
+    name: str
+    value: Any
+    origin: str
+    description: str
+
+
+def _layers(
+    workspace: Path | None, environ: Mapping[str, str], arguments: Mapping[str, Any]
+) -> list[tuple[str, dict[str, Any]]]:
+    """Return the layers above the defaults, lowest first, each with its name."""
+    layers: list[tuple[str, dict[str, Any]]] = []
+    file = workspace / FILE if workspace else None
+    if file and file.exists():
+        try:
+            layers.append((FILE, tomllib.loads(file.read_text(encoding="utf-8"))))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"not valid TOML: {error}.", where=str(file)) from error
+    env = {k.removeprefix(PREFIX).lower(): v for k, v in environ.items() if k.startswith(PREFIX)}
+    layers.append(("environment", env))
+    layers.append(("argument", {k: v for k, v in arguments.items() if v is not None}))
+    for origin, layer in layers:
+        for key in layer:
+            if key not in Settings.model_fields:
+                where = str(file) if origin == FILE else origin
+                shown = f"{PREFIX}{key.upper()}" if origin == "environment" else key
+                raise ConfigError(
+                    f"unknown setting {shown!r}.", where=where, fix=did_you_mean(key, Settings.model_fields)
+                )
+    return layers
+
+
+def load_settings(
+    workspace: Path | None = None, *, environ: Mapping[str, str] | None = None, **arguments: Any
+) -> Settings:
+    """Merge all layers and validate the result.
+
+    Args:
+        workspace: Directory whose ``workbench.toml`` is read, if there is one.
+        environ: Environment to read ``WORKBENCH_…`` from; the process's own by default.
+        arguments: Values that win over everything; ``None`` means not given.
+
+    Raises:
+        ConfigError: For an unknown key (with a suggestion) or a value that does not fit.
+
+    >>> load_settings(environ={"WORKBENCH_BATCH_MB": "64"}).batch_mb
+    64
+    """
+    merged: dict[str, Any] = {}
+    origin_of: dict[str, str] = {}
+    for origin, layer in _layers(workspace, os.environ if environ is None else environ, arguments):
+        merged.update(layer)
+        origin_of.update(dict.fromkeys(layer, origin))
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        raise ConfigError(
+            f"{name} is {merged.get(name)!r}: {first['msg'].removeprefix('Value error, ')}.",
+            where=origin_of.get(name, "settings"),
+        ) from error
+
+
+def origins(
+    workspace: Path | None = None, *, environ: Mapping[str, str] | None = None, **arguments: Any
+) -> list[Setting]:
+    """Return every setting with its value and the layer that it came from, for ``workbench config``."""
+    settings = load_settings(workspace, environ=environ, **arguments)
+    origin_of: dict[str, str] = {}
+    for origin, layer in _layers(workspace, os.environ if environ is None else environ, arguments):
+        origin_of.update(dict.fromkeys(layer, origin))
+    return [
+        Setting(name, getattr(settings, name), origin_of.get(name, "default"), field.description or "")
+        for name, field in Settings.model_fields.items()
+    ]
