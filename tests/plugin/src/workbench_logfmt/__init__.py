@@ -1,0 +1,1 @@
+"""A connector for key=value logs, outside the tree of workbench."""

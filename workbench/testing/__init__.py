@@ -1,0 +1,1 @@
+"""Conformance suites for drivers: one module and one class for each kind; they need pytest."""
