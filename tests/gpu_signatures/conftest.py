@@ -1,0 +1,8 @@
+"""Let the tests import the modules beside them, as record.py does when it runs as a script."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))

@@ -1,0 +1,78 @@
+"""Compare the recorded GPU signatures with the libraries' wheels, or record them anew.
+
+    python tests/gpu_signatures/record.py            compare; exit status 1 and a list if they differ
+    python tests/gpu_signatures/record.py --write    write signatures-26.10.json
+
+Downloads the Python-level wheels (4 MB) into ``--cache`` and reads their sources; imports nothing of
+them, so it needs no GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from gpu_calls import library_uses
+from wheel_signatures import read_name
+
+HERE = Path(__file__).parent
+RECORD = HERE / "signatures-26.10.json"
+CHECKED = HERE.parents[1] / "workbench" / "compute" / "gpu.py"
+WHEELS = {"cudf-cu13": "26.10.2", "cugraph-cu13": "26.10.0"}
+# pip matches each glibc level on its own; the wheels name these two.
+PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_24_x86_64")
+
+
+def unpack(cache: Path) -> Path:
+    """Return a folder with the unpacked wheels, downloading what the cache lacks."""
+    site = cache / "site"
+    for name, version in WHEELS.items():
+        pattern = f"{name.replace('-', '_')}-{version}-*.whl"
+        if not list(cache.glob(pattern)):
+            download(f"{name}=={version}", cache)
+        (wheel,) = cache.glob(pattern)
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(site, [member for member in archive.namelist() if member.endswith(".py")])
+    return site
+
+
+def download(requirement: str, folder: Path) -> None:
+    """Download one wheel, without what it depends on."""
+    platforms = [word for platform in PLATFORMS for word in ("--platform", platform)]
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+    tags = ["--implementation", "cp", "--python-version", "3.11", "--abi", "abi3", *platforms]
+    subprocess.run([*pip, *tags, "--dest", str(folder), requirement], check=True)
+
+
+def measure(site: Path) -> dict[str, object]:
+    """Return the record of every library name that the GPU backend uses."""
+    names = sorted({use.name for use in library_uses(CHECKED.read_text())})
+    return {"versions": WHEELS, "signatures": {name: read_name(site, name) for name in names}}
+
+
+def main() -> int:
+    """Compare or write; return the exit status."""
+    parser = argparse.ArgumentParser(description="Compare the recorded GPU signatures with the wheels.")
+    parser.add_argument("--write", action="store_true", help="write the record instead of comparing")
+    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "workbench-gpu-wheels")
+    options = parser.parse_args()
+    options.cache.mkdir(parents=True, exist_ok=True)
+    measured = json.dumps(measure(unpack(options.cache)), indent=2, sort_keys=True) + "\n"
+    if options.write:
+        RECORD.write_text(measured)
+        print(f"wrote {RECORD.name}")  # noqa: T201
+        return 0
+    recorded = RECORD.read_text()
+    print(f"{RECORD.name} {'agrees' if recorded == measured else 'DIFFERS'}: {WHEELS}")  # noqa: T201
+    if recorded != measured:
+        print(measured)  # noqa: T201
+    return int(recorded != measured)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

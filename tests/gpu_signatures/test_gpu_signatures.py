@@ -1,0 +1,103 @@
+"""Every call of the GPU backend fits the libraries' recorded signatures; no GPU, nothing imported."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+from pathlib import Path
+
+import pytest
+from gpu_calls import Use, library_uses
+from wheel_signatures import misfit, parse, read_name
+
+from workbench.compute import backends
+
+HERE = Path(__file__).parent
+RECORD = json.loads((HERE / "signatures-26.10.json").read_text())
+SIGNATURES: dict[str, str | None] = RECORD["signatures"]
+SOURCE = Path(inspect.getfile(backends.load("gpu"))).read_text()
+USES = library_uses(SOURCE)
+CALLS = [use for use in USES if use.call is not None]
+
+
+@pytest.mark.parametrize("use", CALLS, ids=lambda use: f"line{use.line}-{use.name}")
+def test_call_fits_the_recorded_signature(use: Use) -> None:
+    signature = SIGNATURES.get(use.name)
+    assert signature, f"gpu.py:{use.line}: {use.name} has no recorded signature"
+    assert misfit(signature, use.call) == ""
+
+
+def test_record_holds_exactly_the_names_in_use() -> None:
+    assert set(SIGNATURES) == {use.name for use in USES}
+
+
+def test_every_kernel_calls_its_algorithm() -> None:
+    assert {"cugraph.pagerank", "cugraph.leiden", "cugraph.weakly_connected_components"} <= {
+        use.name for use in CALLS
+    }
+
+
+@pytest.mark.parametrize(
+    ("call", "reason"),
+    [
+        ("cugraph.pagerank(g, alpha=0.85, tol=1e-6)", ""),
+        ("cugraph.pagerank(g, damping=0.85)", "unexpected keyword argument 'damping'"),
+        ("cugraph.pagerank()", "missing a required argument: 'G'"),
+        ("cugraph.leiden(g, 100, 1.0, 7, 1.0, 2)", "too many positional arguments"),
+        ("cugraph.leiden(g, G=g)", "multiple values for argument 'G'"),
+        ("cugraph.leiden(*arguments)", "cannot be checked"),
+    ],
+)
+def test_a_wrong_call_is_found(call: str, reason: str) -> None:
+    (use,) = library_uses(f"import cugraph\ndef f(g, arguments):\n    return {call}\n")
+    found = misfit(SIGNATURES[use.name], use.call)
+    assert reason in found
+    assert bool(found) == bool(reason)
+
+
+def test_variables_have_the_class_of_their_annotation() -> None:
+    source = "import cudf\ndef f(a: cudf.DataFrame):\n    b: cudf.Series = a.groupby('x')\n    b.sum()\n"
+    assert [use.name for use in library_uses(source)] == ["cudf.DataFrame.groupby", "cudf.Series.sum"]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    package = tmp_path / "lib"
+    (package / "algo").mkdir(parents=True)
+    (package / "__init__.py").write_text("from lib.algo import rank, Frame\n__version__ = '1'\n")
+    (package / "algo" / "__init__.py").write_text(
+        "from lib.algo.rank import rank\nfrom .frame import Frame\n"
+    )
+    (package / "algo" / "rank.py").write_text("def rank(G: int, /, alpha=0.85, *, tol: float = 1e-5): ...\n")
+    (package / "algo" / "frame.py").write_text(
+        "class Base:\n    def __init__(self, data=None): ...\n    def head(self, n=5): ...\n"
+        "class Frame(Base):\n    @classmethod\n    def of(cls, table): ...\n"
+    )
+    return tmp_path
+
+
+def test_signatures_are_read_through_re_exports_and_bases(site: Path) -> None:
+    assert read_name(site, "lib.rank") == "(G, /, alpha=0.85, *, tol=1e-05)"
+    assert read_name(site, "lib.algo.rank") == "(G, /, alpha=0.85, *, tol=1e-05)"
+    assert read_name(site, "lib.Frame") == "(data=None)"
+    assert read_name(site, "lib.Frame.of") == "(table)"
+    assert read_name(site, "lib.Frame.head") == "(n=5)"
+    assert read_name(site, "lib.__version__") is None
+
+
+@pytest.mark.parametrize("name", ["lib.rang", "lib.Frame.tail", "other.rank"])
+def test_a_name_that_the_wheels_lack_is_an_error(site: Path, name: str) -> None:
+    with pytest.raises(LookupError):
+        read_name(site, name)
+
+
+def test_parsed_signature_binds_as_python_does() -> None:
+    def function(a: int, b: int = 1, *rest: int, c: int, d: int = 2, **more: int) -> tuple[object, ...]:
+        return a, b, rest, c, d, more
+
+    assert [(p.name, p.kind) for p in parse("(a, b=1, *rest, c, d=2, **more)").parameters.values()] == [
+        (p.name, p.kind) for p in inspect.signature(function).parameters.values()
+    ]
+    call = ast.parse("function(1, 2, 3)", mode="eval").body
+    assert "missing a required" in misfit("(a, b=1, *rest, c, d=2, **more)", call)

@@ -1,0 +1,10 @@
+"""Compute backends: one file each, the same kernels with the same results on every device."""
+
+from __future__ import annotations
+
+from workbench.compute.base import Backend, EdgeList, KernelRun, choose, run
+from workbench.registry import Registry
+
+__all__ = ["Backend", "EdgeList", "KernelRun", "backends", "choose", "run"]
+
+backends: Registry[Backend] = Registry("compute backend", "workbench.compute", Backend)

@@ -1,0 +1,146 @@
+"""The graph that kernels work on, and what is the same for every device: labels and modularity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from workbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["EdgeList", "UndirectedGraph", "canonical_labels", "modularity"]
+
+_COLUMNS = {"source": pa.int32(), "target": pa.int32(), "weight": pa.float64()}
+
+
+@dataclass(frozen=True)
+class EdgeList:
+    """A weighted graph as an Arrow table.
+
+    Attributes:
+        table: Columns ``source`` and ``target`` (int32, in ``[0, nodes)``) and ``weight`` (float64, > 0).
+            Kernels treat the graph as undirected: a pair that stands more than once, in whichever
+            direction, weighs the sum. They leave self loops out: an edge from a node to itself does
+            not relate it to another.
+        nodes: Number of nodes, isolated ones included.
+
+    Raises:
+        UsageError: If a column is missing or of another type, or a value is null or out of range.
+    """
+
+    table: pa.Table
+    nodes: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.nodes < np.iinfo(np.int32).max:
+            raise UsageError(f"an edge list cannot have {self.nodes} nodes.", fix="Use 0 to 2**31 - 2.")
+        for name, kind in _COLUMNS.items():
+            if name not in self.table.column_names:
+                raise UsageError(f"an edge list needs a column {name!r}.", where="EdgeList")
+            column = self.table[name]
+            if column.type != kind or column.null_count:
+                raise UsageError(
+                    f"column {name!r} must be {kind} without nulls, is {column.type} with "
+                    f"{column.null_count} nulls.",
+                    where="EdgeList",
+                )
+        if self.table.num_rows:
+            self._check_ranges()
+
+    def _check_ranges(self) -> None:
+        for name in ("source", "target"):
+            bounds = pc.min_max(self.table[name]).as_py()
+            if bounds["min"] < 0 or bounds["max"] >= self.nodes:
+                raise UsageError(
+                    f"column {name!r} has nodes {bounds['min']} to {bounds['max']}, "
+                    f"outside [0, {self.nodes}).",
+                    where="EdgeList",
+                )
+        weight = self.table["weight"].to_numpy()
+        if not (np.isfinite(weight).all() and (weight > 0).all()):
+            raise UsageError("every weight must be finite and above 0.", where="EdgeList")
+
+    def undirected(self) -> UndirectedGraph:
+        """Return the edges as arrays with ``low < high`` and without self loops; repeated pairs stay.
+
+        >>> table = pa.table({"source": [2, 1], "target": [0, 1], "weight": [3.0, 1.0]})
+        >>> schema = pa.schema({"source": pa.int32(), "target": pa.int32(), "weight": pa.float64()})
+        >>> EdgeList(table.cast(schema), 3).undirected().high
+        array([2], dtype=int32)
+        """
+        source, target = self.table["source"].to_numpy(), self.table["target"].to_numpy()
+        weight = self.table["weight"].to_numpy()
+        loops = source == target
+        if loops.any():
+            source, target, weight = source[~loops], target[~loops], weight[~loops]
+        return UndirectedGraph(self.nodes, np.minimum(source, target), np.maximum(source, target), weight)
+
+
+@dataclass(frozen=True)
+class UndirectedGraph:
+    """An undirected weighted graph without self loops, as arrays.
+
+    Attributes:
+        nodes: Number of nodes, isolated ones included.
+        low: The smaller end of each edge (int32).
+        high: The larger end of each edge (int32).
+        weight: The weight of each edge (float64, > 0); repeated pairs weigh their sum.
+    """
+
+    nodes: int
+    low: NDArray[np.int32]
+    high: NDArray[np.int32]
+    weight: NDArray[np.float64]
+
+    @property
+    def edges(self) -> int:
+        """Number of edges, repeated pairs counted as often as they stand."""
+        return len(self.low)
+
+    def strength(self) -> NDArray[np.float64]:
+        """Return the sum of the weights at each node."""
+        at_low = np.bincount(self.low, self.weight, self.nodes)
+        at_high = np.bincount(self.high, self.weight, self.nodes)
+        return np.add(at_low, at_high, dtype=np.float64)
+
+    def within(self, labels: NDArray[Any]) -> UndirectedGraph:
+        """Return the graph with only the edges whose ends have the same label."""
+        inside = labels[self.low] == labels[self.high]
+        return UndirectedGraph(self.nodes, self.low[inside], self.high[inside], self.weight[inside])
+
+
+def canonical_labels(labels: NDArray[Any]) -> NDArray[np.int32]:
+    """Return ``labels`` with every group named by its smallest member, so that equal partitions are equal.
+
+    >>> canonical_labels(np.array([7, 3, 7, 3, 9])).tolist()
+    [0, 1, 0, 1, 4]
+    """
+    _, first, group = np.unique(labels, return_index=True, return_inverse=True)
+    return first[group].astype(np.int32)
+
+
+def modularity(graph: UndirectedGraph, labels: NDArray[np.int32]) -> float:
+    """Return the weighted modularity of a partition at resolution 1; 0 for a graph without edges.
+
+    Args:
+        graph: The graph.
+        labels: A label in ``[0, nodes)`` for each node.
+
+    Source: Newman 2004, "Analysis of weighted networks".
+
+    >>> ends = np.array([0, 2], np.int32), np.array([1, 3], np.int32)
+    >>> modularity(UndirectedGraph(4, *ends, np.ones(2)), np.array([0, 0, 2, 2], np.int32))
+    0.5
+    """
+    total = graph.weight.sum()
+    if not total:
+        return 0.0
+    inside = graph.weight[labels[graph.low] == labels[graph.high]].sum() / total
+    share = np.bincount(labels, graph.strength()) / (2 * total)
+    return float(inside - np.square(share).sum())
