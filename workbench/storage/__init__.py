@@ -1,0 +1,11 @@
+"""The segment store: immutable Parquet files, published atomically, with manifests as the only authority.
+
+A *kind* is an opaque name and an Arrow table; what the tables mean is decided above.
+"""
+
+from __future__ import annotations
+
+from workbench.storage.manifest import FileEntry, LedgerEntry, Manifest
+from workbench.storage.store import SegmentStore, Snapshot, Transaction, Writer
+
+__all__ = ["FileEntry", "LedgerEntry", "Manifest", "SegmentStore", "Snapshot", "Transaction", "Writer"]

@@ -1,0 +1,206 @@
+"""Manifests: what a generation of the workspace consists of. Nothing else is authority."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import CorruptFileError, WorkspaceError
+from workbench.storage.files import hash_bytes, publish
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = [
+    "FileEntry",
+    "LedgerEntry",
+    "Manifest",
+    "commit",
+    "manifest_name",
+    "read_current",
+    "read_manifest",
+    "recent_manifests",
+]
+
+CURRENT = "CURRENT"
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One live file.
+
+    Attributes:
+        path: Relative to the workspace.
+        kind: What it holds ("events", "entities", "knowledge", …), opaque to the store.
+        segment: The segment's day, or empty for what belongs to none.
+        name: The event type, knowledge kind or reference within the kind, where there is one.
+        rows: Rows in it.
+        bytes: Length.
+        hash: xxh3-128 of its bytes, in hex.
+        min_ts: Earliest event time in microseconds since 1970, for events.
+        max_ts: Latest event time.
+        inputs: Hash of everything that it was derived from; empty for what was not derived.
+        meta: What the stage above wants to know without opening it.
+    """
+
+    path: str
+    kind: str
+    segment: str
+    name: str
+    rows: int
+    bytes: int
+    hash: str
+    min_ts: int | None = None
+    max_ts: int | None = None
+    inputs: str = ""
+    meta: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LedgerEntry:
+    """What was taken from one source: committed in the same manifest as its rows.
+
+    Attributes:
+        source: How the source was named when it was read.
+        name: The event type or reference that its rows became.
+        hash: xxh3-128 of the source's bytes.
+        bytes: Length of the source.
+        position: Records read so far, good and bad.
+        rows: Documents stored from it.
+        rejected: Records that went to quarantine.
+        status: "partial", "done" or "quarantined".
+    """
+
+    source: str
+    name: str
+    hash: str
+    bytes: int
+    position: int
+    rows: int
+    rejected: int
+    status: str
+
+    @property
+    def key(self) -> str:
+        """Return what makes the source the same again: its bytes and what they were read as."""
+        return f"{self.hash}-{self.bytes}-{self.name}"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One generation: immutable, named by its number, chained to the one before by hash.
+
+    Attributes:
+        number: The generation.
+        created: Wall clock, ISO 8601.
+        previous: Hash of the manifest before, empty for the first.
+        files: All live files.
+        ledger: What was taken from which source, by :attr:`LedgerEntry.key`.
+        state: Small facts that the stages above keep with a generation (field types, schema, …).
+        digest: Hash of the bytes that it was read from, empty before it is committed.
+    """
+
+    number: int
+    created: str
+    previous: str
+    files: tuple[FileEntry, ...] = ()
+    ledger: dict[str, LedgerEntry] = field(default_factory=dict)
+    state: dict[str, Any] = field(default_factory=dict)
+    digest: str = field(default="", compare=False)
+
+    def encode(self) -> bytes:
+        """Return the manifest as canonical JSON."""
+        data = {
+            "number": self.number,
+            "created": self.created,
+            "previous": self.previous,
+            "files": [asdict(f) for f in self.files],
+            "ledger": [asdict(e) for e in self.ledger.values()],
+            "state": self.state,
+        }
+        return json.dumps(data, separators=(",", ":"), sort_keys=True, allow_nan=False).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> Manifest:
+        """Return the manifest that :meth:`encode` wrote."""
+        raw = json.loads(data)
+        entries = [LedgerEntry(**e) for e in raw["ledger"]]
+        return cls(
+            raw["number"],
+            raw["created"],
+            raw["previous"],
+            tuple(FileEntry(**f) for f in raw["files"]),
+            {e.key: e for e in entries},
+            raw["state"],
+        )
+
+    def next(self, created: str, **changes: Any) -> Manifest:
+        """Return the manifest that follows this one, not yet committed."""
+        # the bytes on disk count, which another version may have encoded
+        previous = self.digest or hash_bytes(self.encode())
+        return replace(self, number=self.number + 1, created=created, previous=previous, digest="", **changes)
+
+
+def commit(root: Path, manifest: Manifest) -> None:
+    """Make ``manifest`` the current generation, durably and at once."""
+    data = manifest.encode()
+    name = manifest_name(manifest.number)
+    publish(root / "manifests" / name, data, root / "tmp")
+    pointer = json.dumps({"manifest": name, "hash": hash_bytes(data)}).encode()
+    publish(root / CURRENT, pointer, root / "tmp")
+
+
+def manifest_name(number: int) -> str:
+    """Return the file name of a generation's manifest; names sort by number."""
+    return f"{number:010d}.json"
+
+
+def recent_manifests(root: Path, count: int) -> list[Manifest]:
+    """Return the last ``count`` generations, newest first, each checked against the one after it.
+
+    Raises:
+        CorruptFileError: If one of them is missing or not what its successor says.
+    """
+    found = [read_current(root)]
+    while len(found) < count and found[-1].previous:
+        path = root / "manifests" / manifest_name(found[-1].number - 1)
+        found.append(read_manifest(path, found[-1].previous))
+    return found
+
+
+def read_current(root: Path) -> Manifest:
+    """Return the newest generation.
+
+    Raises:
+        WorkspaceError: If there is none.
+        CorruptFileError: If its manifest is not what CURRENT says.
+    """
+    try:
+        pointer = json.loads((root / CURRENT).read_bytes())
+        path, expected = root / "manifests" / pointer["manifest"], pointer["hash"]
+    except FileNotFoundError:
+        raise WorkspaceError("the workspace has no CURRENT file.", where=str(root)) from None
+    except (ValueError, TypeError, KeyError) as error:
+        raise CorruptFileError(
+            f"not what a commit writes: {error}.", where=str(root / CURRENT), fix=_FIX
+        ) from error
+    return read_manifest(path, expected)
+
+
+_FIX = "Restore it from a copy of the workspace."
+
+
+def read_manifest(path: Path, expected: str) -> Manifest:
+    """Return one manifest after checking its hash.
+
+    Raises:
+        CorruptFileError: If the file is missing or its hash differs.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise CorruptFileError("the manifest is missing.", where=str(path), fix=_FIX) from None
+    if hash_bytes(data) != expected:
+        raise CorruptFileError("the manifest's bytes are not those committed.", where=str(path), fix=_FIX)
+    return replace(Manifest.decode(data), digest=expected)
