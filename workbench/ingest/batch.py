@@ -1,0 +1,194 @@
+"""A batch: records held in memory until they are published together with their ledger entries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from workbench.errors import SourceError
+from workbench.ingest.quarantine import Quarantined
+from workbench.partials.documents import normalise
+from workbench.partials.stored import concat_documents
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from workbench.config.entity_schema import EntitySchema
+    from workbench.connectors import Chunk
+    from workbench.storage import LedgerEntry
+
+__all__ = ["Batch", "Normalised"]
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Consecutive good records of one source with their numbers in it."""
+
+    source: int
+    table: pa.Table
+    numbers: NDArray[np.int64]
+
+
+@dataclass
+class Normalised:
+    """A batch after normalisation.
+
+    Attributes:
+        frames: Documents without identifiers and final types, by event type.
+        references: The same for reference tables.
+        ledger: An entry for each source, with its counts.
+        quarantined: Records and whole sources that could not be taken.
+        findings: Columns whose names are no field names, and what of them goes to quarantine.
+    """
+
+    frames: dict[str, pl.DataFrame] = field(default_factory=dict)
+    references: dict[str, pl.DataFrame] = field(default_factory=dict)
+    ledger: list[LedgerEntry] = field(default_factory=list)
+    quarantined: list[Quarantined] = field(default_factory=list)
+    findings: dict[str, Quarantined] = field(default_factory=dict)
+
+
+@dataclass
+class Batch:
+    """Collects chunks of sources up to a number of bytes.
+
+    Chunks of equal columns are normalised together, whatever file they came from: a thousand small
+    files cost about as much as one large one.
+
+    Attributes:
+        schema: The entity schema.
+        max_bad_share: Share of bad records above which a source is quarantined whole.
+        max_columns: Most columns that a source may have.
+        size: Bytes held.
+    """
+
+    schema: EntitySchema
+    max_bad_share: float
+    max_columns: int
+    size: int = 0
+    _opened: list[LedgerEntry] = field(default_factory=list)
+    _entries: list[LedgerEntry] = field(default_factory=list)
+    _pieces: list[_Piece] = field(default_factory=list)
+    _rejects: dict[int, list[tuple[int, bytes, str]]] = field(default_factory=dict)
+    _failed: dict[int, str] = field(default_factory=dict)
+
+    def open(self, entry: LedgerEntry) -> int:
+        """Start taking chunks of a source and return its number in the batch."""
+        self._opened.append(entry)
+        self._entries.append(entry)
+        return len(self._entries) - 1
+
+    def take(self, source: int, chunk: Chunk, start: int) -> None:
+        """Add a chunk that began at record ``start``.
+
+        Raises:
+            SourceError: If it has more columns than a source may have.
+        """
+        if chunk.table.num_columns > self.max_columns:
+            raise SourceError(
+                f"{chunk.table.num_columns} columns, at most {self.max_columns} are allowed.",
+                fix="Raise the setting max_columns if that is meant.",
+            )
+        bad = np.array([r.offset for r in chunk.rejects], dtype=np.int64)
+        numbers = np.setdiff1d(np.arange(start, chunk.position, dtype=np.int64), bad, assume_unique=True)
+        self._pieces.append(_Piece(source, chunk.table, numbers))
+        self._rejects.setdefault(source, []).extend((r.offset, r.original, r.reason) for r in chunk.rejects)
+        self._entries[source] = replace(self._entries[source], position=chunk.position)
+        self.size += chunk.table.nbytes
+
+    def close(self, source: int) -> None:
+        """Note that the source was read to its end."""
+        self._entries[source] = replace(self._entries[source], status="done")
+
+    def fail(self, source: int, reason: str) -> None:
+        """Note that the source cannot be read: all of it goes to quarantine."""
+        self._failed[source] = reason
+
+    def normalise(self, known: Mapping[str, Mapping[str, object]]) -> Normalised:
+        """Turn everything taken into documents.
+
+        Args:
+            known: Fields of each event type so far.
+        """
+        result = Normalised()
+        groups: dict[tuple[str, pa.Schema], list[_Piece]] = {}
+        for piece in self._pieces:
+            if piece.source not in self._failed:
+                name = self._entries[piece.source].name
+                groups.setdefault((name, piece.table.schema.remove_metadata()), []).append(piece)
+        frames = []
+        for (name, _), pieces in groups.items():
+            frame = self._normalise_group(name, pieces, known.get(name, {}), result)
+            if frame is not None:
+                frames.append((name, frame))
+        self._judge(frames)
+        for name, frame in frames:
+            kept = frame.filter(~pl.col("_source").is_in(list(self._failed)))
+            target = result.references if name in self.schema.references else result.frames
+            if kept.height:
+                target[name] = concat_documents([target[name], kept]) if name in target else kept
+        self._account(result)
+        return result
+
+    def _normalise_group(
+        self, name: str, pieces: list[_Piece], known: Mapping[str, object], result: Normalised
+    ) -> pl.DataFrame | None:
+        sources = np.concatenate([np.full(len(p.numbers), p.source, dtype=np.int32) for p in pieces])
+        numbers = np.concatenate([p.numbers for p in pieces])
+        table = pa.concat_tables([p.table.replace_schema_metadata(None) for p in pieces])
+        timeless = name in self.schema.references
+        try:
+            records = normalise(table, name, self.schema, known=known, timeless=timeless)
+        except SourceError as error:
+            for source in set(sources.tolist()):
+                self._failed[source] = str(error)
+            return None
+        entry = self._entries[pieces[0].source]
+        for finding in records.findings:
+            odd = Quarantined(entry.source, entry.hash, name, None, finding, b"")
+            result.findings.setdefault(finding, odd)
+        bad = np.array([row for row, _, _ in records.rejects], dtype=np.int64)
+        for row, original, reason in records.rejects:
+            self._rejects.setdefault(int(sources[row]), []).append((int(numbers[row]), original, reason))
+        return records.frame.with_columns(pl.Series("_source", np.delete(sources, bad)))
+
+    def _judge(self, frames: list[tuple[str, pl.DataFrame]]) -> None:
+        """Quarantine as a whole each source of which too large a share is bad."""
+        good = np.zeros(len(self._entries), dtype=np.int64)
+        for _, frame in frames:
+            good += np.bincount(frame["_source"].to_numpy(), minlength=len(good))
+        for source, rejects in self._rejects.items():
+            before = self._opened[source]
+            bad = before.rejected + len(rejects)
+            total = bad + before.rows + int(good[source])
+            if source not in self._failed and rejects and bad > self.max_bad_share * total:
+                first = min(rejects)
+                self._failed[source] = (
+                    f"{bad:,} of {total:,} records are bad, more than {self.max_bad_share:.0%}; "
+                    f"the first is record {first[0]}: {first[2]}"
+                )
+        self._good = good
+
+    def _account(self, result: Normalised) -> None:
+        for number, entry in enumerate(self._entries):
+            if number in self._failed:
+                # what earlier batches published of it stays, and is not read again
+                before, reason = self._opened[number], self._failed[number]
+                if before.position:
+                    reason = f"from record {before.position:,} on, {before.rows:,} are stored: {reason}"
+                result.quarantined.append(Quarantined(entry.source, entry.hash, entry.name, -1, reason, b""))
+                result.ledger.append(replace(before, status="quarantined"))
+                continue
+            rejects = sorted(self._rejects.get(number, ()))
+            result.quarantined += [
+                Quarantined(entry.source, entry.hash, entry.name, offset, reason, original)
+                for offset, original, reason in rejects
+            ]
+            rows = entry.rows + int(self._good[number])
+            result.ledger.append(replace(entry, rows=rows, rejected=entry.rejected + len(rejects)))

@@ -1,0 +1,125 @@
+"""Partials of whole segments, written beside them and named by what they were derived from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from workbench.partials.extract import counts, extract
+from workbench.partials.profiles import profiles
+from workbench.partials.shapes import KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import pyarrow as pa
+
+    from workbench.config.entity_schema import EntitySchema
+    from workbench.partials.types import FieldType
+    from workbench.storage import FileEntry, Snapshot, Transaction
+
+__all__ = ["add_partials", "add_reference_partials", "input_hash", "shaped", "stale_segments"]
+
+# Raised when the functions in workbench.partials give other results for the same documents.
+VERSION = 1
+# Sketches hold polars' hashes, which another version of polars may compute in another way.
+_HASHES = int(pl.Series(["workbench"]).hash(seed=0)[0])
+
+
+def input_hash(
+    events: Iterable[FileEntry], schema: EntitySchema, fields: Mapping[str, Mapping[str, FieldType]]
+) -> str:
+    """Return a hash of everything that a segment's partials depend on.
+
+    Of the field types only those count whose fields the segment holds: a field that is new to later
+    segments changes nothing here.
+    """
+    events = list(events)
+    types = sorted({(e.name, f, fields.get(e.name, {}).get(f, "")) for e in events for f in e.meta["fields"]})
+    facts = [VERSION, _HASHES, schema.fingerprint, types, sorted(e.hash for e in events)]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def stale_segments(
+    snapshot: Snapshot, schema: EntitySchema, fields: Mapping[str, Mapping[str, FieldType]]
+) -> list[str]:
+    """Return the segments whose partials were derived from something else than what is there now."""
+    events: dict[str, list[FileEntry]] = {}
+    for entry in snapshot.files("events"):
+        events.setdefault(entry.segment, []).append(entry)
+    derived = {(f.segment, f.kind): f.inputs for kind in KINDS for f in snapshot.files(kind)}
+    return [
+        segment
+        for segment, entries in sorted(events.items())
+        if {derived.get((segment, kind)) for kind in KINDS} != {input_hash(entries, schema, fields)}
+    ]
+
+
+def add_partials(
+    transaction: Transaction,
+    documents: Mapping[str, pl.DataFrame],
+    schema: EntitySchema,
+    inputs: Mapping[str, str],
+    *,
+    threads: int,
+) -> None:
+    """Derive the partials of all segments in ``documents`` and add them, in place of older ones.
+
+    Args:
+        transaction: The generation that is being made.
+        documents: All documents of the segments, by event type.
+        schema: Which fields give which entities, edges and properties.
+        inputs: :func:`input_hash` of each segment.
+        threads: Files written at a time.
+    """
+    derived = {
+        **extract(documents, schema),
+        "counts": counts(documents, schema),
+        "profiles": profiles(documents),
+    }
+    transaction.remove(e for kind in KINDS for e in transaction.base.files(kind, segments=inputs))
+
+    def write(job: tuple[str, str, pl.DataFrame]) -> None:
+        kind, segment, frame = job
+        transaction.add(kind, shaped(frame, kind), segment=segment, inputs=inputs[segment])
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(write, _split(derived, inputs)))
+
+
+def _split(
+    derived: Mapping[str, pl.DataFrame], segments: Iterable[str]
+) -> Iterable[tuple[str, str, pl.DataFrame]]:
+    """Yield every kind of every segment, empty ones too: a partial that is missing is damage."""
+    for kind, frame in derived.items():
+        by_segment: dict[Any, pl.DataFrame] = frame.partition_by("segment", as_dict=True, maintain_order=True)
+        empty = frame.clear()
+        for segment in segments:
+            yield kind, segment, by_segment.get((segment,), empty)
+
+
+def shaped(frame: pl.DataFrame, kind: str) -> pa.Table:
+    """Return a partial in its Arrow shape; equal rows give equal arrays, dictionaries included."""
+    table = frame.select(KINDS[kind].names).to_arrow(compat_level=pl.CompatLevel.oldest()).combine_chunks()
+    columns = [
+        column.cast(field.type.value_type).combine_chunks().dictionary_encode().cast(field.type)
+        if hasattr(field.type, "value_type") and hasattr(field.type, "index_type")
+        else column.cast(field.type)
+        for field, column in zip(KINDS[kind], table.columns, strict=True)
+    ]
+    return table.from_arrays(columns, schema=KINDS[kind])
+
+
+def add_reference_partials(
+    transaction: Transaction, references: Mapping[str, pl.DataFrame], schema: EntitySchema
+) -> None:
+    """Derive entities, properties and edges of all reference tables and add them, in place of older ones."""
+    named = {n: f.with_columns(_segment=pl.lit("")) for n, f in references.items()}
+    derived = extract(named, schema, references=True)
+    for kind in ("entities", "edges", "properties"):
+        transaction.remove(e for e in transaction.base.files(kind, segments=[""]))
+        transaction.add(kind, shaped(derived[kind], kind), folder="references", inputs=schema.fingerprint)

@@ -1,0 +1,367 @@
+"""The pipeline: read, normalise, type, identify, derive, publish; one generation a batch."""
+
+from __future__ import annotations
+
+import time
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from workbench.errors import SourceError
+from workbench.ingest import quarantine
+from workbench.ingest.batch import Batch
+from workbench.ingest.derive import add_partials, add_reference_partials, input_hash, stale_segments
+from workbench.ingest.report import IngestReport
+from workbench.ingest.sources import find_inputs
+from workbench.logs import get_logger
+from workbench.partials.documents import DAY_US, assign_ids, type_fields
+from workbench.partials.names import RESERVED
+from workbench.partials.stored import align, concat_documents, read_documents, to_arrow
+from workbench.partials.types import type_of
+from workbench.progress import Update, silent
+from workbench.storage import LedgerEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from workbench.config.entity_schema import EntitySchema
+    from workbench.ingest.batch import Normalised
+    from workbench.ingest.sources import Input
+    from workbench.partials.types import FieldType
+    from workbench.progress import Progress
+    from workbench.settings import Settings
+    from workbench.storage import FileEntry, SegmentStore, Snapshot, Transaction, Writer
+
+__all__ = ["Ingest"]
+
+_CHUNK_SHARE = 4
+_SEGMENTS_AT_A_TIME = 31
+
+
+class Ingest:
+    """Brings sources into a workspace, exactly once.
+
+    Every batch is one transaction: its segments, their partials, what went to quarantine and the
+    ledger entries of its sources become visible together or not at all, so that a killed ingest is
+    resumed by running it again.
+
+    Args:
+        store: The workspace's files.
+        schema: The entity schema.
+        settings: Batch size, limits, threads.
+    """
+
+    def __init__(self, store: SegmentStore, schema: EntitySchema, settings: Settings) -> None:
+        self.store = store
+        self.schema = schema
+        self.settings = settings
+        self._log = get_logger("ingest")
+
+    def run(  # noqa: PLR0913  (the options of one command)
+        self,
+        sources: Iterable[Any],
+        *,
+        event_type: str | None = None,
+        connector: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        dry_run: bool = False,
+        progress: Progress = silent,
+    ) -> IngestReport:
+        """Read all sources that are not in the ledger yet and publish their documents.
+
+        Args:
+            sources: Paths, globs, directories or data frames.
+            event_type: What the records are; by default what each path speaks of.
+            connector: What reads them; by default decided by file name.
+            options: Reading options of the connector.
+            dry_run: Do everything but store.
+            progress: Told after each source.
+
+        Raises:
+            SourceError: If a path does not exist. Files that cannot be read go to quarantine instead.
+            WriterLockedError: If another process writes to the workspace.
+        """
+        start = time.perf_counter()
+        inputs, skipped = find_inputs(
+            sources, self.schema.event_names, event_type=event_type, connector=connector, options=options
+        )
+        report = IngestReport(dry_run=dry_run, skipped=skipped)
+        with nullcontext(None) if dry_run else self.store.writer() as writer:
+            run = _Run(self, writer, report)
+            run.derive_again()
+            for done, item in enumerate(inputs):
+                progress(Update("ingest", done, len(inputs), "files", run.rows))
+                run.read(item)
+            run.flush()
+            progress(Update("ingest", len(inputs), len(inputs), "files", run.rows))
+        report.generation = self.store.snapshot().generation
+        report.seconds = time.perf_counter() - start
+        self._log.info("ingested", files=report.files, rows=sum(report.rows.values()), seconds=report.seconds)
+        return report
+
+
+class _Run:
+    """One ingest under the writer lock (or without one, for a dry run)."""
+
+    def __init__(self, ingest: Ingest, writer: Writer | None, report: IngestReport) -> None:
+        self.ingest = ingest
+        self.schema = ingest.schema
+        self.settings = ingest.settings
+        self.writer = writer
+        self.report = report
+        snapshot = writer.snapshot() if writer else ingest.store.snapshot()
+        self.ledger = dict(snapshot.manifest.ledger)
+        self.fields: dict[str, dict[str, FieldType]] = {
+            name: dict(fields) for name, fields in snapshot.manifest.state.get("fields", {}).items()
+        }
+        self.rows = 0
+        self.taken: set[str] = set()
+        self.continued: set[str] = set()
+        self.batch = self._new_batch()
+
+    def _new_batch(self) -> Batch:
+        return Batch(self.schema, self.settings.max_bad_share, self.settings.max_columns)
+
+    def derive_again(self) -> None:
+        """Bring partials up to date that were derived under another schema, some segments at a time."""
+        if self.writer is None:
+            return
+        stale = stale_segments(self.writer.snapshot(), self.schema, self.fields)
+        for start in range(0, len(stale), _SEGMENTS_AT_A_TIME):
+            transaction = self.writer.begin()
+            segments = stale[start : start + _SEGMENTS_AT_A_TIME]
+            documents = read_documents(transaction.base, segments, self.fields)
+            events = transaction.base.files("events", segments=segments)
+            self._derive(transaction, documents, segments, events)
+            transaction.commit()
+        references = {f.inputs for f in self.writer.snapshot().files("entities", segments=[""])}
+        if references - {self.schema.fingerprint}:
+            transaction = self.writer.begin()
+            add_reference_partials(transaction, read_references(transaction.base), self.schema)
+            transaction.commit()
+        if stale:
+            self.report.changes.append(f"partials of {len(stale):,} segments were derived again")
+
+    def read(self, item: Input) -> None:
+        """Read one source into the batch, publishing whenever the batch is full."""
+        try:
+            digest = item.hash()
+        except SourceError as error:
+            self.report.quarantined_files[item.source.label] = str(error)
+            return
+        entry = LedgerEntry(item.source.label, item.name, digest, item.size, 0, 0, 0, "partial")
+        entry = self.ledger.get(entry.key, entry)
+        if entry.position:
+            self.continued.add(item.name)
+        if entry.status == "done" or entry.key in self.taken:
+            self.report.known += 1
+            return
+        self.taken.add(entry.key)
+        self.report.files += 1
+        self.report.bytes += item.size
+        limit = self.settings.batch_mb << 20
+        number, position = self.batch.open(entry), entry.position
+        try:
+            for chunk in item.read(position, limit // _CHUNK_SHARE):
+                self.batch.take(number, chunk, position)
+                position = chunk.position
+                self.rows += chunk.table.num_rows
+                if self.batch.size >= limit:
+                    self.flush()
+                    entry = self.ledger.get(entry.key, entry)
+                    if entry.status == "quarantined":
+                        return
+                    number = self.batch.open(entry)
+            item.check_unchanged()
+        except SourceError as error:
+            self.batch.fail(number, str(error))
+        else:
+            self.batch.close(number)
+
+    def flush(self) -> None:
+        """Normalise and publish what the batch holds."""
+        batch, self.batch = self.batch, self._new_batch()
+        found = batch.normalise(self.fields)
+        if not found.ledger:
+            return
+        typed, widened = self._type(found)
+        typed = self._within_window(typed)
+        self._count(found, typed)
+        if self.writer is not None:
+            self._publish(self.writer.begin(), found, typed, widened)
+        self.ledger.update({e.key: e for e in found.ledger})
+
+    def _type(self, found: Normalised) -> tuple[dict[str, pl.DataFrame], set[str]]:
+        """Give all fields their types; return the documents, and the event types that widened."""
+        frames, widened = {}, set()
+        for name, frame in found.frames.items():
+            known = self.fields.get(name)
+            typed = type_fields(frame.drop("_source"), known or {}, self.schema)
+            if known is None:
+                self.report.changes.append(f"new event type {name}")
+            for field in typed.widened:
+                widened.add(name)
+                self.report.changes.append(f"{name}.{field} is now {typed.fields[field]}")
+            for field in sorted(set(typed.fields) - set(known or typed.fields)):
+                self.report.changes.append(f"new field {name}.{field}")
+            self.fields[name] = typed.fields
+            frames[name] = typed.frame.with_columns(pl.col("_ts").dt.strftime("%Y-%m-%d").alias("_segment"))
+        return frames, widened
+
+    def _within_window(self, typed: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+        """Refuse what is older than the window, whose end is the newest event of any type."""
+        if self.settings.window == "all" or not typed:
+            return typed
+        stored = [f.max_ts for f in self.ingest.store.snapshot().files("events") if f.max_ts is not None]
+        found = [int(frame["_ts"].to_physical().max()) for frame in typed.values()]  # type: ignore[arg-type]
+        horizon = (max([*stored, *found]) // DAY_US - self.settings.window + 1) * DAY_US
+        late = {name: frame["_ts"].to_physical() < horizon for name, frame in typed.items()}
+        self.report.refused += sum(int(mask.sum()) for mask in late.values())
+        return {name: frame.filter(~late[name]) for name, frame in typed.items() if not late[name].all()}
+
+    def _count(self, found: Normalised, typed: Mapping[str, pl.DataFrame]) -> None:
+        report = self.report
+        for name, frame in typed.items():
+            report.rows[name] += frame.height
+            for segment, number in frame.group_by("_segment").len().iter_rows():
+                report.days[segment] += number
+        for name, frame in found.references.items():
+            report.references[name] += frame.height
+        for record in found.quarantined:
+            if record.offset == -1:
+                report.quarantined_files[record.source] = record.reason
+            else:
+                report.quarantined[record.reason.split(": ")[0]] += 1
+        new = {text: odd for text, odd in found.findings.items() if text not in report.findings}
+        report.findings += new
+        found.quarantined += new.values()
+
+    def _publish(
+        self, transaction: Transaction, found: Normalised, typed: dict[str, pl.DataFrame], widened: set[str]
+    ) -> None:
+        before = {k: e.status for k, e in self.ledger.items()}
+        for entry in found.ledger:
+            transaction.record(entry)
+        # a source that fails again in the same way is in quarantine already
+        again = {
+            e.hash for e in found.ledger if e.status == "quarantined" and before.get(e.key) == "quarantined"
+        }
+        quarantine.add(transaction, [q for q in found.quarantined if q.source_hash not in again])
+        recovered = {
+            e.hash for e in found.ledger if e.status == "done" and before.get(e.key) == "quarantined"
+        }
+        if recovered:
+            quarantine.release(transaction, recovered)
+        transaction.set_state(fields=self.fields, schema=self.schema.fingerprint)
+        if typed:
+            self._add_segments(transaction, typed, widened)
+        if found.references:
+            self._add_references(transaction, found.references)
+        transaction.commit()
+
+    def _add_segments(
+        self, transaction: Transaction, typed: dict[str, pl.DataFrame], widened: set[str]
+    ) -> None:
+        base = transaction.base
+        touched = {s for frame in typed.values() for s in frame["_segment"].unique()}
+        stored_in = {f.segment for f in base.files("events")}
+        stale = {f.segment for name in widened for f in base.files("events", name=name)}
+        stored = read_documents(base, (touched | stale) & stored_in, self.fields)
+        taken = _ids_by_segment(stored)
+        typed = _identified(typed, taken)
+        # a field that became text is stored anew, for no reader but this one knows the original text
+        wider = {name: stored[name] for name in sorted(widened) if name in stored}
+        replaced = {f.path for name in wider for f in base.files("events", name=name)}
+        transaction.remove(f for f in base.files("events") if f.path in replaced)
+        kept = [f for f in base.files("events", segments=touched | stale) if f.path not in replaced]
+        added = [*self._add_events(transaction, wider), *self._add_events(transaction, typed)]
+        documents = {
+            name: concat_documents([f[name] for f in (stored, typed) if name in f])
+            for name in sorted({*stored, *typed})
+        }
+        self._derive(transaction, documents, touched | stale, [*kept, *added])
+
+    def _derive(
+        self,
+        transaction: Transaction,
+        documents: Mapping[str, pl.DataFrame],
+        segments: Iterable[str],
+        events: Iterable[FileEntry],
+    ) -> None:
+        """Add the partials of ``segments``, whose documents and files are all given."""
+        files: dict[str, list[FileEntry]] = {segment: [] for segment in sorted(segments)}
+        for entry in events:
+            files[entry.segment].append(entry)
+        inputs = {
+            segment: input_hash(entries, self.schema, self.fields) for segment, entries in files.items()
+        }
+        add_partials(transaction, documents, self.schema, inputs, threads=self.settings.worker_threads)
+
+    def _add_events(self, transaction: Transaction, typed: Mapping[str, pl.DataFrame]) -> list[FileEntry]:
+        added = []
+        for name, frame in sorted(typed.items()):
+            for (segment,), part in sorted(frame.sort("_id").partition_by("_segment", as_dict=True).items()):
+                times = part["_ts"].to_physical()
+                span = (int(times.min()), int(times.max()))  # type: ignore[arg-type]
+                table = to_arrow(part.drop("_segment", "_hash", strict=False), name)
+                held = {"fields": [c for c in table.column_names if c not in RESERVED]}
+                added.append(
+                    transaction.add("events", table, segment=str(segment), name=name, times=span, meta=held)
+                )
+        return added
+
+    def _add_references(self, transaction: Transaction, references: Mapping[str, pl.DataFrame]) -> None:
+        """Store reference tables: what one ingest reads under a table's name takes the older one's place."""
+        tables = read_references(transaction.base)
+        for name, frame in references.items():
+            stored = [tables[name]] if name in self.continued and name in tables else []
+            known = {c.name: type_of(c) for f in stored for c in f if c.name not in RESERVED}
+            typed = type_fields(frame.drop("_source"), known, self.schema)
+            added = typed.frame.drop("_hash").with_columns(_id=pl.lit(None, pl.Int64))
+            tables[name] = concat_documents([*(align(f, typed.fields) for f in stored), added])
+            self.continued.add(name)
+            transaction.remove(transaction.base.files("reference", name=name))
+            table = tables[name].drop("_id", "_ts").to_arrow(compat_level=pl.CompatLevel.oldest())
+            transaction.add("reference", table.combine_chunks(), name=name, folder="references")
+        add_reference_partials(transaction, tables, self.schema)
+
+
+def read_references(snapshot: Snapshot) -> dict[str, pl.DataFrame]:
+    """Return the reference tables by name, with an empty ``_id`` and ``_ts``."""
+    return {
+        entry.name: pl.DataFrame(snapshot.read(entry)).with_columns(
+            _id=pl.lit(None, pl.Int64), _ts=pl.lit(None, pl.Datetime("us", "UTC"))
+        )
+        for entry in snapshot.files("reference")
+    }
+
+
+def _ids_by_segment(stored: Mapping[str, pl.DataFrame]) -> dict[str, np.ndarray[Any, np.dtype[np.int64]]]:
+    if not stored:
+        return {}
+    ids = pl.concat([f.select("_segment", "_id") for f in stored.values()])
+    parts = ids.partition_by("_segment", as_dict=True)
+    return {str(segment): part["_id"].to_numpy() for (segment,), part in parts.items()}
+
+
+def _identified(
+    typed: Mapping[str, pl.DataFrame], taken: Mapping[str, np.ndarray[Any, np.dtype[np.int64]]]
+) -> dict[str, pl.DataFrame]:
+    """Give every document its ``_id``: unique over all event types of its segment."""
+    rows = pl.concat(
+        [
+            f.select("_segment", "_ts", "_hash", pl.lit(name).alias("name")).with_row_index("row")
+            for name, f in sorted(typed.items())
+        ]
+    )
+    none = np.empty(0, dtype=np.int64)
+    parts = [
+        part.with_columns(assign_ids(part, taken.get(str(segment), none)))
+        for (segment,), part in rows.partition_by("_segment", as_dict=True).items()
+    ]
+    by_name = pl.concat(parts).partition_by("name", as_dict=True) if parts else {}
+    return {
+        str(name): typed[str(name)].with_columns(part.sort("row")["_id"]) for (name,), part in by_name.items()
+    }

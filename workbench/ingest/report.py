@@ -1,0 +1,83 @@
+"""What an ingest did, or would do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+__all__ = ["IngestReport"]
+
+
+@dataclass
+class IngestReport:
+    """Counts of one ingest; a dry run has the same, with nothing stored.
+
+    Attributes:
+        dry_run: Whether nothing was stored.
+        files: Sources read.
+        known: Sources left out because the same bytes were ingested before.
+        skipped: Files that no connector reads.
+        bytes: Size of the sources read.
+        rows: Documents stored, by event type.
+        references: Rows stored, by reference table.
+        days: Documents stored, by segment.
+        quarantined: Records in quarantine, by reason.
+        quarantined_files: Sources in quarantine as a whole, with the reason.
+        refused: Documents older than the window.
+        changes: Changes of the schema: new event types and fields, widened types.
+        findings: Columns whose names are no field names.
+        seconds: Wall time.
+        generation: The generation after it.
+    """
+
+    dry_run: bool = False
+    files: int = 0
+    known: int = 0
+    skipped: list[str] = field(default_factory=list)
+    bytes: int = 0
+    rows: Counter[str] = field(default_factory=Counter)
+    references: Counter[str] = field(default_factory=Counter)
+    days: Counter[str] = field(default_factory=Counter)
+    quarantined: Counter[str] = field(default_factory=Counter)
+    quarantined_files: dict[str, str] = field(default_factory=dict)
+    refused: int = 0
+    changes: list[str] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    generation: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain JSON data."""
+        data = asdict(self)
+        for name in ("rows", "references", "days", "quarantined"):
+            data[name] = dict(sorted(getattr(self, name).items()))
+        return data
+
+    def __str__(self) -> str:
+        """Return the report as a few lines for people."""
+        verb = "would store" if self.dry_run else "stored"
+        rows = sum(self.rows.values())
+        where = (
+            f"{_counted(self.files, 'source')} in {_counted(len(self.days), 'segment')}, {self.seconds:.1f} s"
+        )
+        lines = [f"{verb} {rows:,} documents of {where}"]
+        lines += [f"  {name}: {n:,}" for name, n in sorted(self.rows.items())]
+        lines += [f"  {name}: {n:,} reference rows" for name, n in sorted(self.references.items())]
+        if self.known:
+            lines.append(f"{_counted(self.known, 'source')} had been ingested before: nothing added")
+        lines += [f"not read, no connector for it: {path}" for path in self.skipped]
+        lines += [
+            f"quarantined whole: {path}: {reason.removeprefix(f'{path}: ')}"
+            for path, reason in sorted(self.quarantined_files.items())
+        ]
+        lines += [f"quarantined: {n:,} records: {reason}" for reason, n in self.quarantined.most_common()]
+        if self.refused:
+            lines.append(f"refused: {self.refused:,} documents older than the window")
+        lines += [f"schema: {change}" for change in self.changes]
+        lines += [f"finding: {finding}" for finding in self.findings]
+        return "\n".join(lines)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -1,0 +1,7 @@
+"""Knowledge: the results of compute, immutable, each with how it came about, read as of a time."""
+
+from __future__ import annotations
+
+from workbench.knowledge.store import Knowledge, KnowledgeStore, Run, add, parse_asof
+
+__all__ = ["Knowledge", "KnowledgeStore", "Run", "add", "parse_asof"]

@@ -1,0 +1,410 @@
+"""Records to documents: names, nulls, times, types and identifiers, over whole batches."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import xxhash
+
+from workbench.errors import SourceError
+from workbench.partials.names import RESERVED, is_field_name, plan_fields
+from workbench.partials.types import canonical_text, convert, infer, parse_times, type_of, widen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from numpy.typing import NDArray
+
+    from workbench.config.entity_schema import EntitySchema
+    from workbench.partials.types import FieldType
+
+__all__ = ["DAY_US", "HASH_BITS", "Records", "Typed", "assign_ids", "field_text", "normalise", "type_fields"]
+
+DAY_US = 86_400_000_000
+# A day's microseconds take 37 bits; what is left of 63 tells apart what happened at the same time.
+HASH_BITS = 26
+_SECONDS, _MILLIS, _MICROS = 1e11, 1e14, 1e17
+# Calendars of other libraries end at the years 1 and 9999, and a zone may be a day off.
+_FIRST, _LAST = (int(datetime(y, 7, 1, tzinfo=UTC).timestamp()) * 1_000_000 for y in (1, 9999))
+
+
+@dataclass(frozen=True)
+class Records:
+    """Normalised records of one event type.
+
+    Attributes:
+        frame: One row a record that has a time: its fields (null words are null), ``_ts``
+            (microseconds, UTC), ``_hash`` (64 bits of the content) and, where there is something to
+            keep, ``_extra`` (name and value of what is no field).
+        rejects: Rows of the input that have no readable time: row number, the row as JSON, reason.
+        findings: What is wrong with columns as such, for people.
+    """
+
+    frame: pl.DataFrame
+    rejects: tuple[tuple[int, bytes, str], ...]
+    findings: tuple[str, ...]
+
+
+def normalise(
+    table: pa.Table,
+    event_type: str,
+    schema: EntitySchema,
+    *,
+    known: Iterable[str] = (),
+    timeless: bool = False,
+) -> Records:
+    """Turn a source's records into documents without identifiers and final types.
+
+    Args:
+        table: The records under the source's column names.
+        event_type: What they are.
+        schema: Gives null words, aliases and where the time stands.
+        known: Fields that the event type has already.
+        timeless: For reference tables: no time is looked for and ``_ts`` is null.
+
+    Raises:
+        SourceError: If no column can be the time, or one has a type that no field can have.
+    """
+    frame = _without_null_words(_plain(_frame(table)), schema.nulls)
+    time = None if timeless else _time_column(frame, schema)
+    plan = plan_fields((c for c in frame.columns if c != time), schema, known)
+    frame, moment = frame.drop(time) if time else frame, frame[time] if time else None
+    fields, extra = _merge_spellings(_zoned(frame, schema.timestamp.timezone), plan)
+    odd = [c for c in frame.columns if not is_field_name(c)]
+    times = _times(moment, frame.height, schema).alias("_ts")
+    fields = pl.DataFrame([*fields, pl.select(pl.when(_in_range(times)).then(times)).to_series()])
+    kept = _kept_time_text(time, moment, fields["_ts"])
+    if odd or extra:
+        fields = fields.with_columns(_extra_column(frame.select(odd), extra))
+    hashed = fields.with_columns(
+        pl.Series("_hash", content_hash(fields, event_type), dtype=pl.UInt64)
+    ).with_columns(kept)
+    findings = tuple(
+        f"column name is not a field name, its values are in _extra: {c[:200]!r}" for c in sorted(odd)
+    )
+    if timeless:
+        return Records(hashed, (), findings)
+    bad = hashed["_ts"].is_null()
+    rejects = _time_rejects(table, bad, time or "", moment)
+    return Records(hashed.filter(~bad), rejects, findings)
+
+
+def _frame(table: pa.Table) -> pl.DataFrame:
+    for place, field in enumerate(table.schema):
+        if pa.types.is_decimal256(field.type):
+            table = table.set_column(place, field.name, table.column(place).cast(pa.string()))
+    try:
+        return pl.DataFrame(table)
+    except pl.exceptions.ComputeError as error:
+        raise SourceError(f"a column has a type that no field can have: {error}.") from error
+
+
+def _plain(frame: pl.DataFrame) -> pl.DataFrame:
+    """Reduce the columns' types to those that a field can have."""
+    return frame.with_columns(_plain_moment(c) if c.dtype.is_temporal() else _plain_value(c) for c in frame)
+
+
+def _plain_value(column: pl.Series) -> pl.Series:
+    kind = column.dtype
+    too_large = kind == pl.UInt64() and bool((column > np.iinfo(np.int64).max).any())
+    if too_large or isinstance(kind, pl.Categorical | pl.Enum | pl.Decimal | pl.Null):
+        return column.cast(pl.String)
+    if kind == pl.Binary():
+        return column.bin.encode("hex")
+    if kind.is_integer():
+        return column.cast(pl.Int64)
+    return column.cast(pl.Float64) if kind.is_float() else column
+
+
+def _plain_moment(column: pl.Series) -> pl.Series:
+    kind = column.dtype
+    if kind == pl.Time():
+        return column.dt.strftime("%H:%M:%S%.f")
+    if kind == pl.Date():
+        # by arithmetic, for a cast stops the process at a date of no year
+        return (column.to_physical().cast(pl.Int64) * DAY_US).cast(pl.Datetime("us"))
+    if isinstance(kind, pl.Duration):
+        return column.dt.to_string("iso")
+    times = column.cast(pl.Datetime("us", getattr(kind, "time_zone", None)))
+    return times if (times.cast(kind) == column).all() else _moment_text(column)
+
+
+def _moment_text(moment: pl.Series) -> pl.Series:
+    """Return times as ISO 8601 text: what a microsecond of UTC cannot hold."""
+    if moment.dtype.time_zone is None:  # type: ignore[attr-defined]
+        return moment.dt.strftime("%Y-%m-%dT%H:%M:%S%.f")
+    return moment.dt.convert_time_zone("UTC").dt.strftime("%Y-%m-%dT%H:%M:%S%.fZ")
+
+
+def _without_null_words(frame: pl.DataFrame, words: tuple[str, ...]) -> pl.DataFrame:
+    if "NaN" in words:
+        frame = frame.with_columns(pl.col(pl.Float64).fill_nan(None))
+    strings = [c for c, kind in frame.schema.items() if kind == pl.String()]
+    stripped = [pl.col(c).str.strip_chars() for c in strings]
+    return frame.with_columns(
+        pl.when(~column.is_in(words)).then(column).alias(name)
+        for name, column in zip(strings, stripped, strict=True)
+    )
+
+
+def _zoned(frame: pl.DataFrame, zone: str) -> pl.DataFrame:
+    """Read times without a zone as times in ``zone``; a column with a time of no year is its numbers."""
+    moments = [c for c in frame if isinstance(c.dtype, pl.Datetime)]
+    odd = [c.name for c in moments if not _in_range(c).all()]
+    return frame.with_columns(pl.col(odd).to_physical()).with_columns(
+        _in_utc_or_text(c, zone) for c in moments if c.name not in odd
+    )
+
+
+def _in_utc_or_text(moment: pl.Series, zone: str) -> pl.Series:
+    """Return times in UTC, or as text if the zone's clocks skipped one of them."""
+    times = _in_utc(moment, zone)
+    return times if times.null_count() == moment.null_count() else _moment_text(moment)
+
+
+def _in_utc(moment: pl.Series, zone: str) -> pl.Series:
+    if moment.dtype.time_zone is None:  # type: ignore[attr-defined]
+        moment = moment.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+    return moment.cast(pl.Datetime("us", "UTC"))
+
+
+def _in_range(moment: pl.Series) -> pl.Series:
+    return moment.to_physical().is_between(_FIRST, _LAST)
+
+
+def _time_column(frame: pl.DataFrame, schema: EntitySchema) -> str:
+    """Return the column that holds the time: declared spellings first, exactly, then whatever their case."""
+    folded = {c.strip().casefold(): c for c in reversed(frame.columns)}
+    for field in schema.timestamp.fields:
+        for spelling in (field, *schema.fields.aliases.get(field, ())):
+            if spelling in frame.columns:
+                return spelling
+            if spelling.casefold() in folded:
+                return folded[spelling.casefold()]
+    shown = ", ".join(frame.columns[:20])
+    raise SourceError(
+        f"no column is the time: looked for {', '.join(schema.timestamp.fields)}; the columns are {shown}.",
+        fix="Name it in the entity schema under timestamp.fields.",
+    )
+
+
+def _times(moment: pl.Series | None, rows: int, schema: EntitySchema) -> pl.Series:
+    target = pl.Datetime("us", "UTC")
+    if moment is None:
+        return pl.Series(values=[None] * rows, dtype=target)
+    zone = schema.timestamp.timezone
+    if isinstance(moment.dtype, pl.Datetime):
+        return _in_utc(pl.select(pl.when(_in_range(moment)).then(moment)).to_series(), zone)
+    frame = pl.DataFrame({"t": moment})
+    if moment.dtype == pl.String():
+        numeric = pl.col("t").str.contains(r"^\d{9,19}(\.\d+)?$")
+        epoch = _epoch(pl.when(numeric).then(pl.col("t")).cast(pl.Float64, strict=False))
+        return frame.select(pl.coalesce(parse_times(pl.col("t"), zone), epoch)).to_series().cast(target)
+    return frame.select(_epoch(pl.col("t").cast(pl.Float64))).to_series().cast(target)
+
+
+def _epoch(number: pl.Expr) -> pl.Expr:
+    """Read numbers as time since 1970 in seconds, milli-, micro- or nanoseconds, by their size."""
+    scale = (
+        pl.when(number < _SECONDS)
+        .then(1e6)
+        .when(number < _MILLIS)
+        .then(1e3)
+        .when(number < _MICROS)
+        .then(1.0)
+        .otherwise(1e-3)
+    )
+    return (
+        (number * scale)
+        .round()
+        .cast(pl.Int64, strict=False)
+        .cast(pl.Datetime("us"))
+        .dt.replace_time_zone("UTC")
+    )
+
+
+def _kept_time_text(time: str | None, moment: pl.Series | None, parsed: pl.Series) -> list[pl.Series]:
+    """Keep the source's spelling of the time where the timestamp would not give it back."""
+    if time is None or moment is None or moment.dtype != pl.String():
+        return []
+    both = pl.DataFrame({"t": moment, "v": parsed})
+    differs = pl.col("t").is_not_null() & pl.col("t").ne_missing(canonical_text(pl.col("v"), parsed.dtype))
+    text = both.select(pl.when(differs).then(pl.col("t"))).to_series()
+    return [] if text.null_count() == len(text) else [text.alias("_ts_text")]
+
+
+def _merge_spellings(
+    frame: pl.DataFrame, plan: Mapping[str, list[str]]
+) -> tuple[pl.DataFrame, dict[str, pl.Series]]:
+    """Coalesce the spellings of each field; a spelling that contradicts the chosen value is kept aside."""
+    columns, aside = [], {}
+    for field, spellings in plan.items():
+        first, *others = spellings
+        if not others:
+            columns.append(frame[first].alias(field))
+            continue
+        same = len({frame[c].dtype for c in spellings}) == 1
+        texts = frame.select(
+            pl.col(c) if same else canonical_text(pl.col(c), frame[c].dtype).alias(c) for c in spellings
+        )
+        columns.append(texts.select(pl.coalesce(spellings).alias(field)).to_series())
+        for other in others:
+            conflict = texts.select(
+                pl.when(pl.col(other).ne(pl.coalesce(spellings))).then(pl.col(other).cast(pl.String))
+            ).to_series()
+            if conflict.null_count() < len(conflict):
+                aside[other] = conflict
+    return pl.DataFrame(columns) if columns else frame.select([]), aside
+
+
+def _extra_column(odd: pl.DataFrame, conflicts: Mapping[str, pl.Series]) -> pl.Series:
+    named = {**{c: odd[c].cast(pl.String) for c in odd.columns}, **conflicts}
+    frame = pl.DataFrame({f"{i}": named[n] for i, n in enumerate(sorted(named))})
+    pairs = [
+        pl.when(pl.col(f"{i}").is_not_null()).then(
+            pl.struct(pl.lit(name).alias("key"), pl.col(f"{i}").alias("value"))
+        )
+        for i, name in enumerate(sorted(named))
+    ]
+    return frame.select(pl.concat_list(pairs).list.drop_nulls().alias("_extra")).to_series()
+
+
+def _time_rejects(
+    table: pa.Table, bad: pl.Series, time: str, moment: pl.Series | None
+) -> tuple[tuple[int, bytes, str], ...]:
+    if not bad.any() or moment is None:
+        return ()
+    numbers = np.flatnonzero(bad.to_numpy())
+    # a time that is out of range as a Python object is still a text
+    texts = [f.with_type(pa.string()) if _is_moment(f.type) else f for f in table.schema]
+    rows = table.take(numbers).cast(pa.schema(texts)).to_pylist()
+    empty = moment.gather(numbers).is_null()
+    return tuple(
+        (
+            int(number),
+            json.dumps(row, default=str, ensure_ascii=False).encode(),
+            f"no time in {time!r}" if none else f"unreadable time in {time!r}: {str(row[time])[:100]!r}",
+        )
+        for number, row, none in zip(numbers, rows, empty, strict=True)
+    )
+
+
+def _is_moment(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))
+
+
+def content_hash(frame: pl.DataFrame, event_type: str) -> NDArray[np.uint64]:
+    """Return 64 bits of each row's content, whatever the order of columns and of empty ones among them."""
+    total = np.full(frame.height, xxhash.xxh3_64_intdigest(event_type.encode()), dtype=np.uint64)
+    for column in frame.get_columns():
+        seed = xxhash.xxh3_64_intdigest(column.name.encode()) >> 1
+        plain = column.struct.unnest() if column.dtype == pl.Struct else column
+        hashes = plain.hash(seed=seed).to_numpy().copy()  # type: ignore[union-attr]
+        hashes[column.is_null().to_numpy()] = 0
+        total += hashes
+    return total
+
+
+@dataclass(frozen=True)
+class Typed:
+    """Documents of one event type with final types.
+
+    Attributes:
+        frame: As in :class:`Records`, typed, plus ``_original`` (a struct of the texts that the typed
+            values would not give back) where there is any.
+        fields: The type of every field after this batch, widened where the batch disagreed.
+        widened: Fields whose type differs from the one that earlier batches had.
+    """
+
+    frame: pl.DataFrame
+    fields: dict[str, FieldType]
+    widened: tuple[str, ...]
+
+
+def type_fields(frame: pl.DataFrame, known: Mapping[str, FieldType], schema: EntitySchema) -> Typed:
+    """Give every field one type: what its text spells, widened by what earlier batches found.
+
+    Args:
+        frame: Normalised records.
+        known: Field types so far.
+        schema: Says which fields are booleans and which stay strings.
+    """
+    fields: dict[str, FieldType] = dict(known)
+    columns: list[pl.Series] = []
+    originals: list[pl.Series] = []
+    widened: list[str] = []
+    zone = schema.timestamp.timezone
+    for column in frame.get_columns():
+        name = column.name
+        if name in RESERVED or name == "_hash":
+            columns.append(column)
+            continue
+        if name == "_ts_text":
+            originals.append(column.alias("_ts"))
+            continue
+        kind = _kind(column, known.get(name, "null"), schema)
+        if known.get(name, "null") not in ("null", kind):
+            widened.append(name)
+        fields[name] = kind
+        if column.null_count() == len(column):
+            continue
+        values, original = convert(column, kind, timezone=zone)
+        columns.append(values)
+        if original is not None:
+            originals.append(original.alias(name))
+    result = pl.DataFrame(columns)
+    if originals:
+        result = result.with_columns(pl.DataFrame(originals).to_struct("_original"))
+    return Typed(result, fields, tuple(widened))
+
+
+def _kind(column: pl.Series, known: FieldType, schema: EntitySchema) -> FieldType:
+    if column.name in schema.fields.strings and column.null_count() < len(column):
+        return "string"
+    boolean = column.name in schema.fields.booleans or column.name == schema.fields.test_account
+    if column.dtype != pl.String():
+        digits = boolean and column.dtype == pl.Int64() and bool(column.is_between(0, 1).all())
+        return widen(known, "bool" if digits else type_of(column))
+    return widen(known, infer(column, boolean=boolean, timezone=schema.timestamp.timezone))
+
+
+def field_text(frame: pl.DataFrame, field: str) -> pl.Expr:
+    """Return the text of a field as its source spelled it, as far as that is known."""
+    text = canonical_text(pl.col(field), frame.schema[field])
+    original = frame.schema.get("_original")
+    if isinstance(original, pl.Struct) and field in {f.name for f in original.fields}:
+        return pl.coalesce(pl.col("_original").struct.field(field), text)
+    return text
+
+
+def assign_ids(frame: pl.DataFrame, taken: NDArray[np.int64]) -> pl.Series:
+    """Return ``_id`` of each document: microseconds into the segment's day, then 26 bits of its content.
+
+    Identifiers sort by time and do not depend on the order of arrival, so that the same documents
+    give the same partials however they came. Where two documents would get the same one, the later
+    in content order takes the next that is free; of documents that come in different batches the
+    earlier batch keeps its own, and only there does the order of arrival show.
+
+    Args:
+        frame: Documents of one segment with ``_ts`` and ``_hash``.
+        taken: Identifiers already given in that segment.
+    """
+    into = frame["_ts"].to_physical().to_numpy() % DAY_US
+    hashes = frame["_hash"].to_numpy()
+    wished = (into << HASH_BITS) | (hashes & np.uint64((1 << HASH_BITS) - 1)).astype(np.int64)
+    used = np.sort(taken)
+    # in the numbering of free identifiers, "the next that is free" is "one more than the one before"
+    slot = wished - np.searchsorted(used, wished)
+    order = np.lexsort((hashes, slot))
+    rank = np.arange(len(slot))
+    slot = np.maximum.accumulate(slot[order] - rank) + rank
+    ids = slot + np.searchsorted(used - np.arange(len(used)), slot, side="right")
+    result = np.empty(len(ids), dtype=np.int64)
+    result[order] = ids
+    return pl.Series("_id", result)

@@ -1,0 +1,183 @@
+"""Stored documents read back with one type per field, whenever and however they were written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from workbench.partials.documents import field_text
+from workbench.partials.names import RESERVED
+from workbench.partials.types import canonical_text, convert, polars_type
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from workbench.partials.types import FieldType
+    from workbench.storage import Snapshot
+
+__all__ = ["Document", "align", "concat_documents", "find_document", "read_documents", "to_arrow"]
+
+_EXTRA = pl.List(pl.Struct({"key": pl.String, "value": pl.String}))
+
+
+def align(frame: pl.DataFrame, fields: Mapping[str, FieldType]) -> pl.DataFrame:
+    """Return documents with each field in the type that ``fields`` says; text comes back as it was."""
+    changes, originals = [], {}
+    for column in frame.get_columns():
+        kind = fields.get(column.name)
+        if kind is None or column.name in RESERVED or column.dtype == polars_type(kind):
+            continue
+        if kind == "string":
+            changes.append(frame.select(field_text(frame, column.name).alias(column.name)).to_series())
+        else:
+            values, original = convert(column, kind)
+            changes.append(values)
+            if original is not None:
+                originals[column.name] = original
+    frame = frame.with_columns(changes)
+    if originals:
+        frame = _with_original(frame, sorted({*_texts_of(frame), *originals}))
+        texts = [pl.coalesce(pl.field(name), text).alias(name) for name, text in originals.items()]
+        frame = frame.with_columns(pl.col("_original").struct.with_fields(texts))
+    return frame
+
+
+def concat_documents(frames: list[pl.DataFrame]) -> pl.DataFrame:
+    """Stack documents of one event type; fields that one of them lacks are null there.
+
+    A field of several types becomes text, so that its type can be inferred from all of its values.
+    """
+    kinds: dict[str, set[pl.DataType]] = {}
+    for name, kind in (pair for frame in frames for pair in frame.schema.items()):
+        if not kind.is_nested():
+            kinds.setdefault(name, set()).add(kind)
+    for name in sorted(n for n, found in kinds.items() if len(found) > 1):
+        frames = _agreeing(frames, name)
+    names = sorted({name for frame in frames for name in _texts_of(frame)})
+    if names:
+        frames = [_with_original(frame, names) for frame in frames]
+    return pl.concat(frames, how="diagonal_relaxed")
+
+
+def _agreeing(frames: list[pl.DataFrame], field: str) -> list[pl.DataFrame]:
+    """Return the frames with a field that all of them can be stacked by: numbers, or text."""
+    having = [f for f in frames if field in f.columns]
+    held = [f[field] for f in having if f[field].null_count() < f.height]
+    kinds = {column.dtype for column in held}
+    exact = all(bool(c.is_between(-(2**53), 2**53).all()) for c in held if c.dtype == pl.Int64())
+    if len(kinds) > 1 and not (kinds == {pl.Int64(), pl.Float64()} and exact):
+        return [
+            f.with_columns(canonical_text(pl.col(field), f.schema[field])) if field in f.columns else f
+            for f in frames
+        ]
+    # a column without values has no say
+    return [f.drop(field) if field in f.columns and f.schema[field] not in kinds else f for f in frames]
+
+
+def _texts_of(frame: pl.DataFrame) -> set[str]:
+    kind = frame.schema.get("_original")
+    return {f.name for f in kind.fields} if isinstance(kind, pl.Struct) else set()
+
+
+def _with_original(frame: pl.DataFrame, names: list[str]) -> pl.DataFrame:
+    present = _texts_of(frame)
+    texts = [
+        (pl.col("_original").struct.field(n) if n in present else pl.lit(None, pl.String)).alias(n)
+        for n in names
+    ]
+    return frame.with_columns(pl.struct(texts).alias("_original"))
+
+
+def read_documents(
+    snapshot: Snapshot, segments: Iterable[str], fields: Mapping[str, Mapping[str, FieldType]]
+) -> dict[str, pl.DataFrame]:
+    """Return the stored documents of some segments by event type, with column ``_segment``."""
+    found: dict[str, list[pl.DataFrame]] = {}
+    for entry in snapshot.files("events", segments=segments):
+        frame = _frame(snapshot.read(entry))
+        frame = align(frame, fields.get(entry.name, {})).with_columns(_segment=pl.lit(entry.segment))
+        found.setdefault(entry.name, []).append(frame)
+    return {name: concat_documents(frames) for name, frames in found.items()}
+
+
+def _frame(table: pa.Table) -> pl.DataFrame:
+    """Return stored documents with ``_extra`` as new documents have it: a list, not a map."""
+    frame = pl.DataFrame(table.drop_columns("_type"))
+    return frame.cast({"_extra": _EXTRA}) if "_extra" in frame.columns else frame
+
+
+@dataclass(frozen=True)
+class Document:
+    """One event.
+
+    Attributes:
+        address: ``segment/_id``.
+        event_type: Its type.
+        time: Its time, in the workspace's zone.
+        fields: Its fields with their typed values; fields without a value are left out.
+        original: The source's text of every field whose typed value would not give it back.
+        extra: Values that came under names that are no field names.
+    """
+
+    address: str
+    event_type: str
+    time: datetime
+    fields: dict[str, Any]
+    original: dict[str, str]
+    extra: dict[str, str]
+
+
+def find_document(
+    snapshot: Snapshot,
+    segment: str,
+    identifier: int,
+    fields: Mapping[str, Mapping[str, FieldType]],
+    timezone: str,
+) -> Document | None:
+    """Return one stored document, its time in ``timezone``, or None if there is none such."""
+    for entry in snapshot.files("events", segments=[segment]):
+        table = snapshot.read(entry, filters=pc.field("_id") == identifier)
+        if not table.num_rows:
+            continue
+        frame = align(_frame(table), fields.get(entry.name, {}))
+        row = frame.row(0, named=True)
+        original = row.pop("_original", None) or {}
+        extra = row.pop("_extra", None) or ()
+        return Document(
+            f"{segment}/{row.pop('_id')}",
+            entry.name,
+            row.pop("_ts").astimezone(ZoneInfo(timezone)),
+            {name: value for name, value in row.items() if value is not None},
+            {name: text for name, text in original.items() if text is not None},
+            {pair["key"]: pair["value"] for pair in extra},
+        )
+    return None
+
+
+def to_arrow(frame: pl.DataFrame, name: str) -> pa.Table:
+    """Return documents as they are stored: ``_id``, ``_ts``, ``_type``, then the fields that have values."""
+    fields = sorted(c for c in frame.columns if c not in RESERVED and frame[c].null_count() < frame.height)
+    last = [c for c in ("_extra", "_original") if c in frame.columns]
+    table = frame.select("_id", "_ts", *fields, *last).to_arrow(compat_level=pl.CompatLevel.oldest())
+    table = table.combine_chunks()
+    kinds = pa.DictionaryArray.from_arrays(pa.array([0] * table.num_rows, pa.int32()), [name])
+    table = table.add_column(2, "_type", kinds)
+    if "_extra" in last:
+        place = table.schema.get_field_index("_extra")
+        table = table.set_column(place, "_extra", _as_map(table["_extra"]))
+    return table
+
+
+def _as_map(column: pa.ChunkedArray) -> pa.Array:
+    pairs = column.combine_chunks()
+    pairs = pairs.cast(pa.list_(pairs.type.value_type))
+    entries = pairs.values
+    return pa.MapArray.from_arrays(
+        pairs.offsets, entries.field("key").cast(pa.string()), entries.field("value").cast(pa.string())
+    )
