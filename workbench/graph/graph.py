@@ -1,0 +1,404 @@
+"""The property graph of the window: one object for its entities, edges and walks (spec 4.2)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+import pyarrow as pa
+
+from workbench.errors import UnknownNameError, UsageError
+from workbench.graph import export, measures
+from workbench.graph.names import EntityIndex
+from workbench.graph.paths import PathFinder
+from workbench.graph.subgraph import Neighbourhood, Path, Subgraph
+from workbench.graph.tables import GraphTables
+from workbench.graph.traversal import Adjacency, Direction, Reach, Walk
+from workbench.tabular import html_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path as FilePath
+
+    import igraph
+    import networkx as nx
+    from numpy.typing import NDArray
+
+    from workbench.compute.base import EdgeList
+    from workbench.config.entity_schema import EntitySchema
+    from workbench.graph.window import Window
+
+__all__ = ["Graph"]
+
+
+class Graph:
+    """The entities and edges of the window.
+
+    Entities are written ``type:key``. Nodes of an *attribute type* are returned as end points, but
+    no walk goes on through one unless ``through`` names its type; a walk may always start at one.
+    Edges are stored with a direction and followed both ways unless ``direction`` says otherwise.
+
+    Args:
+        window: The merged partials.
+        schema: Says which types are attribute types, and which property labels an entity.
+        timezone: Zone in which results show times; by default the schema's.
+
+    Example:
+        >>> from workbench.config.entity_schema import EntitySchema
+        >>> from workbench.graph import Graph, merge_window
+        >>> graph = Graph(merge_window([]), EntitySchema())
+        >>> graph
+        Graph: 0 nodes, 0 edges
+    """
+
+    def __init__(self, window: Window, schema: EntitySchema, timezone: str = "") -> None:
+        self.window = window
+        self.schema = schema
+        self.timezone = timezone or schema.timezone
+        self._index = EntityIndex(window.entities, schema.entities)
+        labels = {name: kind.label for name, kind in schema.entities.items() if kind.label}
+        self._tables = GraphTables(window, self._index, labels)
+
+    def __repr__(self) -> str:
+        """Return the number of nodes and edges."""
+        return f"Graph: {len(self):,} nodes, {self.window.edges.num_rows:,} edges"
+
+    def __len__(self) -> int:
+        """Return the number of nodes."""
+        return int(self.window.entities.num_rows)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        counts = measures.by_type(self._tables.counts("entities"), self._tables.counts("edges"))
+        return {"text/plain": repr(self), "text/html": html_table(counts, repr(self), self.timezone)}
+
+    def nodes(self, type: str | None = None) -> pa.Table:  # noqa: A002  (the word of the specification)
+        """Return the entities, of one type or all, sorted by type and key.
+
+        Returns:
+            ``entity`` (as ``type:key``), ``type``, ``key``, ``label`` (null where the schema names
+            none), ``sightings``, ``first_seen``, ``last_seen``.
+
+        Raises:
+            UnknownNameError: If there is no such type.
+        """
+        first, end = (0, len(self)) if type is None else self._index.rows_of(type)
+        return self._tables.nodes(np.arange(first, end))
+
+    def edges(self, type: str | None = None) -> pa.Table:  # noqa: A002  (the word of the specification)
+        """Return the edges, of one type or all, sorted by source and target.
+
+        Returns:
+            ``source`` and ``target`` (dictionary of ``type:key``), ``type``, ``weight``,
+            ``first_seen``, ``last_seen``.
+
+        Raises:
+            UnknownNameError: If there is no such type.
+        """
+        if type is None:
+            return self._tables.all_edges
+        wanted = self._wanted([type])
+        return self._tables.all_edges.filter(pa.array(wanted[self._edge_codes]))
+
+    def node(self, key: str) -> dict[str, Any]:
+        """Return what is known of an entity: its row of :meth:`nodes` and ``properties``.
+
+        Returns:
+            The columns of :meth:`nodes`, ``segments`` (how many it was seen in), and ``properties``:
+            name to ``value`` (the latest), ``at`` (when it was last seen, None if only a reference
+            table tells) and ``values`` (how many distinct ones were seen).
+
+        Raises:
+            UnknownNameError: If the window has no such entity.
+        """
+        (node,) = self._index.ids(key)
+        return self._tables.node(int(node))
+
+    def around(  # noqa: PLR0913  (the words of a walk)
+        self,
+        key: str | Sequence[str],
+        hops: int = 1,
+        *,
+        edge_types: Sequence[str] | None = None,
+        direction: Direction = "both",
+        limit: int | None = None,
+        through: Sequence[str] = (),
+    ) -> Neighbourhood:
+        """Return the entities within ``hops`` of one or several, and all edges between them.
+
+        Args:
+            key: Where to start.
+            hops: How far to go.
+            edge_types: Only these types of edges are followed and returned.
+            direction: Which way edges are followed.
+            limit: The most new nodes for each hop: those to which the edges weigh most in sum. The
+                others are counted in ``hidden``.
+            through: Attribute types through which to walk all the same.
+
+        Raises:
+            UnknownNameError: If an entity or a type does not exist.
+            UsageError: If ``hops`` or ``limit`` is negative.
+        """
+        if hops < 0 or (limit is not None and limit < 0):
+            raise UsageError("hops and limit of a neighbourhood cannot be negative.")
+        return self._reach(self._walk(edge_types, direction, through), key, hops, limit)
+
+    def bfs(
+        self,
+        key: str | Sequence[str],
+        depth: int | None = None,
+        *,
+        edge_types: Sequence[str] | None = None,
+        direction: Direction = "both",
+        through: Sequence[str] = (),
+    ) -> Neighbourhood:
+        """Return all that can be reached, breadth first, down to ``depth`` or to the end.
+
+        Raises:
+            UnknownNameError: If an entity or a type does not exist.
+        """
+        return self._reach(self._walk(edge_types, direction, through), key, depth, None)
+
+    def dfs(
+        self,
+        key: str,
+        *,
+        edge_types: Sequence[str] | None = None,
+        direction: Direction = "both",
+        through: Sequence[str] = (),
+    ) -> Neighbourhood:
+        """Return all that can be reached, depth first: nodes in the order of the first visit.
+
+        ``hops`` is the depth in the search tree, not the distance.
+
+        Raises:
+            UnknownNameError: If the entity or a type does not exist.
+        """
+        walk = self._walk(edge_types, direction, through)
+        starts = self._index.ids(key)
+        nodes, depths = walk.depth_first(int(starts[0]))
+        return self._neighbourhood(walk, starts, Reach(nodes, depths, ()))
+
+    def path(  # noqa: PLR0913  (the words of a walk)
+        self,
+        a: str,
+        b: str,
+        *,
+        weighted: bool = True,
+        edge_types: Sequence[str] | None = None,
+        direction: Direction = "both",
+        through: Sequence[str] = (),
+    ) -> Path:
+        """Return a shortest path; empty (false, of infinite length) if there is none.
+
+        The distance of an edge is 1/weight, or 1 if not ``weighted``; of parallel edges the nearest
+        counts. Source: Dijkstra 1959.
+
+        Raises:
+            UnknownNameError: If an entity or a type does not exist.
+        """
+        finder, start, end = self._find(a, b, edge_types, direction, through)
+        return self._path(finder, finder.shortest(start, end, weighted=weighted), weighted=weighted)
+
+    def paths(  # noqa: PLR0913  (the words of a walk)
+        self,
+        a: str,
+        b: str,
+        k: int = 3,
+        *,
+        weighted: bool = True,
+        edge_types: Sequence[str] | None = None,
+        direction: Direction = "both",
+        through: Sequence[str] = (),
+    ) -> list[Path]:
+        """Return up to ``k`` shortest paths without repeated nodes, shortest first.
+
+        Raises:
+            UnknownNameError: If an entity or a type does not exist.
+            UsageError: If ``k`` is less than 1.
+        """
+        if k < 1:
+            raise UsageError(f"cannot find {k} paths.", fix="Ask for at least one.")
+        finder, start, end = self._find(a, b, edge_types, direction, through)
+        found = finder.k_shortest(start, end, k, weighted=weighted)
+        return [self._path(finder, nodes, weighted=weighted) for nodes in found]
+
+    def shared(
+        self, keys: Sequence[str], *, edge_types: Sequence[str] | None = None, through: Sequence[str] = ()
+    ) -> pa.Table:
+        """Return the entities that two or more of ``keys`` are joined to.
+
+        Attribute types are left out unless ``through`` names them: almost all share those.
+
+        Returns:
+            The columns of :meth:`nodes`, ``shared_by`` (how many of ``keys``) and ``weight`` (of all
+            the edges to them); most shared first, then heaviest.
+
+        Raises:
+            UnknownNameError: If an entity or a type does not exist.
+        """
+        walk = self._walk(edge_types, "both", through)
+        ids, counts, weights = walk.shared(self._index.ids(keys))
+        table = self._tables.nodes(ids)
+        return table.append_column("shared_by", pa.array(counts)).append_column("weight", pa.array(weights))
+
+    def subgraph(self, keys: Sequence[str]) -> Subgraph:
+        """Return the given entities, in their order, and all edges between them.
+
+        Raises:
+            UnknownNameError: If an entity does not exist.
+        """
+        ids = self._index.ids(keys)
+        return Subgraph(*self._cut(ids, self._default_walk.inner(ids)), self.timezone)
+
+    def degree(self, type: str | None = None) -> pa.Table:  # noqa: A002  (the word of the specification)
+        """Return how many edges touch each entity, of one type or all.
+
+        Returns:
+            ``entity``, ``type``, ``key``, ``degree`` (``out`` + ``in``), ``out``, ``in``.
+
+        Raises:
+            UnknownNameError: If there is no such type.
+        """
+        first, end = (0, len(self)) if type is None else self._index.rows_of(type)
+        out, into = (counts[first:end] for counts in measures.degrees(self._adjacency))
+        table = self._tables.nodes(np.arange(first, end)).select(["entity", "type", "key"])
+        for name, counts in (("degree", out + into), ("out", out), ("in", into)):
+            table = table.append_column(name, pa.array(counts))
+        return table
+
+    def stats(self) -> measures.GraphStats:
+        """Return nodes and edges by type, degrees, components and density of the graph."""
+        out, into = measures.degrees(self._adjacency)
+        nodes, edges = len(self), self.window.edges.num_rows
+        sizes = measures.components(*self._ends, self._passable(()))
+        return measures.GraphStats(
+            nodes=self._tables.counts("entities"),
+            edges=self._tables.counts("edges"),
+            average_degree=2 * edges / nodes if nodes else 0.0,
+            maximum_degree=int((out + into).max(initial=0)),
+            components=len(sizes),
+            largest_component=int(sizes.max(initial=0)),
+            density=edges / (nodes * (nodes - 1)) if nodes > 1 else 0.0,
+        )
+
+    def edge_list(
+        self, min_weight: int = 1, *, with_attributes: bool = False
+    ) -> tuple[EdgeList, NDArray[np.int32]]:
+        """Return the graph for the compute backends, and the window id of each of its nodes.
+
+        Attribute types are left out unless ``with_attributes``. Each pair stands once with the weights
+        of all types and both directions summed, if the sum is at least ``min_weight``; entities that
+        keep no edge are still nodes. Loops are left out.
+        """
+        inside = np.ones(len(self), dtype=bool) if with_attributes else self._passable(())
+        return measures.edge_list(self.window.edges, inside, min_weight)
+
+    def entities_of(self, ids: NDArray[np.integer]) -> pa.Array:
+        """Return window ids, such as those of :meth:`edge_list`, as ``type:key``."""
+        return self._tables.nodes(ids)["entity"].combine_chunks()
+
+    def to_arrow(self) -> tuple[pa.Table, pa.Table]:
+        """Return :meth:`nodes` and :meth:`edges`."""
+        return self.nodes(), self.edges()
+
+    def to_networkx(self) -> nx.MultiDiGraph:
+        """Return a networkx graph whose nodes are called ``type:key`` and whose edge keys are types."""
+        return export.to_networkx(*self.to_arrow())
+
+    def to_igraph(self) -> igraph.Graph:
+        """Return a directed igraph graph whose vertices have ``type:key`` as ``name``."""
+        return export.to_igraph(*self.to_arrow())
+
+    def to_graphml(self, path: str | FilePath) -> None:
+        """Write a GraphML file; see :func:`workbench.graph.export.to_graphml`."""
+        export.to_graphml(*self.to_arrow(), path)
+
+    @property
+    def _ends(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        return self.window.edges["source"].to_numpy(), self.window.edges["target"].to_numpy()
+
+    @cached_property
+    def _adjacency(self) -> Adjacency:
+        return Adjacency.of(*self._ends, len(self))
+
+    @cached_property
+    def _edge_names(self) -> list[str]:
+        names: list[str] = self.window.edges["type"].combine_chunks().dictionary.to_pylist()
+        return names
+
+    @cached_property
+    def _edge_codes(self) -> NDArray[np.int32]:
+        codes: NDArray[np.int32] = (
+            self.window.edges["type"].combine_chunks().indices.to_numpy(zero_copy_only=False)
+        )
+        return codes
+
+    @cached_property
+    def _weights(self) -> NDArray[np.int64]:
+        weights: NDArray[np.int64] = self.window.edges["weight"].to_numpy()
+        return weights
+
+    @cached_property
+    def _default_walk(self) -> Walk:
+        return Walk(self._adjacency, self._edge_codes, self._weights, self._passable(()))
+
+    @cached_property
+    def _default_finder(self) -> PathFinder:
+        return PathFinder(self._default_walk)
+
+    def _passable(self, through: Sequence[str]) -> NDArray[np.bool_]:
+        for name in through:
+            self._index.rows_of(name)
+        return ~self._index.has_type(self.schema.attributes - set(through))
+
+    def _wanted(self, edge_types: Sequence[str]) -> NDArray[np.bool_]:
+        known = {*self._edge_names, *self.schema.edges}
+        for name in edge_types:
+            if name not in known:
+                raise UnknownNameError("edge type", name, known, where="graph")
+        return np.array([name in edge_types for name in self._edge_names], dtype=bool)
+
+    def _walk(
+        self,
+        edge_types: Sequence[str] | None = None,
+        direction: Direction = "both",
+        through: Sequence[str] = (),
+    ) -> Walk:
+        if direction not in get_args(Direction):
+            raise UnknownNameError("direction", direction, get_args(Direction), where="graph")
+        if edge_types is None and direction == "both" and not through:
+            return self._default_walk
+        return replace(
+            self._default_walk,
+            passable=self._passable(through),
+            edge_types=None if edge_types is None else self._wanted(edge_types),
+            direction=direction,
+        )
+
+    def _find(
+        self, a: str, b: str, edge_types: Sequence[str] | None, direction: Direction, through: Sequence[str]
+    ) -> tuple[PathFinder, int, int]:
+        walk = self._walk(edge_types, direction, through)
+        finder = self._default_finder if walk is self._default_walk else PathFinder(walk)
+        return finder, int(self._index.ids(a)[0]), int(self._index.ids(b)[0])
+
+    def _cut(self, ids: NDArray[Any], rows: NDArray[Any], **extra: NDArray[Any]) -> tuple[pa.Table, pa.Table]:
+        nodes = self._tables.nodes(ids, **extra)
+        return nodes, self._tables.edges(rows, ids, nodes["entity"])
+
+    def _reach(
+        self, walk: Walk, key: str | Sequence[str], hops: int | None, limit: int | None
+    ) -> Neighbourhood:
+        starts = self._index.ids(key)
+        return self._neighbourhood(walk, starts, walk.reach(starts, hops, limit))
+
+    def _neighbourhood(self, walk: Walk, starts: NDArray[Any], found: Reach) -> Neighbourhood:
+        nodes, edges = self._cut(found.nodes, walk.inner(found.nodes), hops=found.hops)
+        written = tuple(self._index.entities(starts))
+        return Neighbourhood(nodes, edges, self.timezone, starts=written, hidden=found.hidden)
+
+    def _path(self, finder: PathFinder, nodes: NDArray[Any], *, weighted: bool) -> Path:
+        rows = finder.walk.heaviest_links(nodes)
+        return Path(*self._cut(nodes, rows), self.timezone, length=finder.length(nodes, weighted=weighted))

@@ -1,0 +1,115 @@
+"""Entities to window ids and back."""
+
+from __future__ import annotations
+
+import difflib
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from workbench.errors import UnknownNameError, UsageError
+from workbench.graph.keys import format_entities, format_entity, parse_entity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+__all__ = ["EntityIndex"]
+
+_CANDIDATES = 2_000
+
+
+class EntityIndex:
+    """Finds entities in the window's sorted table by binary search.
+
+    Args:
+        entities: The window's ``entities``: sorted by type and key.
+        declared: Entity types that exist even where the window has no entity of them.
+    """
+
+    def __init__(self, entities: pa.Table, declared: Iterable[str] = ()) -> None:
+        types = entities["type"].combine_chunks()
+        self.types: tuple[str, ...] = tuple(types.dictionary.to_pylist())
+        self.type_codes: NDArray[np.int32] = types.indices.to_numpy(zero_copy_only=False)
+        self._starts = np.searchsorted(self.type_codes, np.arange(len(self.types) + 1))
+        self._types = types
+        self.known_types = frozenset(self.types) | frozenset(declared)
+        self._arrow_keys = entities["key"]
+
+    @cached_property
+    def _keys(self) -> pl.Series:
+        return pl.Series("key", self._arrow_keys)
+
+    def rows_of(self, type: str) -> tuple[int, int]:  # noqa: A002  (the word of the specification)
+        """Return the first window id of ``type`` and the one after its last.
+
+        Raises:
+            UnknownNameError: If there is no such type.
+        """
+        if type not in self.known_types:
+            raise UnknownNameError("entity type", type, self.known_types, where="graph")
+        if type not in self.types:
+            return 0, 0
+        code = self.types.index(type)
+        return int(self._starts[code]), int(self._starts[code + 1])
+
+    def ids(self, entities: str | Sequence[str]) -> NDArray[np.int32]:
+        """Return the window ids of the entities, in their order, each once.
+
+        Raises:
+            UnknownNameError: If the window has no such entity or type; suggests near misses.
+            UsageError: If one is not written ``type:key``, or none is given.
+        """
+        asked = [entities] if isinstance(entities, str) else list(entities)
+        if not asked:
+            raise UsageError("no entity was given.", fix="Give at least one, written type:key.")
+        pairs = pl.DataFrame(
+            [parse_entity(entity) for entity in asked], schema=["type", "key"], orient="row"
+        ).unique(maintain_order=True)
+        found = np.empty(pairs.height, dtype=np.int32)
+        for type_ in pairs["type"].unique(maintain_order=True):
+            places = (pairs["type"] == type_).to_numpy()
+            found[places] = self._ids_of_type(type_, pairs["key"].filter(pl.Series(places)))
+        return found
+
+    def _ids_of_type(self, type: str, keys: pl.Series) -> NDArray[np.int64]:  # noqa: A002  (the word of the specification)
+        first, end = self.rows_of(type)
+        known = self._keys[first:end]
+        places = known.search_sorted(keys).to_numpy().astype(np.int64)
+        if first == end:
+            raise self._unknown(type, keys[0], known)
+        missing = known.gather(np.minimum(places, len(known) - 1)) != keys
+        if missing.any():
+            raise self._unknown(type, keys.filter(missing)[0], known)
+        return places + first
+
+    def _unknown(self, type: str, key: str, known: pl.Series) -> UnknownNameError:  # noqa: A002  (the word of the specification)
+        # A single wrong character leaves one half of the key as it was.
+        half = max(len(key) // 2, 1)
+        folded, lower = known.str.to_lowercase(), key.lower()
+        alike = folded.str.starts_with(lower[:half]) | folded.str.ends_with(lower[-half:])
+        pool = {name.lower(): name for name in known.filter(alike).head(_CANDIDATES)} if key else {}
+        near = [pool[name] for name in difflib.get_close_matches(lower, pool, n=3)]
+        fix = f"The window has {len(known):,} of type {type!r}; graph.nodes({type!r}) lists them."
+        if near:
+            fix = f"Did you mean {' or '.join(repr(format_entity(type, name)) for name in near)}?"
+        names = [format_entity(type, name) for name in near]
+        return UnknownNameError("entity", format_entity(type, key), names, where="graph", fix=fix)
+
+    def entities(self, ids: NDArray[np.integer]) -> pl.Series:
+        """Return the entities of window ids as they are written."""
+        types = pl.Series(np.array(self.types, dtype=object)[self.type_codes[ids]], dtype=pl.String)
+        return format_entities(types, self._keys.gather(ids))
+
+    def all_entities(self) -> pl.Series:
+        """Return every entity as it is written, by window id."""
+        return format_entities(pl.Series(self._types.cast("string")), self._keys)
+
+    def has_type(self, types: Iterable[str]) -> NDArray[np.bool_]:
+        """Return for each window id whether its type is one of ``types``; unknown ones match none."""
+        wanted = np.isin(np.array(self.types, dtype=object), list(types))
+        return wanted[self.type_codes]

@@ -1,0 +1,296 @@
+"""Walks over the window graph: numpy on adjacency arrays, with the graph itself never copied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+    from scipy.sparse import csr_array
+
+__all__ = ["Adjacency", "Csr", "Direction", "Links", "Reach", "Walk", "trace"]
+
+Direction = Literal["both", "out", "in"]
+
+# Below this share of the nodes, sorting the new ones is cheaper than a pass over a bitmap of all.
+_SPARSE = 1 / 32
+
+
+@dataclass(frozen=True)
+class Csr:
+    """One direction of the graph: node ``i`` has the entries ``indptr[i]`` to ``indptr[i + 1]``.
+
+    Attributes:
+        indptr: int64, one more than there are nodes.
+        far: int32, the node at the other end of each entry's edge.
+        rows: int32, the edge's row in the window's edges.
+    """
+
+    indptr: NDArray[np.int64]
+    far: NDArray[np.int32]
+    rows: NDArray[np.int32]
+
+    def counts(self, nodes: NDArray[Any]) -> NDArray[np.int64]:
+        """Return how many entries each of ``nodes`` has."""
+        counts: NDArray[np.int64] = self.indptr[nodes + 1] - self.indptr[nodes]
+        return counts
+
+    def positions(self, nodes: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the positions of the entries of ``nodes``, and for each the index into ``nodes``."""
+        counts = self.counts(nodes)
+        ends = np.cumsum(counts)
+        total = int(ends[-1]) if len(ends) else 0
+        origin = np.repeat(np.arange(len(nodes)), counts)
+        return np.arange(total) + np.repeat(self.indptr[nodes] - (ends - counts), counts), origin
+
+
+@dataclass(frozen=True)
+class Adjacency:
+    """The graph in both directions.
+
+    Attributes:
+        out: From sources to targets.
+        into: From targets to sources.
+    """
+
+    out: Csr
+    into: Csr
+
+    @classmethod
+    def of(cls, source: NDArray[np.int32], target: NDArray[np.int32], nodes: int) -> Adjacency:
+        """Build both directions from edges that are sorted by source, in linear time."""
+        from scipy.sparse import csr_array  # noqa: PLC0415  (kept out of start-up)
+
+        rows = np.arange(len(source), dtype=np.int32)
+        indptr = _pointers(source, nodes)
+        by_target = csr_array((rows, target, indptr), shape=(nodes, nodes)).tocsc()
+        return cls(
+            out=Csr(indptr, target, rows),
+            into=Csr(by_target.indptr.astype(np.int64), by_target.indices.astype(np.int32), by_target.data),
+        )
+
+    @property
+    def nodes(self) -> int:
+        """Return the number of nodes."""
+        return len(self.out.indptr) - 1
+
+
+def _pointers(sorted_nodes: NDArray[Any], nodes: int) -> NDArray[np.int64]:
+    counts = np.bincount(sorted_nodes, minlength=nodes)
+    return np.concatenate((np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)))
+
+
+@dataclass(frozen=True)
+class Links:
+    """Edges met from a set of nodes: index of the near end in the set, far end, edge row."""
+
+    origin: NDArray[np.int64]
+    far: NDArray[np.int32]
+    rows: NDArray[np.int32]
+
+    def where(self, keep: NDArray[np.bool_]) -> Links:
+        """Return the links for which ``keep`` is true."""
+        return Links(self.origin[keep], self.far[keep], self.rows[keep])
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The nodes that a walk reached, in hops from the start.
+
+    Attributes:
+        nodes: Window ids, nearest first, ascending within a hop.
+        hops: The number of hops to each.
+        hidden: For each hop, how many nodes were left out by the limit.
+    """
+
+    nodes: NDArray[np.int64]
+    hops: NDArray[np.int64]
+    hidden: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A way to walk the graph.
+
+    Attributes:
+        adjacency: The graph.
+        types: Type code of each edge row.
+        weights: Weight of each edge row.
+        passable: For each node whether a walk may go on from it; a start always may.
+        edge_types: For each type code whether its edges are followed; None for all.
+        direction: Which way edges are followed.
+    """
+
+    adjacency: Adjacency
+    types: NDArray[np.int32]
+    weights: NDArray[np.int64]
+    passable: NDArray[np.bool_]
+    edge_types: NDArray[np.bool_] | None = None
+    direction: Direction = "both"
+
+    def links(self, nodes: NDArray[Any]) -> Links:
+        """Return the edges that lead on from ``nodes``."""
+        out, into = self.adjacency.out, self.adjacency.into
+        sides = {"both": (out, into), "out": (out,), "in": (into,)}[self.direction]
+        return _join(self._side(side, nodes) for side in sides)
+
+    def _side(self, side: Csr, nodes: NDArray[Any]) -> Links:
+        positions, origin = side.positions(nodes)
+        links = Links(origin, side.far[positions], side.rows[positions])
+        return links if self.edge_types is None else links.where(self.edge_types[self.types[links.rows]])
+
+    def reach(self, starts: NDArray[Any], hops: int | None, limit: int | None = None) -> Reach:
+        """Return the nodes within ``hops`` of ``starts`` (None: all that can be reached).
+
+        ``limit`` keeps that many of the new nodes of each hop: those to which the edges weigh most
+        in sum, and of equals the first by type and key. Nodes that it leaves out are not walked from.
+        """
+        starts = np.unique(starts).astype(np.int64)
+        seen = np.zeros(self.adjacency.nodes, dtype=bool)
+        seen[starts] = True
+        rings, hidden, frontier = [starts], [], starts
+        while len(frontier) and (hops is None or len(rings) <= hops):
+            links = self.links(frontier)
+            fresh = ~seen[links.far]
+            new = self._distinct(links.far[fresh])
+            if not len(new):
+                break
+            seen[new] = True
+            kept = (
+                new if limit is None or len(new) <= limit else self._heaviest(new, links.where(fresh), limit)
+            )
+            hidden.append(len(new) - len(kept))
+            rings.append(kept)
+            frontier = kept[self.passable[kept]]
+        counts = [len(ring) for ring in rings]
+        return Reach(np.concatenate(rings), np.repeat(np.arange(len(rings)), counts), tuple(hidden))
+
+    def _distinct(self, nodes: NDArray[Any]) -> NDArray[np.int64]:
+        if len(nodes) < self.adjacency.nodes * _SPARSE:
+            return np.unique(nodes).astype(np.int64)
+        marks = np.zeros(self.adjacency.nodes, dtype=bool)
+        marks[nodes] = True
+        return np.flatnonzero(marks)
+
+    def _heaviest(self, new: NDArray[np.int64], links: Links, limit: int) -> NDArray[np.int64]:
+        weights = self.weights[links.rows]
+        if len(links.far) < self.adjacency.nodes * _SPARSE:
+            weight = np.bincount(np.searchsorted(new, links.far), weights, minlength=len(new))
+        else:
+            weight = np.bincount(links.far, weights, minlength=self.adjacency.nodes)[new]
+        return np.sort(new[np.argsort(-weight, kind="stable")[:limit]])
+
+    def inner(self, nodes: NDArray[Any]) -> NDArray[np.int32]:
+        """Return the rows of all edges of the walk's types that join two of ``nodes``, ascending."""
+        member = np.zeros(self.adjacency.nodes, dtype=bool)
+        member[nodes] = True
+        out, into = self.adjacency.out, self.adjacency.into
+        # An inner edge is an entry of both its ends, so the direction with fewer entries is enough.
+        side = out if out.counts(nodes).sum() <= into.counts(nodes).sum() else into
+        links = self._side(side, nodes)
+        return np.sort(links.rows[member[links.far]])
+
+    def depth_first(self, start: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the nodes in the order of a depth-first search, and their depths in its tree."""
+        from scipy.sparse.csgraph import depth_first_order  # noqa: PLC0415  (kept out of start-up)
+
+        leave = self.passable.copy()
+        leave[start] = True
+        steps = self.matrix(leave, np.ones_like(leave))
+        order, parent = depth_first_order(steps, start, return_predecessors=True)
+        return order.astype(np.int64), _depths(order, parent)
+
+    def shared(self, nodes: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Return the passable nodes next to two or more of ``nodes``, to how many, and with what weight.
+
+        Most shared first, then heaviest, then ascending.
+        """
+        links = self.links(nodes)
+        links = links.where(self.passable[links.far] & (links.far != nodes[links.origin]))
+        ids, place = np.unique(links.far, return_inverse=True)
+        pairs = np.unique(place * len(nodes) + links.origin)
+        counts = np.bincount(pairs // max(len(nodes), 1), minlength=len(ids))
+        weights = np.zeros(len(ids), dtype=np.int64)
+        np.add.at(weights, place, self.weights[links.rows])
+        order = np.lexsort((ids, -weights, -counts))
+        order = order[counts[order] > 1]
+        return ids[order].astype(np.int64), counts[order], weights[order]
+
+    def shortest_by_hops(self, start: int, end: int) -> NDArray[np.int64]:
+        """Return the nodes of a path with the fewest hops, or none if there is no path."""
+        parent = np.full(self.adjacency.nodes, -1, dtype=np.int64)
+        parent[start] = start
+        frontier = np.array([start], dtype=np.int64)
+        while len(frontier) and parent[end] < 0:
+            links = self.links(frontier)
+            links = links.where(parent[links.far] < 0)
+            new, first = np.unique(links.far, return_index=True)
+            parent[new] = frontier[links.origin[first]]
+            frontier = new[self.passable[new]].astype(np.int64)
+        return trace(parent, start, end)
+
+    def heaviest_links(self, path: NDArray[Any]) -> NDArray[np.int32]:
+        """Return for each step of a path the row of its heaviest edge; of equals, the first."""
+        if len(path) < 2:
+            return np.empty(0, dtype=np.int32)
+        links = self.links(path[:-1])
+        links = links.where(links.far == path[1:][links.origin])
+        order = np.lexsort((links.rows, -self.weights[links.rows], links.origin))
+        _, first = np.unique(links.origin[order], return_index=True)
+        return links.rows[order][first]
+
+    def matrix(self, leave: NDArray[np.bool_], enter: NDArray[np.bool_]) -> csr_array:
+        """Return the steps from nodes in ``leave`` to nodes in ``enter`` as distances, 1/weight.
+
+        Parallel edges are parallel entries: a shortest path takes the nearest, and nothing may sum them.
+        """
+        from scipy.sparse import csr_array  # noqa: PLC0415  (kept out of start-up)
+
+        nodes = self.adjacency.nodes
+        leaving = np.flatnonzero(leave)
+        links = self.links(leaving)
+        links = links.where(enter[links.far])
+        order = np.argsort(links.origin, kind="stable")
+        distances = 1.0 / self.weights[links.rows[order]]
+        indptr = _pointers(leaving[links.origin], nodes).astype(np.int32)
+        return csr_array((distances, links.far[order], indptr), shape=(nodes, nodes))
+
+
+def _join(parts: Iterable[Links]) -> Links:
+    links = list(parts)
+    if len(links) == 1:
+        return links[0]
+    return Links(
+        np.concatenate([part.origin for part in links]),
+        np.concatenate([part.far for part in links]),
+        np.concatenate([part.rows for part in links]),
+    )
+
+
+def trace(parent: NDArray[Any], start: int, end: int) -> NDArray[np.int64]:
+    """Return the nodes from ``start`` to ``end`` along ``parent``; none if ``end`` was not reached."""
+    if start != end and parent[end] < 0:
+        return np.empty(0, dtype=np.int64)
+    path = [end]
+    while path[-1] != start:
+        path.append(int(parent[path[-1]]))
+    return np.array(path[::-1], dtype=np.int64)
+
+
+def _depths(order: NDArray[Any], parent: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the depth of each node of a search tree, by doubling the jumps towards the root."""
+    place = np.zeros(len(parent), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    up = np.zeros(len(order), dtype=np.int64)
+    up[1:] = place[parent[order[1:]]]
+    depths = np.ones(len(order), dtype=np.int64)
+    depths[0] = 0
+    while up.any():
+        depths += depths[up]
+        up = up[up]
+    return depths
