@@ -1,0 +1,90 @@
+"""Run a task over a window and record how its result came about."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from workbench.analysis.tasks import tasks
+from workbench.knowledge import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pyarrow as pa
+
+    from workbench.analysis.tasks import Context
+    from workbench.knowledge import KnowledgeStore
+    from workbench.storage import Snapshot
+
+__all__ = ["earlier_run", "execute", "input_hash"]
+
+
+def input_hash(snapshot: Snapshot, segments: Sequence[str], task: str, attributes: frozenset[str]) -> str:
+    """Return a hash of everything that a task's result depends on but its parameters.
+
+    Args:
+        snapshot: The generation.
+        segments: The window.
+        task: The task, which says what partials it reads.
+        attributes: The schema's attribute types, which decide what is left out of the graph.
+    """
+    wanted = {*segments, ""}
+    kinds = tasks.load(task).inputs
+    files = [(f.kind, f.segment, f.hash) for k in kinds for f in snapshot.files(k, segments=wanted)]
+    facts = [sorted(files), sorted(attributes)]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+
+
+def earlier_run(
+    knowledge: KnowledgeStore, task: str, inputs: str, context: dict[str, Any], device: str
+) -> Run | None:
+    """Return the newest run of ``task`` that saw the same inputs, parameters and seed on such a device."""
+    for run in reversed(knowledge.runs(task)):
+        if (
+            run.inputs == inputs
+            and {"parameters": run.parameters, "seed": run.seed} == context
+            and device in ("auto", run.device)
+        ):
+            return run
+    return None
+
+
+def execute(
+    task: str, context: Context, segments: Sequence[str], inputs: str, asof: datetime
+) -> tuple[Run, pa.Table]:
+    """Run ``task`` and return its record and its rows.
+
+    Args:
+        task: Which one.
+        context: What it works on.
+        segments: The window that ``context.graph`` was made of.
+        inputs: Hash of what it depends on.
+        asof: The window's end.
+
+    Raises:
+        DriverUnavailableError: If the context's device cannot run it.
+    """
+    created = datetime.now(UTC)
+    outcome = tasks.create(task).run(context)
+    kernel = outcome.kernel
+    run = Run(
+        id=f"{task}-{created:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}",
+        kind=task,
+        algorithm=outcome.algorithm,
+        parameters=context.parameters,
+        seed=context.seed,
+        device=kernel.device,
+        fallback=kernel.reason,
+        versions=kernel.versions,
+        segments=(segments[0], segments[-1], len(segments)),
+        inputs=inputs,
+        asof=asof.isoformat(),
+        created=created.isoformat(),
+        seconds=round(kernel.seconds, 6),
+        metrics=kernel.metrics,
+    )
+    return run, outcome.table

@@ -1,0 +1,112 @@
+"""What a task is: the window in, one table of knowledge out."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import polars as pl
+
+from workbench.errors import UnknownNameError, UsageError
+from workbench.registry import Driver
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from workbench.compute import KernelRun
+    from workbench.compute.base import Device
+    from workbench.graph import Graph
+
+__all__ = ["Context", "Outcome", "Task", "labelled", "numbered"]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a task works on.
+
+    Attributes:
+        graph: The window graph.
+        device: Where kernels run.
+        seed: Seed of all randomness.
+        parameters: The task's parameters, complete.
+    """
+
+    graph: Graph
+    device: Device = "auto"
+    seed: int = 0
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A task's result: its rows, the method's name and source, and the kernel's record."""
+
+    table: pa.Table
+    algorithm: str
+    kernel: KernelRun
+
+
+class Task(Driver):
+    """Makes one kind of knowledge, named by the file's stem.
+
+    Attributes:
+        priority: ``P0`` part of ingest, ``P1`` may always run, ``P2`` and ``P3`` yield.
+        inputs: The partials that its result depends on.
+        defaults: Its parameters with their default values.
+    """
+
+    priority: ClassVar[str] = "P2"
+    inputs: ClassVar[tuple[str, ...]] = ("entities", "edges")
+    defaults: ClassVar[dict[str, Any]] = {}
+
+    @abstractmethod
+    def run(self, context: Context) -> Outcome:
+        """Return the task's result for the context's window."""
+
+    @classmethod
+    def complete(cls, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Return ``parameters`` with the defaults filled in.
+
+        Raises:
+            UnknownNameError: If there is no such parameter.
+            UsageError: If a value is not of the default's kind; a whole number may stand for a fraction.
+        """
+        for name, value in parameters.items():
+            if name not in cls.defaults:
+                raise UnknownNameError("parameter", name, cls.defaults)
+            kind = type(cls.defaults[name])
+            if not isinstance(value, (int, float) if kind is float else kind) or isinstance(value, bool):
+                raise UsageError(f"parameter {name} is {value!r}, expected {kind.__name__}.")
+        return {**cls.defaults, **parameters}
+
+
+def labelled(graph: Graph, ids: NDArray[np.int32], result: pa.Table) -> pl.DataFrame:
+    """Return a kernel's result with ``entity``, ``type`` and ``key`` in place of its node numbers.
+
+    Args:
+        graph: The window graph.
+        ids: The window id of each node of the kernel's edge list.
+        result: One row a node, sorted by ``node``.
+    """
+    entities = pl.DataFrame(graph.window.entities.select(["type", "key"]).take(ids))
+    return entities.select(
+        pl.Series("entity", graph.entities_of(ids)),
+        pl.col("type").cast(pl.String),
+        "key",
+        *pl.DataFrame(result).drop("node").get_columns(),
+    )
+
+
+def numbered(frame: pl.DataFrame, label: str) -> pl.DataFrame:
+    """Number the groups in ``label`` by size, largest first (ties: first entity), and add ``size``."""
+    sizes = frame.group_by(label).agg(pl.len().alias("size"), pl.col("entity").min().alias("first"))
+    order = sizes.sort("size", "first", descending=[True, False]).with_row_index("number")
+    return (
+        frame.join(order, on=label)
+        .with_columns(pl.col("number").cast(pl.Int32).alias(label), pl.col("size").cast(pl.Int64))
+        .drop("number", "first")
+        .sort(label, "entity")
+    )
