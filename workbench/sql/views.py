@@ -1,0 +1,169 @@
+"""What SQL sees of a workspace: one view per event type, ``events``, the window and the knowledge."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from workbench.partials.types import widen
+from workbench.sql.session import View
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from workbench.graph import Graph
+    from workbench.partials.types import FieldType
+    from workbench.storage import FileEntry, Snapshot
+
+__all__ = ["Views"]
+
+_SQL_TYPES: dict[FieldType, str] = {
+    "null": "VARCHAR",
+    "bool": "BOOLEAN",
+    "int64": "BIGINT",
+    "float64": "DOUBLE",
+    "timestamp": "TIMESTAMP WITH TIME ZONE",
+    "string": "VARCHAR",
+}
+# a segment is a day of UTC, whatever zone the session shows times in
+_SEGMENT = "strftime(timezone('UTC', _ts), '%Y-%m-%d') AS _segment"
+_WINDOW = ("entities", "edges", "properties")
+
+
+class Views:
+    """The views of one generation.
+
+    Files are verified when a statement names their view, not before.
+
+    Args:
+        snapshot: The generation.
+        fields: The type of each field, by event type.
+        graph: Makes the window graph; called when a statement names one of the window's tables.
+        scratch: A directory for the window's tables, which the worker reads as files.
+    """
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        fields: Mapping[str, Mapping[str, FieldType]],
+        graph: Callable[[], Graph],
+        scratch: Path,
+    ) -> None:
+        self._snapshot = snapshot
+        self._fields = fields
+        self._graph = graph
+        self._scratch = scratch
+
+    def names(self) -> list[tuple[str, str]]:
+        """Return schema and name of every view."""
+        snapshot = self._snapshot
+        types = sorted({f.name for f in snapshot.files("events")})
+        main = [*(["events"] if types else []), *types, *_WINDOW, "counts"]
+        kinds = sorted({f.name for f in snapshot.files("knowledge")})
+        references = sorted({f.name for f in snapshot.files("reference")})
+        return [
+            *(("main", n) for n in main),
+            *(("knowledge", n) for n in [*kinds, "runs"]),
+            *(("reference", n) for n in references),
+        ]
+
+    def resolve(self, schema: str, name: str) -> View | None:
+        """Return one view, its files verified, or None if there is none of that name.
+
+        Raises:
+            CorruptFileError: If a file that the view needs is damaged.
+        """
+        known = {(s.casefold(), n.casefold()): (s, n) for s, n in self.names()}
+        found = known.get((schema.casefold(), name.casefold()))
+        if found is None:
+            return None
+        schema, name = found
+        if schema == "knowledge":
+            return self._runs() if name == "runs" else self._newest(name)
+        if schema == "reference":
+            return self._files_view(self._snapshot.files("reference", name=name), name, "*", schema)
+        if name in _WINDOW:
+            return self._window(name)
+        if name == "counts":
+            return self._files_view(self._snapshot.files("counts"), name, "*", schema)
+        entries = self._snapshot.files("events", name=None if name == "events" else name)
+        return self._files_view(entries, name, self._columns(name, entries), schema)
+
+    def _columns(self, name: str, entries: list[FileEntry]) -> str:
+        """Return the select list: identity first, then every field in its one type."""
+        fields: dict[str, FieldType] = {}
+        for event_type in {e.name for e in entries} if name == "events" else {name}:
+            for field, kind in self._fields.get(event_type, {}).items():
+                fields[field] = widen(fields.get(field, kind), kind)
+        typed = [
+            f"CAST({_quote(field)} AS {_SQL_TYPES[kind]}) AS {_quote(field)}"
+            if kind != "null"
+            else f"CAST(NULL AS VARCHAR) AS {_quote(field)}"
+            for field, kind in sorted(fields.items())
+        ]
+        return ", ".join([_SEGMENT, "_id", "_ts", "_type", *typed])
+
+    def _files_view(self, entries: list[FileEntry], name: str, columns: str, schema: str) -> View:
+        paths = tuple(self._snapshot.path(e) for e in entries)
+        if not paths:
+            return View(name, "SELECT NULL AS nothing WHERE false", (), schema)
+        listed = ", ".join(_literal(str(p)) for p in paths)
+        # without hive_partitioning the path's dt=… is no column, which a source's own dt may be
+        source = f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
+        return View(name, f"SELECT {columns} FROM {source}", paths, schema)  # noqa: S608  (quoted)
+
+    def _newest(self, kind: str) -> View:
+        entries = self._snapshot.files("knowledge", name=kind)
+        newest = max(entries, key=lambda e: (e.meta["asof"], e.meta["created"]))
+        return self._files_view([newest], kind, "*", "knowledge")
+
+    def _runs(self) -> View:
+        facts = [e.meta for e in self._snapshot.files("knowledge")]
+        rows = [
+            {
+                "id": m["id"],
+                "kind": m["kind"],
+                "algorithm": m["algorithm"],
+                "device": m["device"],
+                "asof": m["asof"],
+                "created": m["created"],
+                "seconds": m["seconds"],
+                "parameters": json.dumps(m["parameters"], sort_keys=True),
+                "metrics": json.dumps(m["metrics"], sort_keys=True),
+            }
+            for m in facts
+        ]
+        names = ("id", "kind", "algorithm", "device", "asof", "created", "seconds", "parameters", "metrics")
+        types = [(n, pa.float64() if n == "seconds" else pa.string()) for n in names]
+        return self._scratch_view("runs", pa.Table.from_pylist(rows, schema=pa.schema(types)), "knowledge")
+
+    def _window(self, name: str) -> View:
+        graph = self._graph()
+        if name == "entities":
+            table = graph.nodes()
+        elif name == "edges":
+            table = graph.edges()
+        else:
+            properties = graph.window.properties
+            entities = graph.entities_of(properties["node"].to_numpy())
+            table = properties.drop_columns(["node"]).add_column(0, "entity", entities)
+        return self._scratch_view(name, table, "main")
+
+    def _scratch_view(self, name: str, table: pa.Table, schema: str) -> View:
+        path = self._scratch / f"{schema}.{name}.{self._snapshot.generation}.parquet"
+        if not path.exists():
+            pq.write_table(table, path, compression="lz4")
+        query = f"SELECT * FROM read_parquet({_literal(str(path))})"  # noqa: S608  (quoted)
+        return View(name, query, (path,), schema)
+
+
+def _quote(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
