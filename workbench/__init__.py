@@ -1,0 +1,29 @@
+"""Event logs to documents, a property graph and continuously computed knowledge, in a notebook.
+
+Nothing heavy is imported here: every name loads its module on first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import WorkbenchError
+
+if TYPE_CHECKING:
+    from workbench.engine import Engine
+    from workbench.opening import demo, open  # noqa: A004  (wb.open is the product's word)
+
+__all__ = ["Engine", "WorkbenchError", "demo", "open"]
+_HOMES = {"Engine": "workbench.engine", "demo": "workbench.opening", "open": "workbench.opening"}
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'workbench' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,138 @@
+"""All commands in one place: their names, panels and examples."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from workbench.cli import compute, data, demo, graph, machine, query
+from workbench.cli.errors import Group
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="workbench",
+    cls=Group,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Begin with 'workbench demo'; 'workbench COMMAND --help' explains each command with examples.",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from workbench import __version__  # noqa: PLC0415  (asked for once)
+
+        typer.echo(f"workbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def workbench(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version.")
+    ] = False,
+) -> None:
+    """Event logs to documents, a property graph and computed knowledge."""
+    del version
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+_GRAPH_COMMANDS: tuple[tuple[str, Callable[..., Any], tuple[str, ...]], ...] = (
+    (
+        "around",
+        graph.around,
+        (
+            "workbench graph around user:anna --hops 2 --limit 10",
+            "workbench graph around user:anna -o a.graphml",
+        ),
+    ),
+    ("path", graph.path, ("workbench graph path user:anna user:boris -k 3",)),
+    ("shared", graph.shared, ("workbench graph shared user:anna user:boris --through country",)),
+    ("stats", graph.stats, ("workbench graph stats --json",)),
+)
+
+_COMMANDS: tuple[tuple[str, str, Callable[..., Any], tuple[str, ...]], ...] = (
+    ("Start", "demo", demo.demo, ("workbench demo", "workbench demo --path /tmp/wb-demo")),
+    ("Start", "init", data.init, ("workbench init shop", "workbench init shop --schema shop.yaml")),
+    (
+        "Start",
+        "ingest",
+        data.ingest,
+        (
+            "workbench ingest -w shop logs/",
+            "workbench ingest -w shop --type Order --option 'delimiter=;' 'orders-*.csv.gz' --dry-run",
+        ),
+    ),
+    ("Start", "lab", machine.lab, ("workbench lab", "workbench lab -w shop -- --no-browser")),
+    (
+        "Look",
+        "catalog",
+        query.catalog,
+        ("workbench catalog", "workbench catalog --format html -o catalog.html"),
+    ),
+    (
+        "Look",
+        "sql",
+        query.sql,
+        (
+            "workbench sql 'select _type, count(*) from events group by all'",
+            "workbench sql --format csv -o orders.csv - < orders.sql",
+        ),
+    ),
+    ("Look", "entity", query.entity, ("workbench entity user:anna", "workbench entity user:anna --json")),
+    (
+        "Look",
+        "knowledge",
+        compute.knowledge,
+        ("workbench knowledge", "workbench knowledge pagerank --limit 5"),
+    ),
+    ("Look", "status", data.status, ("workbench status", "workbench status -w shop --json")),
+    (
+        "Compute",
+        "compute",
+        compute.compute,
+        ("workbench compute", "workbench compute pagerank -p damping=0.9 --asof 2025-06-30"),
+    ),
+    ("Operate", "verify", data.verify, ("workbench verify --full",)),
+    (
+        "Operate",
+        "evict",
+        data.evict,
+        ("workbench evict --before 2025-06-01", "workbench evict 2025-06-03 --yes"),
+    ),
+    ("Operate", "quarantine", data.quarantine, ("workbench quarantine -w shop",)),
+    ("Operate", "config", machine.config, ("workbench config",)),
+    ("Operate", "drivers", machine.drivers, ("workbench drivers",)),
+    ("Operate", "serve", machine.serve, ("workbench serve -w shop --port 8080",)),
+)
+
+
+def _help(function: Callable[..., Any]) -> str:
+    """Return a command's docstring with its lines joined: the terminal decides where they break."""
+    paragraphs = (inspect.getdoc(function) or "").split("\n\n")
+    return escape("\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs))
+
+
+def _epilog(examples: tuple[str, ...]) -> str:
+    return "\n".join(("[bold]Examples[/bold]", *(f"  {escape(example)}" for example in examples)))
+
+
+def _register() -> None:
+    app.add_typer(graph.app, name="graph", rich_help_panel="Look")
+    for panel, name, function, examples in _COMMANDS:
+        app.command(name, rich_help_panel=panel, help=_help(function), epilog=_epilog(examples))(function)
+    for name, function, examples in _GRAPH_COMMANDS:
+        graph.app.command(name, help=_help(function), epilog=_epilog(examples))(function)
+
+
+_register()

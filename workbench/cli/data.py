@@ -1,0 +1,241 @@
+"""What fills, measures and empties a workspace."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path  # noqa: TC003  (typer reads the annotations)
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from workbench.cli.errors import DAMAGED
+from workbench.cli.options import (
+    JsonOption,
+    QuietOption,
+    WorkspaceOption,
+    complete_connectors,
+    complete_schemas,
+    open_workspace,
+    pairs,
+)
+from workbench.cli.progress import watching
+from workbench.cli.screen import Rows, print_facts, print_json, print_table, print_text, size
+from workbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pyarrow as pa
+
+    from workbench.engine import Engine
+    from workbench.ingest import IngestReport
+
+__all__ = ["evict", "ingest", "init", "quarantine", "status", "verify"]
+
+
+def init(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="An empty or a new directory.")],
+    schema: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Entity schema to copy into the workspace: a shipped one or a YAML file.",
+            autocompletion=complete_schemas,
+        ),
+    ] = None,
+) -> None:
+    """Make a new, empty workspace."""
+    from workbench.engine import Engine  # noqa: PLC0415  (kept out of start-up)
+
+    engine = Engine.create(directory, schema=schema)
+    print_text(f"made an empty workspace in {directory}, schema {engine.schema.metadata.id}")
+
+
+def ingest(  # noqa: PLR0913  (the options of one command)
+    paths: Annotated[list[str], typer.Argument(metavar="PATH…", help="Files, directories or globs.")],
+    *,
+    workspace: WorkspaceOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen; store nothing.")] = False,
+    type_: Annotated[
+        str | None,
+        typer.Option("--type", metavar="T", help="Event type. By default what each path speaks of."),
+    ] = None,
+    connector: Annotated[
+        str | None,
+        typer.Option(
+            metavar="C",
+            help="What reads the files. By default decided by their names.",
+            autocompletion=complete_connectors,
+        ),
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A reading option of the connector.")
+    ] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Bring files into the workspace, exactly once: what is there already is left out.
+
+    It can be stopped at any moment and goes on where it was. Bad records go to quarantine; the exit
+    code is 1 if nothing at all could be read.
+    """
+    options = pairs(option or ())
+    if taken := {"type", "connector", "dry_run", "progress"} & set(options):
+        raise UsageError(
+            f"{taken.pop()!r} is no option of a connector.", fix="See 'workbench ingest --help'."
+        )
+    with open_workspace(workspace) as engine, watching(quiet=quiet or as_json) as progress:
+        report = engine.ingest(
+            *paths, type=type_, connector=connector, dry_run=dry_run, progress=progress, **options
+        )
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        print_text(str(report))
+    if _nothing_read(report):
+        raise typer.Exit(DAMAGED)
+
+
+def _nothing_read(report: IngestReport) -> bool:
+    """Return whether there were sources and none of them gave anything, now or earlier."""
+    taken = sum(report.rows.values()) + sum(report.references.values()) + report.known + report.refused
+    failed = len(report.skipped) + len(report.quarantined_files) + sum(report.quarantined.values())
+    return not taken and (failed > 0 or not report.files)
+
+
+def status(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """Show the workspace's figures: segments, documents, size, clock, knowledge."""
+    with open_workspace(workspace) as engine:
+        figures = engine.status()
+    if as_json:
+        print_json(figures)
+        return
+    print_facts({name.replace("_", " "): _figure(name, value) for name, value in figures.items()})
+
+
+def _figure(name: str, value: Any) -> str:
+    if name == "bytes":
+        return size(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_figure(key, item)}" for key, item in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "none"
+    if value is None:
+        return "none"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def evict(
+    segments: Annotated[list[str] | None, typer.Argument(metavar="[SEGMENT…]", help="Days to drop.")] = None,
+    workspace: WorkspaceOption = None,
+    before: Annotated[
+        str | None, typer.Option(metavar="DAY", help="Drop every segment before this day (UTC).")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Drop segments with everything derived from them; knowledge keeps its runs.
+
+    Without a day: what the window no longer holds. Asks first on a terminal, and elsewhere wants --yes.
+    """
+    from workbench.knowledge import parse_asof  # noqa: PLC0415  (kept out of start-up)
+
+    with open_workspace(workspace) as engine:
+        day = None if before is None else parse_asof(before)
+        if not yes and not _confirmed(engine, segments or (), day):
+            print_text("nothing was dropped")
+            return
+        dropped = engine.evict(*(segments or ()), before=day)
+    if as_json:
+        print_json({"dropped": dropped, "generation": engine.snapshot.generation})
+    else:
+        print_text("dropped: " + (", ".join(dropped) or "there was nothing to drop"))
+
+
+def _confirmed(engine: Engine, segments: Sequence[str], before: str | None) -> bool:
+    """Ask whether to drop what is named.
+
+    Raises:
+        UsageError: If nobody can be asked, or the window holds everything and no day is given.
+    """
+    if not segments and before is None and engine.settings.window == "all":
+        raise UsageError(
+            "the window of this workspace holds everything.", fix="Name segments, or a day with --before."
+        )
+    if not sys.stdin.isatty():
+        raise UsageError("evict asks before it drops anything.", fix="Give --yes where nobody can answer.")
+    parts = [", ".join(segments)] if segments else []
+    if before is not None:
+        older = sum(segment < before for segment in engine.snapshot.segments)
+        parts.append(f"the {older:,} segments before {before}")
+    what = " and ".join(parts) or f"what lies outside the window of {engine.settings.window} days"
+    return typer.confirm(f"Drop {what}, with everything derived?", err=True)
+
+
+def verify(
+    workspace: WorkspaceOption = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Read every byte, also of files checked before.")
+    ] = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Check every live file against its hash; the exit code is 1 if one is damaged.
+
+    With --json also the hash of every partial, by segment and kind: equal documents under an equal
+    schema give equal hashes.
+    """
+    with open_workspace(workspace) as engine, watching(quiet=quiet or as_json) as progress:
+        damaged = engine.verify(full=full, progress=progress)
+    files = engine.snapshot.manifest.files
+    if as_json:
+        print_json(
+            {
+                "workspace": str(engine.path),
+                "generation": engine.snapshot.generation,
+                "files": len(files),
+                "damaged": [{"path": path, "problem": problem} for path, problem in damaged],
+                "partials": _partials(engine),
+            }
+        )
+    else:
+        for path, problem in damaged:
+            print_text(f"{path}: {problem}")
+        found = f"{len(damaged):,} damaged" if damaged else "all are as they were published"
+        print_text(f"{len(files):,} files of generation {engine.snapshot.generation:,}: {found}")
+    if damaged:
+        raise typer.Exit(DAMAGED)
+
+
+def _partials(engine: Engine) -> dict[str, dict[str, str]]:
+    """Return the hash of every partial by segment and kind; those of references under no segment."""
+    from workbench.partials.shapes import KINDS  # noqa: PLC0415  (kept out of start-up)
+
+    hashes: dict[str, dict[str, str]] = {}
+    for file in sorted(engine.snapshot.manifest.files, key=lambda f: (f.segment, f.kind)):
+        if file.kind in KINDS:
+            hashes.setdefault(file.segment, {})[file.kind] = file.hash
+    return hashes
+
+
+def quarantine(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """Show what could not be read: source, number of the record, reason and original bytes.
+
+    A number of -1 stands for a source as a whole. JSON has the original bytes in hexadecimal digits.
+    """
+    with open_workspace(workspace) as engine:
+        table = engine.quarantine
+        timezone = engine.timezone
+    if as_json:
+        print_json({**Rows(table, timezone).to_json(), "timezone": timezone})
+    else:
+        print_table(_readable(table.drop_columns(["source_hash"])), timezone)
+
+
+def _readable(table: pa.Table) -> pa.Table:
+    """Return a table of quarantine with the original bytes as text."""
+    import pyarrow as pa  # noqa: PLC0415  (kept out of start-up)
+
+    texts = [original.decode("utf-8", "backslashreplace") for original in table["original"].to_pylist()]
+    place = table.column_names.index("original")
+    return table.set_column(place, "original", pa.array(texts, pa.string()))

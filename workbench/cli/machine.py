@@ -1,0 +1,99 @@
+"""What is about this machine: drivers, settings, JupyterLab, the server."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from workbench.cli.options import (
+    JsonOption,
+    WorkspaceOption,
+    default_workspace,
+    open_workspace,
+)
+from workbench.cli.screen import print_facts, print_json, print_note, print_text
+from workbench.errors import DriverUnavailableError
+
+__all__ = ["config", "drivers", "lab", "serve"]
+
+LOOPBACK = "127.0.0.1"
+PORT = 5006
+
+
+def drivers(as_json: JsonOption = False) -> None:
+    """Show the connectors, tasks and compute backends, and why one cannot run here."""
+    from workbench.analysis import tasks  # noqa: PLC0415  (kept out of start-up)
+    from workbench.compute import backends  # noqa: PLC0415  (kept out of start-up)
+    from workbench.connectors import connectors  # noqa: PLC0415  (kept out of start-up)
+
+    kinds = [registry.describe() for registry in (connectors, tasks, backends)]
+    if as_json:
+        print_json({"drivers": [asdict(info) for infos in kinds for info in infos]})
+        return
+    for number, infos in enumerate(kinds):
+        if number:
+            print_text()
+        print_text(infos[0].kind + "s")
+        print_facts(
+            {f"  {info.name}": info.summary for info in infos},
+            notes={f"  {info.name}": f"cannot run here: {info.reason}" for info in infos if info.reason},
+        )
+
+
+def config(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """Show every setting with its value and where that comes from.
+
+    Layers, lowest first: defaults, workbench.toml in the workspace, the environment (WORKBENCH_…).
+    """
+    from workbench.settings import origins  # noqa: PLC0415  (kept out of start-up)
+
+    path = workspace or default_workspace()
+    settings = origins(path)
+    if as_json:
+        documents = [asdict(setting) for setting in settings]
+        print_json({"workspace": None if path is None else str(path.absolute()), "settings": documents})
+        return
+    print_text(f"workspace: {path or 'none here'}")
+    print_facts(
+        {setting.name: f"{setting.value!s:12} {setting.origin}" for setting in settings},
+        notes={setting.name: setting.description for setting in settings},
+    )
+
+
+def lab(
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="[-- ARGUMENT…]", help="Handed to JupyterLab as they are.")
+    ] = None,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Start JupyterLab in the working directory and say how to open the workspace there."""
+    if importlib.util.find_spec("jupyterlab") is None:
+        raise DriverUnavailableError(
+            "JupyterLab is not installed.", fix="It comes with workbench's extra 'lab' (or 'make lab')."
+        )
+    path = workspace or default_workspace()
+    call = "wb.demo()" if path is None else f"wb.open({str(path.absolute())!r})"
+    print_note(f"In a notebook: import workbench as wb; db = {call}")
+    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", *(arguments or ())])  # noqa: S606
+
+
+def serve(
+    workspace: WorkspaceOption = None,
+    address: Annotated[
+        str, typer.Option(metavar="HOST", help="Where to listen; other machines cannot reach the default.")
+    ] = LOOPBACK,
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="0: any free one.")] = PORT,
+) -> None:
+    """Show the workspace in a browser, until it is stopped."""
+    from workbench.server.app import serve as start  # noqa: PLC0415  (kept out of start-up)
+
+    def say(url: str) -> None:
+        print_note(f"{url} shows {engine.path}; Ctrl-C ends it")
+
+    with open_workspace(workspace) as engine:
+        start(engine, address=address, port=port, ready=say)

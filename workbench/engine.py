@@ -1,0 +1,457 @@
+"""The engine: a workspace in the kernel. The composition root: every stage is visible here."""
+
+from __future__ import annotations
+
+import tempfile
+import weakref
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from workbench.config.entity_schema import EntitySchema, load_schema
+from workbench.errors import CorruptFileError, UnknownNameError, UsageError
+from workbench.progress import Update, silent
+from workbench.settings import load_settings
+from workbench.storage import SegmentStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    import pyarrow as pa
+
+    from workbench.catalog import Catalog
+    from workbench.compute.base import Device
+    from workbench.graph import Graph
+    from workbench.graph.entities import Entities
+    from workbench.ingest import IngestReport
+    from workbench.knowledge import Knowledge, KnowledgeStore
+    from workbench.partials.stored import Document
+    from workbench.partials.types import FieldType
+    from workbench.progress import Progress
+    from workbench.sql import Result, SqlSession
+    from workbench.storage import Snapshot
+
+__all__ = ["Engine"]
+
+T = TypeVar("T")
+
+_LARGEST_ID = 2**63 - 1
+SCHEMA_FILE = Path("schema") / "entity.yaml"
+
+
+class Engine:
+    """An open workspace.
+
+    Reading never needs a lock and always sees one whole generation; :meth:`ingest`, :meth:`compute`
+    and :meth:`evict` take the writer lock while they run.
+
+    Args:
+        path: The workspace directory.
+        settings: Values that win over ``workbench.toml`` and the environment.
+
+    Raises:
+        WorkspaceError: If ``path`` is not a workspace.
+        ConfigError: If its settings or its entity schema are wrong.
+    """
+
+    def __init__(self, path: str | Path, **settings: Any) -> None:
+        self.path = Path(path).expanduser().absolute()
+        self.store = SegmentStore(self.path)
+        self.settings = load_settings(self.path, **settings)
+        self.schema = _workspace_schema(self.path)
+        self.timezone = self.settings.timezone or self.schema.timezone
+        self._snapshot = self.store.snapshot()
+        self._scratch = tempfile.TemporaryDirectory(prefix="workbench-")
+        self._sql: SqlSession | None = None
+        self._finalizer = weakref.finalize(self, _dispose, self._scratch)
+
+    @classmethod
+    def create(cls, path: str | Path, *, schema: str | Path | None = None, **settings: Any) -> Engine:
+        """Make a new workspace in an empty directory and open it.
+
+        Args:
+            path: Where.
+            schema: An entity schema's file or the name of a shipped one; it is copied into the workspace.
+            settings: As for :class:`Engine`; they are not written down.
+
+        Raises:
+            WorkspaceError: If there is something at ``path`` already.
+            ConfigError: If the schema or a setting is wrong; nothing is made then.
+        """
+        root = Path(path).expanduser().absolute()
+        load_settings(**settings)
+        files = {} if schema is None else {SCHEMA_FILE.as_posix(): _schema_text(schema)}
+        SegmentStore.create(root, files)
+        return cls(root, **settings)
+
+    def refresh(self) -> Engine:
+        """Read the newest generation from now on."""
+        newest = self.store.snapshot()
+        if newest.generation != self._snapshot.generation:
+            self._snapshot = newest
+            for name in ("graph", "catalog"):
+                self.__dict__.pop(name, None)
+            self._close_sql()
+        return self
+
+    # what there is
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """Return the generation that is being read."""
+        return self._snapshot
+
+    @property
+    def fields(self) -> Mapping[str, Mapping[str, FieldType]]:
+        """Return the type of each field, by event type."""
+        found: Mapping[str, Mapping[str, FieldType]] = self._snapshot.manifest.state.get("fields", {})
+        return found
+
+    @property
+    def now(self) -> datetime | None:
+        """Return the clock of the workspace, its latest event time; None while it is empty."""
+        segments = self._snapshot.segments
+        return _latest(self._snapshot, segments) if segments else None
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """Return what exists: event types, fields, entities, edges, knowledge, segments, health."""
+        from workbench.catalog import Catalog  # noqa: PLC0415
+
+        return Catalog(self)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """Return the property graph of the window."""
+        return self._whole(lambda: self._graph_of(None))
+
+    @property
+    def entities(self) -> Entities:
+        """Return the entities by type and key."""
+        from workbench.graph.entities import Entities  # noqa: PLC0415
+
+        return Entities(self)
+
+    @property
+    def knowledge(self) -> KnowledgeStore:
+        """Return the results of compute."""
+        from workbench.knowledge import KnowledgeStore  # noqa: PLC0415
+
+        return KnowledgeStore(self.store, self.timezone)
+
+    @property
+    def quarantine(self) -> pa.Table:
+        """Return what could not be read: source, offset, reason and original bytes."""
+        from workbench.ingest import quarantine  # noqa: PLC0415
+
+        return quarantine.read(self._snapshot)
+
+    def entity(self, name: str) -> Any:
+        """Return one entity by ``type:key``."""
+        from workbench.graph.keys import parse_entity  # noqa: PLC0415
+
+        type_, key = parse_entity(name)
+        return self.entities[type_][key]
+
+    def get(self, address: str) -> Document:
+        """Return the document at ``segment/_id``.
+
+        Raises:
+            UsageError: If the address is not written so.
+            UnknownNameError: If there is no such document.
+        """
+        from workbench.partials.stored import find_document  # noqa: PLC0415
+
+        segment, slash, number = address.partition("/")
+        if not slash or not number.isdecimal() or len(number) > 19 or int(number) > _LARGEST_ID:
+            raise UsageError(f"{address!r} is not an address.", fix="Write it segment/_id, as results do.")
+        found = self._whole(
+            lambda: find_document(self._snapshot, segment, int(number), self.fields, self.timezone)
+        )
+        if found is None:
+            raise UnknownNameError("document", address, fix="It may have been evicted, or never have been.")
+        return found
+
+    def sql(self, statement: str, *, timeout: float | None = None) -> Result:
+        """Run one SELECT over the workspace and return its rows.
+
+        Tables are one per event type, ``events``, ``entities``, ``edges``, ``properties``, ``counts``,
+        ``knowledge.…`` and ``reference.…``. Times are in the workspace's time zone.
+
+        Raises:
+            SqlRefusedError: If it is anything but one SELECT.
+            SqlTimeoutError: If it runs longer than ``timeout`` seconds (setting ``sql_timeout``).
+            CorruptFileError: If a file that it needs is damaged.
+        """
+        return self._whole(lambda: self._sql_session().query(statement, timeout=timeout))
+
+    # what changes it
+
+    def ingest(
+        self,
+        *sources: Any,
+        type: str | None = None,  # noqa: A002  (the word that users type)
+        connector: str | None = None,
+        dry_run: bool = False,
+        progress: Progress = silent,
+        **options: Any,
+    ) -> IngestReport:
+        """Bring files, directories, globs or data frames into the workspace, exactly once.
+
+        Segments whose partials no longer fit the entity schema are derived again first.
+
+        Args:
+            sources: What to read.
+            type: The event type; by default what each file's path speaks of. Needed for data frames.
+            connector: What reads it; by default decided by file name.
+            dry_run: Say what would happen and store nothing.
+            progress: Told after each source.
+            options: Reading options of the connector, for example ``delimiter=";"``.
+
+        Raises:
+            SourceError: If a path does not exist.
+            WriterLockedError: If another process writes to the workspace.
+        """
+        from workbench.ingest import Ingest  # noqa: PLC0415
+
+        try:
+            return Ingest(self.store, self.schema, self.settings).run(
+                sources,
+                event_type=type,
+                connector=connector,
+                options=options,
+                dry_run=dry_run,
+                progress=progress,
+            )
+        finally:
+            self.refresh()  # what an interrupted ingest has published counts too
+
+    def compute(
+        self,
+        task: str,
+        *,
+        asof: str | date | None = None,
+        device: Device | None = None,
+        seed: int = 0,
+        **parameters: Any,
+    ) -> Knowledge:
+        """Run a task over the window and keep its result as knowledge.
+
+        What was computed before from the same partials with the same parameters is returned as it is.
+
+        Args:
+            task: Which one ("pagerank", "communities", "components", …).
+            asof: A day (UTC): the window ends with its segment. By default the newest.
+            device: "auto", "cpu" or "gpu"; by default the setting.
+            seed: Seed of all randomness.
+            parameters: The task's own.
+
+        Raises:
+            UnknownNameError: If there is no such task, parameter or segment.
+            DriverUnavailableError: If ``device`` cannot run here.
+        """
+        from workbench.analysis import Context, earlier_run, execute, input_hash, tasks  # noqa: PLC0415
+        from workbench.knowledge import Knowledge, add  # noqa: PLC0415
+
+        chosen = device or self.settings.device
+        complete = tasks.load(task).complete(parameters)
+        segments = self._segments_until(asof)
+        inputs = input_hash(self._snapshot, segments, task, self.schema.attributes)
+        earlier = earlier_run(self.knowledge, task, inputs, {"parameters": complete, "seed": seed}, chosen)
+        if earlier is not None:
+            return self.knowledge.read(task, run=earlier.id)
+        graph = self.graph if asof is None else self._graph_of(segments)
+        end = _latest(self._snapshot, segments)
+        run, table = execute(task, Context(graph, chosen, seed, complete), segments, inputs, end)
+        with self.store.writer() as writer:
+            transaction = writer.begin()
+            add(transaction, run, table)
+            written = transaction.commit()
+        self._follow(written)
+        return Knowledge(run, table, self.timezone)
+
+    def evict(self, *segments: str, before: str | date | None = None) -> list[str]:
+        """Drop segments with everything derived from them and return their days; knowledge keeps its runs.
+
+        Args:
+            segments: Days to drop.
+            before: Drop every day before this one. Without any argument: what the window no longer holds.
+
+        Raises:
+            UnknownNameError: If a day has no segment.
+            UsageError: If ``before`` is not a day.
+        """
+        from workbench.knowledge import parse_asof  # noqa: PLC0415
+
+        live = self.store.snapshot().segments
+        for segment in segments:
+            if segment not in live:
+                raise UnknownNameError("segment", segment, live)
+        doomed = set(segments)
+        if before is not None:
+            doomed |= {s for s in live if s < parse_asof(before)}
+        elif not segments and self.settings.window != "all" and live:
+            horizon = date.fromisoformat(live[-1]).toordinal() - int(self.settings.window)
+            doomed |= {s for s in live if date.fromisoformat(s).toordinal() <= horizon}
+        if doomed:
+            with self.store.writer() as writer:
+                transaction = writer.begin()
+                transaction.remove(f for f in transaction.base.manifest.files if f.segment in doomed)
+                transaction.commit()
+            self.refresh()
+        return sorted(doomed)
+
+    # how it is
+
+    def status(self) -> dict[str, Any]:
+        """Return the figures of the workspace: generation, segments, documents, bytes, clock, knowledge."""
+        from workbench.ingest.derive import stale_segments  # noqa: PLC0415
+
+        files = self._snapshot.manifest.files
+        rows: dict[str, int] = {}
+        for file in files:
+            if file.kind == "events":
+                rows[file.name] = rows.get(file.name, 0) + file.rows
+        segments = self._snapshot.segments
+        now = self.now
+        return {
+            "path": str(self.path),
+            "generation": self._snapshot.generation,
+            "timezone": self.timezone,
+            "schema": self.schema.metadata.id,
+            "window": self.settings.window,
+            "now": now.isoformat() if now else None,
+            "segments": len(segments),
+            "first_segment": segments[0] if segments else None,
+            "last_segment": segments[-1] if segments else None,
+            "documents": sum(rows.values()),
+            "event_types": dict(sorted(rows.items())),
+            "files": len(files),
+            "bytes": sum(f.bytes for f in files),
+            "sources": len(self._snapshot.manifest.ledger),
+            "stale_segments": len(stale_segments(self._snapshot, self.schema, self.fields)),
+            "quarantined": sum(f.meta["records"] for f in files if f.kind == "quarantine"),
+            "knowledge": self.knowledge.kinds(),
+        }
+
+    def verify(self, *, full: bool = False, progress: Progress = silent) -> list[tuple[str, str]]:
+        """Check every live file against its hash and return the damaged ones with what is wrong.
+
+        Args:
+            full: Also files that were checked before in this process.
+            progress: Told as files are checked.
+        """
+        total = len(self._snapshot.manifest.files)
+        damaged = []
+        for done, (entry, problem) in enumerate(self._snapshot.verify(full=full), 1):
+            if problem:
+                damaged.append((entry.path, problem))
+            progress(Update("verify", done, total, "files"))
+        return damaged
+
+    def close(self) -> None:
+        """End the SQL worker and delete what it read from; the engine can still be used afterwards."""
+        self._close_sql()
+
+    def __enter__(self) -> Self:
+        """Return the engine itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the engine."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Return the catalog as text."""
+        return self.catalog.to_text()
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return self.catalog._repr_mimebundle_()
+
+    # how the stages are put together
+
+    def _graph_of(self, segments: Iterable[str] | None) -> Graph:
+        from workbench.graph import Graph, merge_window  # noqa: PLC0415
+
+        snapshot = self._snapshot
+        wanted = None if segments is None else {*segments, ""}
+        parts: dict[str, dict[str, pa.Table]] = {}
+        for kind in ("entities", "edges", "properties"):
+            for entry in snapshot.files(kind, segments=wanted):
+                parts.setdefault(entry.segment, {})[kind] = snapshot.read(entry)
+        return Graph(merge_window(parts.items()), self.schema, self.timezone)
+
+    def _sql_session(self) -> SqlSession:
+        if self._sql is None:
+            from workbench.sql import SqlSession  # noqa: PLC0415
+            from workbench.sql.views import Views  # noqa: PLC0415
+
+            views = Views(self._snapshot, self.fields, lambda: self.graph, Path(self._scratch.name))
+            self._sql = SqlSession(
+                views.resolve,
+                views.names,
+                timezone=self.timezone,
+                memory=self.settings.sql_memory,
+                threads=self.settings.worker_threads,
+                timeout=self.settings.sql_timeout,
+            )
+        return self._sql
+
+    def _close_sql(self) -> None:
+        if self._sql is not None:
+            self._sql.close()
+            self._sql = None
+
+    def _follow(self, written: Snapshot) -> None:
+        """Move to the generation that this engine wrote; if all that is new is knowledge, the graph stays."""
+        graph = self.__dict__.get("graph")
+        before = self._snapshot.generation
+        self.refresh()
+        if graph is not None and self._snapshot.generation == written.generation == before + 1:
+            self.__dict__["graph"] = graph
+
+    def _whole(self, read: Callable[[], T]) -> T:
+        """Read once more, all of it, at a newer generation if a writer removed files of this one."""
+        try:
+            return read()
+        except CorruptFileError:
+            if self.store.snapshot().generation == self._snapshot.generation:
+                raise
+            self.refresh()
+            return read()
+
+    def _segments_until(self, asof: str | date | None) -> list[str]:
+        from workbench.knowledge import parse_asof  # noqa: PLC0415
+
+        live = self._snapshot.segments
+        if not live:
+            raise UsageError("the workspace holds no documents.", fix="Ingest something first.")
+        if asof is None:
+            return live
+        day = parse_asof(asof)
+        if day not in live:
+            raise UnknownNameError("segment", day, live, fix=f"Segments live from {live[0]} to {live[-1]}.")
+        return [s for s in live if s <= day]
+
+
+def _schema_text(schema: str | Path) -> bytes:
+    """Return the bytes of a valid schema."""
+    from workbench.config.entity_schema import shipped_schemas  # noqa: PLC0415
+
+    load_schema(schema)
+    return Path(shipped_schemas().get(str(schema), schema)).read_bytes()
+
+
+def _workspace_schema(root: Path) -> EntitySchema:
+    file = root / SCHEMA_FILE
+    return load_schema(file) if file.exists() else EntitySchema()
+
+
+def _latest(snapshot: Snapshot, segments: Iterable[str]) -> datetime:
+    latest = max(f.max_ts or 0 for f in snapshot.files("events", segments=segments))
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=latest)
+
+
+def _dispose(scratch: tempfile.TemporaryDirectory[str]) -> None:
+    scratch.cleanup()

@@ -1,0 +1,90 @@
+"""How an analyst begins: a workspace, data files as they lie there, or the demo."""
+
+from __future__ import annotations
+
+import tempfile
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.engine import SCHEMA_FILE, Engine
+from workbench.errors import UnknownNameError, UsageError, WorkspaceError
+from workbench.progress import Update, silent
+from workbench.storage import SegmentStore
+
+if TYPE_CHECKING:
+    from workbench.progress import Progress
+
+__all__ = ["DEMO_TASKS", "demo", "open"]
+
+DEMO_TASKS = ("components", "pagerank", "communities")
+
+
+def open(source: str | Path, *, schema: str | Path | None = None, **settings: Any) -> Engine:  # noqa: A001
+    r"""Open a workspace; or data files, which are ingested into a temporary workspace.
+
+    Args:
+        source: A workspace directory, or files: a path, a directory or a glob.
+        schema: The entity schema for data files.
+        settings: Values that win over every other layer of the settings.
+
+    Raises:
+        WorkspaceError: If there is neither a workspace nor a file.
+        UsageError: If ``schema`` is given for a workspace.
+
+    >>> import tempfile, pathlib, workbench as wb
+    >>> log = pathlib.Path(tempfile.mkdtemp()) / "clicks.csv"
+    >>> _ = log.write_text("time,page\n2025-06-12T10:00:00Z,home\n")
+    >>> wb.open(log).sql("select page from clicks").rows
+    [('home',)]
+    """
+    path = Path(source).expanduser()
+    if SegmentStore.is_workspace(path) or (path / "manifests").is_dir():
+        if schema is not None:
+            raise UsageError(
+                "a workspace has its own entity schema.", where=str(path), fix=f"Edit {path / SCHEMA_FILE}."
+            )
+        return Engine(path, **settings)
+    if not path.exists() and not any(c in str(source) for c in "*?["):
+        raise WorkspaceError(
+            "there is no workspace and no file.",
+            where=str(source),
+            fix=f"Make one with 'workbench init {source}'.",
+        )
+    folder = tempfile.TemporaryDirectory(prefix="workbench-adhoc-")
+    engine = Engine.create(folder.name, schema=schema, **settings)
+    weakref.finalize(engine, folder.cleanup)
+    report = engine.ingest(source)
+    if not report.rows:
+        raise WorkspaceError(f"nothing could be read:\n{report}", where=str(source))
+    return engine
+
+
+def demo(name: str = "flights", *, path: str | Path | None = None, progress: Progress = silent) -> Engine:
+    """Open the demo workspace, making it on the first call: New York's flights of 2013.
+
+    Args:
+        name: Which sample.
+        path: Where it lies; by default ``workbench-demo`` in the working directory.
+        progress: Told as it is made.
+
+    Raises:
+        UnknownNameError: If there is no such sample.
+        DriverUnavailableError: If the package with the data is not installed.
+    """
+    from workbench.samples import samples  # noqa: PLC0415
+
+    if name not in samples:
+        raise UnknownNameError("sample", name, samples)
+    folder = Path(path or "workbench-demo").expanduser()
+    sources = samples[name](folder / f"{name}-logs", progress=progress)
+    workspace = folder / name
+    engine = (
+        Engine(workspace) if SegmentStore.is_workspace(workspace) else Engine.create(workspace, schema=name)
+    )
+    engine.ingest(sources, progress=progress)
+    for number, task in enumerate(DEMO_TASKS):
+        progress(Update("compute", number, len(DEMO_TASKS), "tasks"))
+        engine.compute(task)
+    progress(Update("compute", len(DEMO_TASKS), len(DEMO_TASKS), "tasks"))
+    return engine
