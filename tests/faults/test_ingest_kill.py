@@ -1,0 +1,261 @@
+"""Ingest under kill -9 and Ctrl-C, at moments that are chosen, and the lock of the one writer."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import date
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+
+from workbench.engine import Engine
+from workbench.errors import WriterLockedError
+from workbench.ingest.derive import KINDS
+from workbench.samples.flights import write_sources
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from workbench.storage import Snapshot
+
+# Ends its own process with SIGKILL right before the nth event of a kind whose path has some text in it.
+INGEST = """
+import os, signal, sys
+from workbench.engine import Engine
+
+workspace, sources, event, text, count = *sys.argv[1:5], int(sys.argv[5])
+left = count
+
+def hook(name, arguments):
+    global left
+    if name == event and any(text in str(a) for a in arguments):
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+def say(update):
+    print(update.task, update.done, update.total, flush=True)
+
+engine = Engine(workspace, batch_mb=1)
+sys.addaudithook(hook)
+engine.ingest(sources, progress=say)
+"""
+
+HOLD = """
+import sys
+from workbench.engine import Engine
+
+with Engine(sys.argv[1]).store.writer():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+LAST = -1
+MOMENTS = {
+    "the first file is written aside": ("open", "/w/tmp/", 1),
+    "half of a batch has moved": ("os.rename", "/segments/", 40),
+    "the first manifest is published": ("os.rename", "/manifests/0000000001", 1),
+    "the second generation becomes current": ("os.rename", "CURRENT", 2),
+    "sources of a later batch are read": ("open", "/Weather/2013-02-09", 1),
+    "the last generation becomes current": ("os.rename", "CURRENT", LAST),
+}
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_sources(tmp_path_factory.mktemp("flights"), since=date(2013, 2, 1), until=date(2013, 2, 13))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    engine = Engine.create(tmp_path_factory.mktemp("undisturbed") / "w", schema="flights", batch_mb=1)
+    engine.ingest(sources)
+    assert engine.snapshot.generation >= 3
+    return engine
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    return Engine.create(tmp_path / "w", schema="flights").path
+
+
+def _start(workspace: Path, sources: Path, *moment: object) -> subprocess.Popen[str]:
+    arguments = [str(a) for a in (workspace, sources, *(moment or ("nothing", "nothing", 1)))]
+    return subprocess.Popen([sys.executable, "-c", INGEST, *arguments], stdout=subprocess.PIPE, text=True)
+
+
+def _partials(snapshot: Snapshot) -> dict[tuple[str, str], str]:
+    return {(f.kind, f.segment): f.hash for kind in KINDS for f in snapshot.files(kind)}
+
+
+def _documents(snapshot: Snapshot) -> dict[str, int]:
+    rows: dict[str, int] = {}
+    for entry in snapshot.files("events"):
+        rows[entry.name] = rows.get(entry.name, 0) + entry.rows
+    return rows
+
+
+def _check_whole(workspace: Path) -> int:
+    """Assert that the workspace is a whole generation, consistent with its ledger, and return its number."""
+    engine = Engine(workspace)
+    snapshot = engine.snapshot
+    assert engine.verify() == []
+    ledger: dict[str, int] = {}
+    for entry in snapshot.manifest.ledger.values():
+        if entry.name not in engine.schema.references and entry.rows:
+            ledger[entry.name] = ledger.get(entry.name, 0) + entry.rows
+    tables = [pl.DataFrame(snapshot.read(f)) for f in snapshot.files("counts")]
+    counted = (
+        pl.concat(tables).group_by(pl.col("type").cast(pl.String)).agg(pl.col("events").sum()).rows()
+        if tables
+        else []
+    )
+    assert ledger == _documents(snapshot) == dict(counted)
+    return snapshot.generation
+
+
+def _check_resumed(workspace: Path, sources: Path, undisturbed: Engine) -> None:
+    """Assert that ingesting again gives what an ingest gives that nobody disturbed."""
+    engine = Engine(workspace, batch_mb=1)
+    engine.ingest(sources)
+    assert list((workspace / "tmp").iterdir()) == []
+    assert _documents(engine.snapshot) == _documents(undisturbed.snapshot)
+    assert _partials(engine.snapshot) == _partials(undisturbed.snapshot)
+    assert set(engine.snapshot.manifest.ledger) == set(undisturbed.snapshot.manifest.ledger)
+    assert engine.verify() == []
+    assert engine.ingest(sources).files == 0
+
+
+@pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS)
+def test_a_kill_leaves_a_whole_generation_and_is_made_up_for(
+    moment: tuple[str, str, int], workspace: Path, sources: Path, undisturbed: Engine
+) -> None:
+    event, text, count = moment
+    process = _start(
+        workspace, sources, event, text, undisturbed.snapshot.generation if count == LAST else count
+    )
+    process.communicate(timeout=60)
+
+    assert process.returncode == -signal.SIGKILL
+    assert _check_whole(workspace) < undisturbed.snapshot.generation
+    _check_resumed(workspace, sources, undisturbed)
+
+
+def test_a_kill_from_outside_after_a_commit(workspace: Path, sources: Path, undisturbed: Engine) -> None:
+    process = _start(workspace, sources)
+    while not (workspace / "manifests" / "0000000002.json").exists():
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.kill()
+    process.communicate(timeout=60)
+
+    assert 1 <= _check_whole(workspace) <= undisturbed.snapshot.generation
+    _check_resumed(workspace, sources, undisturbed)
+
+
+def test_an_interrupt_leaves_a_whole_generation_and_is_made_up_for(
+    workspace: Path, sources: Path, undisturbed: Engine
+) -> None:
+    process = _start(workspace, sources)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if int(line.split()[1]) >= 30:
+            break
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+
+    assert process.returncode not in (0, -signal.SIGKILL)
+    assert _check_whole(workspace) < undisturbed.snapshot.generation
+    _check_resumed(workspace, sources, undisturbed)
+
+
+def test_an_interrupted_engine_goes_on(workspace: Path, sources: Path, undisturbed: Engine) -> None:
+    def interrupt(update: object) -> None:
+        if getattr(update, "done") == 30:  # noqa: B009
+            raise KeyboardInterrupt
+
+    engine = Engine(workspace, batch_mb=1)
+    with pytest.raises(KeyboardInterrupt):
+        engine.ingest(sources, progress=interrupt)
+
+    engine.ingest(sources)
+    assert _partials(engine.snapshot) == _partials(undisturbed.snapshot)
+
+
+def test_a_killed_reading_goes_on_within_a_large_file(tmp_path: Path) -> None:
+    log = tmp_path / "click.csv"
+    rows = 40_000
+    log.write_text("time,n,pad\n" + "".join(f"2025-01-01T00:00:00Z,{n},{'p' * 60}\n" for n in range(rows)))
+    workspace = Engine.create(tmp_path / "w").path
+
+    process = _start(workspace, log, "os.rename", "CURRENT", 3)
+    process.communicate(timeout=60)
+
+    assert process.returncode == -signal.SIGKILL
+    engine = Engine(workspace, batch_mb=1)
+    (entry,) = engine.snapshot.manifest.ledger.values()
+    assert (entry.status, 0 < entry.position < rows) == ("partial", True)
+    assert entry.position == entry.rows == _documents(engine.snapshot)["click"]
+    engine.ingest(log)
+    assert engine.sql("select count(*), count(distinct n), sum(n) from click").rows == [
+        (rows, rows, rows * (rows - 1) // 2)
+    ]
+    engine.close()
+
+
+# one writer
+
+
+@pytest.fixture
+def holder(workspace: Path) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(workspace)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.communicate(timeout=60)
+
+
+def test_a_second_writer_is_told_who_holds_the_workspace(
+    holder: subprocess.Popen[str], workspace: Path, sources: Path
+) -> None:
+    engine = Engine(workspace)
+    with pytest.raises(WriterLockedError) as raised:
+        engine.ingest(sources)
+
+    holds = json.loads((workspace / "LOCK").read_text())
+    assert f'"pid": {holder.pid}' in str(raised.value)
+    assert holds["pid"] == holder.pid
+    assert os.uname().nodename in str(raised.value)
+    assert raised.value.where == str(workspace)
+
+
+def test_reading_and_dry_runs_need_no_lock(
+    holder: subprocess.Popen[str], workspace: Path, sources: Path
+) -> None:
+    engine = Engine(workspace)
+
+    assert engine.sql("select count(*) from entities").rows == [(0,)]
+    assert engine.ingest(sources, dry_run=True).rows["Cancellation"] > 1_000
+    engine.close()
+
+
+def test_the_lock_of_a_killed_writer_is_free_at_once(
+    holder: subprocess.Popen[str], workspace: Path, sources: Path
+) -> None:
+    holder.kill()
+    holder.wait(timeout=60)
+
+    assert Engine(workspace).ingest(sources / "reference").files == 3
