@@ -157,10 +157,10 @@ class SqlTimeoutError(SqlError, TimeoutError):
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a sentence that suggests the nearest of ``known``, or lists them.
 
-    >>> did_you_mean("Departur", ["Arrival", "Departure"])
-    "Did you mean 'Departure'?"
-    >>> did_you_mean("x", ["Arrival", "Departure"])
-    'There are: Arrival, Departure.'
+    >>> did_you_mean("Clik", ["Click", "View"])
+    "Did you mean 'Click'?"
+    >>> did_you_mean("x", ["Click", "View"])
+    'There are: Click, View.'
     >>> did_you_mean("x", [])
     'There are none.'
     """

@@ -19,10 +19,10 @@ _UNSAFE_CHARACTER = r"(?s)[^A-Za-z0-9!$&'()*+;=:@/\-._~]"
 def format_entity(type: str, key: str) -> str:  # noqa: A002  (the word of the specification)
     """Return the entity as it is written.
 
-    >>> format_entity("aircraft", "N725MQ")
-    'aircraft:N725MQ'
-    >>> format_entity("game", "Gates of Olympus 50%")
-    'game:Gates%20of%20Olympus%2050%25'
+    >>> format_entity("page", "home")
+    'page:home'
+    >>> format_entity("page", "sale at 50%")
+    'page:sale%20at%2050%25'
     """
     return f"{type}:{quote(key, safe=_SAFE)}"
 
@@ -35,8 +35,8 @@ def parse_entity(entity: str) -> tuple[str, str]:
     Raises:
         UsageError: If it is not written ``type:key``.
 
-    >>> parse_entity("game:Gates%20of%20Olympus%2050%25")
-    ('game', 'Gates of Olympus 50%')
+    >>> parse_entity("page:sale%20at%2050%25")
+    ('page', 'sale at 50%')
     >>> parse_entity("Url:http://x/y")
     ('url', 'http://x/y')
     """

@@ -31,7 +31,7 @@ _PART = re.compile(r"(^|[-_.])(part|chunk)?[-_.]?\d+(?=$|[-_.])", re.IGNORECASE)
 def is_field_name(name: str) -> bool:
     """Return whether a column's name can be a field's: no markup, no control characters, not too long.
 
-    >>> is_field_name("gameUid"), is_field_name("<div>x</div>")
+    >>> is_field_name("pageId"), is_field_name("<div>x</div>")
     (True, False)
     """
     return (
@@ -65,8 +65,8 @@ def plan_fields(
         known: Fields that the event type has already; their spelling wins.
 
     >>> from workbench.config import EntitySchema
-    >>> plan_fields(["affiliateId", "affiliateid", "<b>"], EntitySchema())
-    {'affiliateId': ['affiliateId', 'affiliateid']}
+    >>> plan_fields(["pageId", "pageid", "<b>"], EntitySchema())
+    {'pageId': ['pageId', 'pageid']}
     """
     alias_of = {a: field for field, aliases in schema.fields.aliases.items() for a in (field, *aliases)}
     spelling = {name.casefold(): name for name in (*known, *alias_of.values())}
@@ -94,8 +94,8 @@ def event_type_of(path: Path, names: Mapping[str, str], suffix: str = "") -> str
     >>> from pathlib import Path
     >>> event_type_of(Path("logs/Login/2025-06-12.parquet"), {})
     'Login'
-    >>> event_type_of(Path("logs/v2/GridClick/dt=2025-06-12/part-0.parquet"), {"GridClick": "GameOpened"})
-    'GameOpened'
+    >>> event_type_of(Path("logs/v2/Tap/dt=2025-06-12/part-0.parquet"), {"Tap": "Click"})
+    'Click'
     >>> event_type_of(Path("clicks_20250612.csv.gz"), {}, ".csv.gz")
     'clicks'
     """

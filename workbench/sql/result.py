@@ -38,11 +38,11 @@ class Result:
         seconds: What it took, with the verification of the files that were opened for the first time.
         timezone: IANA time zone that the statement's dates and hours are in.
 
-    >>> result = Result(pa.table({"carrier": ["UA", "B6"], "flights": [2, 1]}), "select ...", 0.01, "UTC")
+    >>> result = Result(pa.table({"page": ["home", "help"], "clicks": [2, 1]}), "select ...", 0.01, "UTC")
     >>> result.rows
-    [('UA', 2), ('B6', 1)]
+    [('home', 2), ('help', 1)]
     >>> result.to_json()
-    {'columns': ['carrier', 'flights'], 'rows': [['UA', 2], ['B6', 1]]}
+    {'columns': ['page', 'clicks'], 'rows': [['home', 2], ['help', 1]]}
     """
 
     table: pa.Table

@@ -36,7 +36,7 @@ class View:
     """A table that statements can name.
 
     Attributes:
-        name: Its name, such as ``Departure`` or ``API Error``; matched without regard to case.
+        name: Its name, such as ``Click`` or ``Page View``; matched without regard to case.
         query: The SELECT that gives its rows, over ``read_parquet([...])`` of the files and nothing else.
         files: The files that the worker may open for it, verified by whoever made the view.
         schema: ``main``, or ``knowledge`` for a table of computed knowledge.
