@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from workbench.config.entity_schema import EntitySchema, load_schema
+from workbench.config.entity_schema import EntitySchema, load_schema, schema_path
 from workbench.errors import CorruptFileError, UnknownNameError, UsageError
 from workbench.progress import Update, silent
 from workbench.settings import load_settings
@@ -437,10 +437,8 @@ class Engine:
 
 def _schema_text(schema: str | Path) -> bytes:
     """Return the bytes of a valid schema."""
-    from workbench.config.entity_schema import shipped_schemas  # noqa: PLC0415
-
     load_schema(schema)
-    return Path(shipped_schemas().get(str(schema), schema)).read_bytes()
+    return schema_path(schema).read_bytes()
 
 
 def _workspace_schema(root: Path) -> EntitySchema:

@@ -371,3 +371,13 @@ class TestGenerations:
         again = Engine(db.path)
         assert sum(again.ingest(log).rows.values()) == 1
         assert -1 not in again.quarantine["offset"].to_pylist()
+
+    def test_equal_bytes_of_two_event_types_are_two_sources_in_quarantine(
+        self, db: Engine, tmp_path: Path
+    ) -> None:
+        log = tmp_path / "Click.csv"
+        log.write_text("when,member\n2025-06-12T04:00:00Z,eve\n")
+        for name in ("Click", "Click", "View"):
+            db.ingest(log, type=name)
+        whole = [row["name"] for row in db.quarantine.to_pylist() if row["offset"] == -1]
+        assert whole == ["Click", "View"]

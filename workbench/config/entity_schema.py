@@ -28,6 +28,7 @@ __all__ = [
     "EventRule",
     "Reference",
     "load_schema",
+    "schema_path",
     "shipped_schemas",
 ]
 
@@ -332,6 +333,25 @@ def shipped_schemas() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
+def schema_path(name: str | Path) -> Path:
+    """Return the file of an entity schema: the name of a shipped one, or a YAML file's path.
+
+    Raises:
+        UnknownNameError: If it is neither.
+
+    >>> schema_path("flights").name
+    'flights.yaml'
+    """
+    shipped = shipped_schemas()
+    if str(name) in shipped:
+        return shipped[str(name)]
+    path = Path(name)
+    if path.exists():
+        return path
+    fix = "No such file." if path.suffix in {".yaml", ".yml"} else did_you_mean(str(name), shipped)
+    raise UnknownNameError("entity schema", str(name), shipped, fix=fix)
+
+
 def load_schema(name: str | Path) -> EntitySchema:
     """Read an entity schema: a YAML file's path, or the name of a shipped one.
 
@@ -342,15 +362,5 @@ def load_schema(name: str | Path) -> EntitySchema:
     >>> load_schema("flights").metadata.id
     'flights'
     """
-    shipped = shipped_schemas()
-    if str(name) in shipped:
-        path = shipped[str(name)]
-    else:
-        path = Path(name)
-        if not path.exists():
-            fix = (
-                did_you_mean(str(name), shipped) if path.suffix not in {".yaml", ".yml"} else "No such file."
-            )
-            raise UnknownNameError("entity schema", str(name), shipped, fix=fix)
-    metadata, spec = load_document(path, "EntitySchema", _Spec)
+    metadata, spec = load_document(schema_path(name), "EntitySchema", _Spec)
     return EntitySchema(metadata=metadata, **dict(spec))

@@ -245,13 +245,11 @@ class _Run:
         for entry in found.ledger:
             transaction.record(entry)
         # a source that fails again in the same way is in quarantine already
-        again = {
-            e.hash for e in found.ledger if e.status == "quarantined" and before.get(e.key) == "quarantined"
-        }
-        quarantine.add(transaction, [q for q in found.quarantined if q.source_hash not in again])
-        recovered = {
-            e.hash for e in found.ledger if e.status == "done" and before.get(e.key) == "quarantined"
-        }
+        known = [e for e in found.ledger if before.get(e.key) == "quarantined"]
+        again = {(e.hash, e.name) for e in known if e.status == "quarantined"}
+        kept = [q for q in found.quarantined if (q.source_hash, q.name) not in again]
+        quarantine.add(transaction, kept)
+        recovered = {(e.hash, e.name) for e in known if e.status == "done"}
         if recovered:
             quarantine.release(transaction, recovered)
         transaction.set_state(fields=self.fields, schema=self.schema.fingerprint)

@@ -46,13 +46,14 @@ def add(transaction: Transaction, records: Iterable[Quarantined]) -> None:
         transaction.add("quarantine", table, folder="quarantine", meta={"records": number})
 
 
-def release(transaction: Transaction, hashes: set[str]) -> None:
-    """Take sources that were quarantined as a whole out again: they have been read meanwhile."""
+def release(transaction: Transaction, sources: set[tuple[str, str]]) -> None:
+    """Take sources (hash, name) that were quarantined as a whole out again: they have been read meanwhile."""
     for entry in transaction.base.manifest.files:
         if entry.kind != "quarantine":
             continue
         rows = transaction.base.read(entry).to_pylist()
-        kept = [Quarantined(**r) for r in rows if r["offset"] != -1 or r["source_hash"] not in hashes]
+        records = [Quarantined(**r) for r in rows]
+        kept = [r for r in records if r.offset != -1 or (r.source_hash, r.name) not in sources]
         if len(kept) < len(rows):
             transaction.remove([entry])
             add(transaction, kept)

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from workbench.tabular import Tabular
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import pandas as pd
     import polars as pl
 
 __all__ = ["Result"]
@@ -29,7 +30,7 @@ _EXACT_DIGITS = 15  # a decimal of so many digits is the same number again after
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Result:
+class Result(Tabular):
     """All rows of one statement.
 
     Attributes:
@@ -51,18 +52,9 @@ class Result:
     timezone: str
 
     @property
-    def columns(self) -> list[str]:
-        """Names of the columns."""
-        return list(self.table.column_names)
-
-    @property
     def rows(self) -> list[tuple[Any, ...]]:
         """All rows as tuples of Python values."""
         return list(self)
-
-    def __len__(self) -> int:
-        """Return the number of rows."""
-        return int(self.table.num_rows)
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         """Iterate over the rows as tuples of Python values."""
@@ -81,14 +73,6 @@ class Result:
         if not isinstance(frame, pl.DataFrame):
             raise TypeError(f"polars made a {type(frame).__name__} of a table")
         return frame
-
-    def to_pandas(self) -> pd.DataFrame:
-        """Return the rows as a pandas frame."""
-        return self.table.to_pandas()
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """Export the rows through the Arrow PyCapsule interface."""
-        return self.table.__arrow_c_stream__(requested_schema)
 
     def to_json(self) -> dict[str, list[Any]]:
         """Return ``{"columns": [...], "rows": [[...], ...]}`` of all rows, ready for ``json.dumps``.
@@ -110,9 +94,7 @@ class Result:
         lines.insert(1, "  ".join("-" * width for width in widths))
         return "\n".join([*lines, self._footer()])
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        """Return the first rows as text and HTML; values are escaped and both say how many rows there are."""
-        del include, exclude
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         return {"text/plain": repr(self), "text/html": self._html()}
 
     def _plan(self) -> str:
