@@ -47,7 +47,19 @@ __all__ = [
 
 Value = str | int | float | bool
 Operator = Literal[
-    "=", "!=", "<", "<=", ">", ">=", "in", "not in", "between", "contains", "starts with", "is null", "is not null"
+    "=",
+    "!=",
+    "<",
+    "<=",
+    ">",
+    ">=",
+    "in",
+    "not in",
+    "between",
+    "contains",
+    "starts with",
+    "is null",
+    "is not null",
 ]
 Bucket = Literal["minute", "hour", "day", "week", "month", "quarter", "year", "hour of day", "day of week"]
 Direction = Literal["out", "in", "both"]
@@ -407,9 +419,7 @@ class Plan(_Part):
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON data, without what is default; :meth:`model_validate` reads it again."""
-        steps = [
-            {"op": s.op, **s.model_dump(mode="json", exclude_defaults=True)} for s in self.steps
-        ]
+        steps = [{"op": s.op, **s.model_dump(mode="json", exclude_defaults=True)} for s in self.steps]
         rest = self.model_dump(mode="json", exclude={"steps"}, exclude_defaults=True)
         return {"version": self.version, **rest, "steps": steps}
 
