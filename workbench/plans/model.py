@@ -1,9 +1,10 @@
 """The plan: typed JSON, a graph of steps and the way its results are shown (spec 6.2).
 
-A plan says what is wanted, never how: no SQL, no code. Steps refer to one another by ``id``; a step that
-reads another's rows names it in ``source`` (or ``left`` and ``right``, or ``sources``). Times are ISO 8601 in the
-workspace's zone (``2013-03-01``, ``2013-03-01T06:00``) or relative to the workspace's clock (``last 7d``,
-``yesterday``); ``since`` is included, ``until`` is not.
+A plan says what is wanted,
+never how: no SQL, no code. Steps refer to one another by ``id``; a step that reads another's rows names
+it in ``source`` (or ``left`` and ``right``, or ``sources``). Times are ISO 8601 in the workspace's zone
+(``2013-03-01``, ``2013-03-01T06:00``) or relative to the workspace's clock (``last 7d``, ``yesterday``);
+``since`` is included, ``until`` is not.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class _Part(BaseModel):
 
 
 class Filter(_Part):
-    """A condition on one field; ``value`` is a list for ``in``, ``not in`` and ``between``, none for null tests.
+    """A condition on one field; ``value`` is a list for ``in``, ``not in`` and ``between``.
 
     >>> Filter(field="carrier", op="in", value=["UA", "B6"]).value
     ('UA', 'B6')
@@ -107,8 +108,9 @@ class Measure(_Part):
 
     Attributes:
         name: The column that it becomes.
-        op: ``count`` rows, or of ``field`` the ``sum``, ``mean``, ``median``, ``min``, ``max``, ``distinct`` values;
-            ``share`` is the part (0 to 1) of the group's rows that satisfy ``where``, ``part`` the group's part of all
+        op: ``count`` rows, or of ``field`` the ``sum``, ``mean``, ``median``, ``min``, ``max``,
+            ``distinct`` values; ``share`` is the part (0 to 1) of the group's rows that satisfy
+            ``where``, ``part`` the group's part of all
             rows.
         field: Which field; none for ``count``, ``share`` and ``part``.
         where: Only rows that satisfy all of these count; ``share`` needs it.
@@ -159,7 +161,7 @@ class _Step(_Part):
             value = getattr(self, name, None)
             for item in value if isinstance(value, tuple) else (value,):
                 if isinstance(item, str) and (name != "start" or ":" not in item):
-                    found.append(item)
+                    found.append(item)  # noqa: PERF401  (two loops and a condition read better so)
         return tuple(found)
 
 
@@ -172,7 +174,10 @@ class _Timed(_Step):
 
 
 class Scan(_Timed):
-    """Documents of one or several event types: ``_segment``, ``_id``, ``_ts``, ``_type`` and ``columns`` (none: all)."""
+    """Documents of one or several event types.
+
+    Rows: ``_segment``, ``_id``, ``_ts``, ``_type`` and ``columns`` (none: all).
+    """
 
     op: Literal["scan"] = "scan"
     types: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -192,7 +197,10 @@ class Get(_Step):
 
 
 class Search(_Timed):
-    """The documents whose texts are nearest to a text: ``address``, ``event_type``, ``time``, ``text``, ``score``."""
+    """The documents whose texts are nearest to a text.
+
+    Rows: ``address``, ``event_type``, ``time``, ``text``, ``score``.
+    """
 
     op: Literal["search"] = "search"
     text: Annotated[str, Field(min_length=1)]
@@ -201,7 +209,10 @@ class Search(_Timed):
 
 
 class Similar(_Step):
-    """The entities of the same type that are most alike: ``entity``, ``type``, ``key``, ``label``, ``score``."""
+    """The entities of the same type that are most alike.
+
+    Rows: ``entity``, ``type``, ``key``, ``label``, ``score``.
+    """
 
     op: Literal["similar"] = "similar"
     entity: Entity
@@ -212,8 +223,11 @@ class Similar(_Step):
 
 
 class Nodes(_Step):
-    """Entities of a type: ``entity``, ``type``, ``key``, ``label``, ``sightings``, ``first_seen``, ``last_seen`` and
-    the named ``properties``; ``where`` may speak of any of these and of any property."""
+    """Entities of a type.
+
+    Rows: ``entity``, ``type``, ``key``, ``label``, ``sightings``, ``first_seen``, ``last_seen`` and the
+    named ``properties``; ``where`` may speak of any of these and of any property.
+    """
 
     op: Literal["nodes"] = "nodes"
     type: str
@@ -229,10 +243,12 @@ class Describe(_Step):
 
 
 class Traverse(_Timed):
-    """The entities that are reached from others: ``entity``, ``type``, ``key``, ``label``, ``hops``, ``weight`` (events).
+    """The entities that are reached from others.
 
-    ``start`` is a list of entities, or the step whose column ``entity`` is taken. With ``since`` or ``until`` only events
-    in that time count, to the second. ``types`` keeps only entities of these types. What stood at the start is left out.
+    Rows: ``entity``, ``type``, ``key``, ``label``, ``hops``, ``weight`` (events). ``start`` is a list of
+    entities, or the step whose column ``entity`` is taken. With ``since`` or ``until`` only events in
+    that time count, to the second. ``types`` keeps only entities of these types. What stood at the
+    start is left out.
     """
 
     op: Literal["traverse"] = "traverse"
@@ -244,8 +260,10 @@ class Traverse(_Timed):
 
 
 class PathStep(_Step):
-    """The ``k`` shortest paths between two entities, a row an edge: ``path``, ``step``, ``source``, ``edge``, ``target``,
-    ``weight``."""
+    """The ``k`` shortest paths between two entities, a row an edge.
+
+    Rows: ``path``, ``step``, ``source``, ``edge``, ``target``, ``weight``.
+    """
 
     op: Literal["path"] = "path"
     start: Annotated[tuple[Entity, ...], Field(min_length=2, max_length=2)]
@@ -264,7 +282,10 @@ class Neighbourhood(_Step):
 
 
 class Shared(_Step):
-    """The entities that two or more have in common: ``entity``, ``type``, ``key``, ``label``, ``shared_by``, ``weight``."""
+    """The entities that two or more have in common.
+
+    Rows: ``entity``, ``type``, ``key``, ``label``, ``shared_by``, ``weight``.
+    """
 
     op: Literal["shared"] = "shared"
     start: tuple[Entity, ...] | Id
@@ -276,7 +297,7 @@ class Shared(_Step):
 
 
 class Read(_Timed):
-    """Rows of computed knowledge, the kind's own columns; ``since`` and ``until`` select what is about that time."""
+    """Rows of computed knowledge; ``since`` and ``until`` select what is about that time."""
 
     op: Literal["read"] = "read"
     kind: str
@@ -286,8 +307,10 @@ class Read(_Timed):
 
 
 class Compare(_Step):
-    """Two sets of entities over the features: ``feature``, ``left``, ``right`` (means), ``difference`` in standard
-    deviations; largest first."""
+    """Two sets of entities over the features.
+
+    Rows: ``feature``, ``left``, ``right`` (means), ``difference`` in standard deviations; largest first.
+    """
 
     op: Literal["compare"] = "compare"
     left: Id
@@ -317,7 +340,7 @@ class Aggregate(_OfTable):
 
 
 class Timeline(_OfTable):
-    """One row a bucket of time (column ``time``) with its measures, buckets without rows included as 0 or null."""
+    """One row a bucket of time (column ``time``) with its measures; empty buckets are 0 or null."""
 
     op: Literal["timeline"] = "timeline"
     bucket: Literal["minute", "hour", "day", "week", "month", "quarter", "year"]
@@ -344,8 +367,10 @@ class Join(_Step):
 
 
 class SetOperation(_Step):
-    """Union, intersection or difference (first without the others) of tables by one column, each value once; other
-    columns are the first table's."""
+    """Union, intersection or difference (the first without the others) of tables by one column.
+
+    Each value stands once; other columns are the first table's.
+    """
 
     op: Literal["set"] = "set"
     sources: Annotated[tuple[Id, ...], Field(min_length=2)]

@@ -1,0 +1,1 @@
+"""What a notebook gets: magics, rich results, JupyterLab's side panel."""
