@@ -1,10 +1,9 @@
 """The plan: typed JSON, a graph of steps and the way its results are shown (spec 6.2).
 
-A plan says what is wanted,
-never how: no SQL, no code. Steps refer to one another by ``id``; a step that reads another's rows names
-it in ``source`` (or ``left`` and ``right``, or ``sources``). Times are ISO 8601 in the workspace's zone
-(``2013-03-01``, ``2013-03-01T06:00``) or relative to the workspace's clock (``last 7d``, ``yesterday``);
-``since`` is included, ``until`` is not.
+A plan says what is wanted, never how: no SQL, no code. Steps refer to one another by ``id``; a step that
+reads another's rows names it in ``source`` (or ``left`` and ``right``, or ``sources``). Times are ISO 8601
+in the workspace's zone (``2013-03-01``, ``2013-03-01T06:00``) or relative to the workspace's clock
+(``last 7d``, ``yesterday``); ``since`` is included, ``until`` is not.
 """
 
 from __future__ import annotations
