@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 import weakref
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from workbench.catalog import Catalog
     from workbench.compute.base import Device
+    from workbench.config.features import FeatureConfig
     from workbench.graph import Graph
     from workbench.graph.entities import Entities
     from workbench.ingest import IngestReport
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from workbench.progress import Progress
     from workbench.sql import Result, SqlSession
     from workbench.storage import Snapshot
+    from workbench.views import Selection, View
 
 __all__ = ["Engine"]
 
@@ -38,6 +41,7 @@ T = TypeVar("T")
 
 _LARGEST_ID = 2**63 - 1
 SCHEMA_FILE = Path("schema") / "entity.yaml"
+FEATURES_FILE = Path("schema") / "features.yaml"
 
 
 class Engine:
@@ -61,6 +65,7 @@ class Engine:
         self.settings = load_settings(self.path, **settings)
         self.schema = _workspace_schema(self.path)
         self.timezone = self.settings.timezone or self.schema.timezone
+        self.lock = threading.RLock()  # threads that read one generation, views and servers, take it
         self._snapshot = self.store.snapshot()
         self._scratch = tempfile.TemporaryDirectory(prefix="workbench-")
         self._sql: SqlSession | None = None
@@ -126,6 +131,14 @@ class Engine:
         """Return the property graph of the window."""
         return self._whole(lambda: self._graph_of(None))
 
+    @cached_property
+    def feature_config(self) -> FeatureConfig:
+        """Return what ``schema/features.yaml`` says is measured of actors; without it, the defaults."""
+        from workbench.config.features import FeatureConfig, load_features  # noqa: PLC0415
+
+        file = self.path / FEATURES_FILE
+        return load_features(file) if file.exists() else FeatureConfig()
+
     @property
     def entities(self) -> Entities:
         """Return the entities by type and key."""
@@ -172,6 +185,27 @@ class Engine:
         if found is None:
             raise UnknownNameError("document", address, fix="It may have been evicted, or never have been.")
         return found
+
+    @cached_property
+    def selection(self) -> Selection:
+        """Return the selection that the views of this engine share: entities and a range of time."""
+        from workbench.views import Selection  # noqa: PLC0415
+
+        return Selection()
+
+    def view(self, name: str, **state: Any) -> View:
+        """Return a view over the shared selection: shown in a cell, or served as a page.
+
+        Args:
+            name: Which one ("catalog", "graph", "entity", …).
+            state: What it starts with, as its ``state`` gives it; ``entities``, ``since`` and ``until`` select.
+
+        Raises:
+            UnknownNameError: If there is no such view, or it has no such state.
+        """
+        from workbench.views import views  # noqa: PLC0415
+
+        return views.create(name, self, self.selection, **state)
 
     def sql(self, statement: str, *, timeout: float | None = None) -> Result:
         """Run one SELECT over the workspace and return its rows.
@@ -257,13 +291,24 @@ class Engine:
         chosen = device or self.settings.device
         complete = tasks.load(task).complete(parameters)
         segments = self._segments_until(asof)
-        inputs = input_hash(self._snapshot, segments, task, self.schema.attributes)
+        inputs = input_hash(self._snapshot, segments, task, self._facts())
         earlier = earlier_run(self.knowledge, task, inputs, {"parameters": complete, "seed": seed}, chosen)
         if earlier is not None:
             return self.knowledge.read(task, run=earlier.id)
-        graph = self.graph if asof is None else self._graph_of(segments)
-        end = _latest(self._snapshot, segments)
-        run, table = execute(task, Context(graph, chosen, seed, complete), segments, inputs, end)
+        context = Context(
+            load_graph=lambda: self.graph if asof is None else self._graph_of(segments),
+            device=chosen,
+            seed=seed,
+            parameters=complete,
+            snapshot=self._snapshot,
+            segments=tuple(segments),
+            asof=_latest(self._snapshot, segments),
+            schema=self.schema,
+            features=self.feature_config,
+            timezone=self.timezone,
+            knowledge=self.knowledge,
+        )
+        run, table = execute(task, context, inputs)
         with self.store.writer() as writer:
             transaction = writer.begin()
             add(transaction, run, table)
@@ -370,6 +415,15 @@ class Engine:
         return self.catalog._repr_mimebundle_()
 
     # how the stages are put together
+
+    def _facts(self) -> dict[str, Any]:
+        """Return what a task's result may depend on beside partials, as JSON data."""
+        return {
+            "attributes": sorted(self.schema.attributes),
+            "who": [self.schema.who, self.schema.fingerprint],
+            "features": self.feature_config.fingerprint,
+            "timezone": self.timezone,
+        }
 
     def _graph_of(self, segments: Iterable[str] | None) -> Graph:
         from workbench.graph import Graph, merge_window  # noqa: PLC0415

@@ -12,7 +12,7 @@ from workbench.analysis.tasks import tasks
 from workbench.knowledge import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pyarrow as pa
 
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 __all__ = ["earlier_run", "execute", "input_hash"]
 
 
-def input_hash(snapshot: Snapshot, segments: Sequence[str], task: str, attributes: frozenset[str]) -> str:
+def input_hash(snapshot: Snapshot, segments: Sequence[str], task: str, facts: Mapping[str, Any]) -> str:
     """Return a hash of everything that a task's result depends on but its parameters.
 
     Args:
         snapshot: The generation.
         segments: The window.
         task: The task, which says what partials it reads.
-        attributes: The schema's attribute types, which decide what is left out of the graph.
+        facts: What else may decide, as JSON data by name; the task says which of it counts.
     """
     wanted = {*segments, ""}
-    kinds = tasks.load(task).inputs
-    files = [(f.kind, f.segment, f.hash) for k in kinds for f in snapshot.files(k, segments=wanted)]
-    facts = [sorted(files), sorted(attributes)]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+    reads = tasks.load(task)
+    files = [(f.kind, f.segment, f.hash) for k in reads.inputs for f in snapshot.files(k, segments=wanted)]
+    counted = [sorted(files), *(facts[name] for name in reads.facts)]
+    return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def earlier_run(
@@ -53,17 +53,13 @@ def earlier_run(
     return None
 
 
-def execute(
-    task: str, context: Context, segments: Sequence[str], inputs: str, asof: datetime
-) -> tuple[Run, pa.Table]:
+def execute(task: str, context: Context, inputs: str) -> tuple[Run, pa.Table]:
     """Run ``task`` and return its record and its rows.
 
     Args:
         task: Which one.
         context: What it works on.
-        segments: The window that ``context.graph`` was made of.
         inputs: Hash of what it depends on.
-        asof: The window's end.
 
     Raises:
         DriverUnavailableError: If the context's device cannot run it.
@@ -80,9 +76,9 @@ def execute(
         device=kernel.device,
         fallback=kernel.reason,
         versions=kernel.versions,
-        segments=(segments[0], segments[-1], len(segments)),
+        segments=(context.segments[0], context.segments[-1], len(context.segments)),
         inputs=inputs,
-        asof=asof.isoformat(),
+        asof=context.asof.isoformat(),
         created=created.isoformat(),
         seconds=round(kernel.seconds, 6),
         metrics=kernel.metrics,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import polars as pl
@@ -12,13 +13,20 @@ from workbench.errors import UnknownNameError, UsageError
 from workbench.registry import Driver
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
     from workbench.compute import KernelRun
     from workbench.compute.base import Device
+    from workbench.config.entity_schema import EntitySchema
+    from workbench.config.features import FeatureConfig
     from workbench.graph import Graph
+    from workbench.knowledge import KnowledgeStore
+    from workbench.storage import Snapshot
 
 __all__ = ["Context", "Outcome", "Task", "labelled", "numbered"]
 
@@ -28,16 +36,35 @@ class Context:
     """What a task works on.
 
     Attributes:
-        graph: The window graph.
+        load_graph: Returns the window graph; called by the tasks that need it.
         device: Where kernels run.
         seed: Seed of all randomness.
         parameters: The task's parameters, complete.
+        snapshot: The generation that partials are read from.
+        segments: The window, oldest first; its last day is the result's.
+        asof: The window's end, the latest event time in it.
+        schema: What the events give.
+        features: What is measured of an actor beyond the defaults.
+        timezone: Zone of local days and hours.
+        knowledge: Results of earlier runs.
     """
 
-    graph: Graph
-    device: Device = "auto"
-    seed: int = 0
-    parameters: dict[str, Any] = field(default_factory=dict)
+    load_graph: Callable[[], Graph]
+    device: Device
+    seed: int
+    parameters: dict[str, Any]
+    snapshot: Snapshot
+    segments: tuple[str, ...]
+    asof: datetime
+    schema: EntitySchema
+    features: FeatureConfig
+    timezone: str
+    knowledge: KnowledgeStore
+
+    @cached_property
+    def graph(self) -> Graph:
+        """Return the window graph."""
+        return self.load_graph()
 
 
 @dataclass(frozen=True)
@@ -55,11 +82,14 @@ class Task(Driver):
     Attributes:
         priority: ``P0`` part of ingest, ``P1`` may always run, ``P2`` and ``P3`` yield.
         inputs: The partials that its result depends on.
+        facts: What else decides about it: ``attributes`` (the schema's attribute types), ``who`` (its
+            actors with what events give), ``features`` (the feature configuration), ``timezone``.
         defaults: Its parameters with their default values.
     """
 
     priority: ClassVar[str] = "P2"
     inputs: ClassVar[tuple[str, ...]] = ("entities", "edges")
+    facts: ClassVar[tuple[str, ...]] = ("attributes",)
     defaults: ClassVar[dict[str, Any]] = {}
 
     @abstractmethod
