@@ -10,6 +10,15 @@ The tree, with the standard exception that each also is where users expect one::
     │   ├── DriverUnavailableError         the driver exists but cannot run here; says why
     │   ├── DriverClashError               two drivers claim one name
     │   └── KernelFailedError              a backend's library gave up on one call
+    ├── ProviderError                      a language model's provider gave no answer; says why
+    │   ├── ProviderAuthError              the key is missing, wrong or not enough
+    │   ├── ProviderConnectionError (ConnectionError)  nobody answers there
+    │   ├── ProviderTimeoutError (TimeoutError)        no whole answer within the time limit
+    │   ├── ProviderRateLimitError         too many requests; says when to ask again
+    │   ├── ProviderModelError             the provider does not have the model
+    │   ├── ProviderContextError           what was sent is too long for the model
+    │   ├── ProviderReplyError             an answer that is not what was asked for
+    │   └── ProviderBudgetError            the session's or the day's cap is reached; nothing was sent
     ├── SourceError                        input that cannot be read at all
     ├── StorageError
     │   ├── WorkspaceError                 not a workspace, or one of a newer format
@@ -37,6 +46,15 @@ __all__ = [
     "DriverError",
     "DriverUnavailableError",
     "KernelFailedError",
+    "ProviderAuthError",
+    "ProviderBudgetError",
+    "ProviderConnectionError",
+    "ProviderContextError",
+    "ProviderError",
+    "ProviderModelError",
+    "ProviderRateLimitError",
+    "ProviderReplyError",
+    "ProviderTimeoutError",
     "SourceError",
     "SqlError",
     "SqlRefusedError",
@@ -120,6 +138,65 @@ class KernelFailedError(DriverError):
     Drivers translate their libraries' exceptions into this one; ``device="auto"`` then tries the
     next backend.
     """
+
+
+class ProviderError(WorkbenchError):
+    """A language model's provider gave no answer.
+
+    The message never holds a key, also where the provider's own message does.
+
+    Args:
+        message: What is wrong.
+        where: The provider and its address.
+        fix: What to do about it.
+        transient: Whether the same request may succeed in a moment.
+        retry_after: Seconds after which the provider wants to be asked again, if it said so.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        where: str = "",
+        fix: str = "",
+        transient: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        self.transient = transient
+        self.retry_after = retry_after
+        super().__init__(message, where=where, fix=fix)
+
+
+class ProviderAuthError(ProviderError):
+    """The key is missing, wrong, or has no right to the model."""
+
+
+class ProviderConnectionError(ProviderError, ConnectionError):
+    """Nobody answers at the provider's address."""
+
+
+class ProviderTimeoutError(ProviderError, TimeoutError):
+    """There was no whole answer within the time limit."""
+
+
+class ProviderRateLimitError(ProviderError):
+    """The provider wants fewer requests."""
+
+
+class ProviderModelError(ProviderError):
+    """The provider does not have the model."""
+
+
+class ProviderContextError(ProviderError):
+    """What was sent is longer than the model's context."""
+
+
+class ProviderReplyError(ProviderError):
+    """An answer that is not what was asked for: no JSON, cut off, endless."""
+
+
+class ProviderBudgetError(ProviderError):
+    """The cap of the session or of the day is reached: nothing was sent."""
 
 
 class SourceError(WorkbenchError):
