@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from workbench.partials.types import FieldType
     from workbench.progress import Progress
     from workbench.sql import Result, SqlSession
+    from workbench.sql.views import Views
     from workbench.storage import Snapshot
     from workbench.views import Selection, View
 
@@ -207,18 +208,31 @@ class Engine:
 
         return views.create(name, self, self.selection, **state)
 
-    def sql(self, statement: str, *, timeout: float | None = None) -> Result:
+    def sql(
+        self,
+        statement: str,
+        *,
+        timeout: float | None = None,
+        tables: Mapping[str, pa.Table] | None = None,
+        stop: threading.Event | None = None,
+    ) -> Result:
         """Run one SELECT over the workspace and return its rows.
 
         Tables are one per event type, ``events``, ``entities``, ``edges``, ``properties``, ``counts``,
         ``knowledge.…`` and ``reference.…``. Times are in the workspace's time zone.
+
+        Args:
+            statement: The SELECT.
+            timeout: Seconds that it may run, in place of the setting ``sql_timeout``.
+            tables: Arrow tables that it can name too, in schema ``given``.
+            stop: Once it is set, in any thread, the statement ends.
 
         Raises:
             SqlRefusedError: If it is anything but one SELECT.
             SqlTimeoutError: If it runs longer than ``timeout`` seconds (setting ``sql_timeout``).
             CorruptFileError: If a file that it needs is damaged.
         """
-        return self._whole(lambda: self._sql_session().query(statement, timeout=timeout))
+        return self._whole(lambda: self._query(statement, timeout, tables or {}, stop))
 
     # what changes it
 
@@ -436,12 +450,30 @@ class Engine:
                 parts.setdefault(entry.segment, {})[kind] = snapshot.read(entry)
         return Graph(merge_window(parts.items()), self.schema, self.timezone)
 
+    def _query(
+        self,
+        statement: str,
+        timeout: float | None,
+        tables: Mapping[str, pa.Table],
+        stop: threading.Event | None,
+    ) -> Result:
+        session = self._sql_session()
+        given = self._views().given(tables)
+        try:
+            return session.query(statement, timeout=timeout, views=given, stop=stop)
+        finally:
+            self._views().forget(given)
+
+    def _views(self) -> Views:
+        from workbench.sql.views import Views  # noqa: PLC0415
+
+        return Views(self._snapshot, self.fields, lambda: self.graph, Path(self._scratch.name))
+
     def _sql_session(self) -> SqlSession:
         if self._sql is None:
             from workbench.sql import SqlSession  # noqa: PLC0415
-            from workbench.sql.views import Views  # noqa: PLC0415
 
-            views = Views(self._snapshot, self.fields, lambda: self.graph, Path(self._scratch.name))
+            views = self._views()
             self._sql = SqlSession(
                 views.resolve,
                 views.names,

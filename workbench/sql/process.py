@@ -20,6 +20,7 @@ from workbench.errors import SqlError, SqlTimeoutError
 from workbench.sql import frames
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Iterator
     from io import FileIO
 
@@ -68,6 +69,7 @@ class Worker:
         self._readable = select.poll()
         self._readable.register(cast("FileIO", self._process.stdout))
         self._deadline = self._seconds = math.inf
+        self._stopped: threading.Event | None = None
         self._stop = weakref.finalize(self, _stop, self._process, self._scratch, os.getpid())
 
     @property
@@ -104,12 +106,17 @@ class Worker:
             raise self._death() from None
 
     @contextmanager
-    def limit(self, seconds: float) -> Iterator[None]:
+    def limit(self, seconds: float, stop: threading.Event | None = None) -> Iterator[None]:
         """Give the body so long to ask and to take the replies, and kill the worker if it does not end well.
+
+        Args:
+            seconds: How long.
+            stop: Once it is set, in any thread, the time is over.
 
         Raises:
             SqlTimeoutError: In the body, from the reply that does not come in time.
         """
+        self._stopped = stop
         self._seconds = seconds
         self._deadline = time.monotonic() + seconds
         try:
@@ -126,6 +133,8 @@ class Worker:
                     f"the statement was stopped after its time limit of {self._seconds:g} s.",
                     fix="Narrow it, or raise the limit: timeout= here, or sql_timeout in workbench.toml.",
                 )
+            if self._stopped is not None and self._stopped.is_set():
+                raise SqlTimeoutError("the statement was stopped.")
             if self._readable.poll(_TICK):
                 return
 

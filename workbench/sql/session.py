@@ -23,7 +23,7 @@ from workbench.sql.process import Worker
 from workbench.sql.result import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["SqlSession", "View"]
@@ -112,12 +112,21 @@ class SqlSession:
         """Process id of the worker, or None while there is none."""
         return self._worker.pid if self._worker and self._worker.alive else None
 
-    def query(self, statement: str, *, timeout: float | None = None) -> Result:
+    def query(
+        self,
+        statement: str,
+        *,
+        timeout: float | None = None,
+        views: Sequence[View] = (),
+        stop: threading.Event | None = None,
+    ) -> Result:
         """Run one statement that reads, and return all of its rows.
 
         Args:
             statement: One SELECT, FROM, WITH, VALUES, PIVOT, DESCRIBE, SUMMARIZE, SHOW or EXPLAIN.
             timeout: Seconds it may run, in place of the session's limit; verifying files is not counted.
+            views: Tables that this statement can name beside the session's own.
+            stop: Once it is set, in any thread, the statement ends as it does at its time limit.
 
         Raises:
             SqlRefusedError: If it is anything else, or more than one statement.
@@ -133,7 +142,7 @@ class SqlSession:
             if self._closed:
                 raise UsageError("the SQL session is closed.", fix="Open the workspace again.")
             begin = time.perf_counter()
-            table = self._answer(statement, limit)
+            table = self._answer(statement, limit, views, stop)
             return Result(table, statement, time.perf_counter() - begin, self._timezone)
 
     def close(self) -> None:
@@ -159,14 +168,17 @@ class SqlSession:
             )
         return self._worker
 
-    def _answer(self, statement: str, limit: float) -> pa.Table:
+    def _answer(
+        self, statement: str, limit: float, given: Sequence[View], stop: threading.Event | None
+    ) -> pa.Table:
         worker = self._running()
-        with worker.limit(limit):
+        with worker.limit(limit, stop):
             worker.ask({"op": "parse", "statement": statement})
             _, reading = _collect(worker)
-        known = [] if "error" in reading else list(self._names())
+        own = {(view.schema, view.name): view for view in given}
+        known = [] if "error" in reading else [*self._names(), *own]
         self._check(reading, known, ())
-        views = self._views(reading, known)
+        views = self._views(reading, known, own)
         request = {
             "op": "run",
             "statement": statement,
@@ -174,19 +186,19 @@ class SqlSession:
             "views": [_message(view) for view in views],
             "once": reading["once"] or reading["listing"] == "names" or not views,
         }
-        with worker.limit(limit):
+        with worker.limit(limit, stop):
             worker.ask(request)
             tables, end = _collect(worker)
         self._check(end, known, views)
         table = _narrowed(pa.concat_tables(tables).unify_dictionaries(), end["hugeint"])
         return table.rename_columns(_distinct(table.column_names))
 
-    def _views(self, reading: dict[str, Any], known: list[Name]) -> list[View]:
+    def _views(self, reading: dict[str, Any], known: list[Name], own: Mapping[Name, View]) -> list[View]:
         """Resolve the tables that a statement names, and those that a listing of the catalog shows."""
         named = _named(reading["tables"], known)
         if reading["listing"] == "all":
             named = dict.fromkeys(known)
-        views = [view for schema, name in named if (view := self._resolve(schema, name)) is not None]
+        views = [view for name in named if (view := own.get(name) or self._resolve(*name)) is not None]
         if reading["listing"] == "names":
             views += [
                 View(name, "SELECT NULL", schema=schema)

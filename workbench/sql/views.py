@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -12,14 +13,16 @@ from workbench.partials.types import widen
 from workbench.sql.session import View
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from workbench.graph import Graph
     from workbench.partials.types import FieldType
     from workbench.storage import FileEntry, Snapshot
 
-__all__ = ["Views"]
+__all__ = ["GIVEN", "Views"]
+
+GIVEN = "given"
 
 _SQL_TYPES: dict[FieldType, str] = {
     "null": "VARCHAR",
@@ -153,8 +156,21 @@ class Views:
             table = properties.drop_columns(["node"]).add_column(0, "entity", entities)
         return self._scratch_view(name, table, "main")
 
+    def given(self, tables: Mapping[str, pa.Table]) -> list[View]:
+        """Return views in schema ``given`` of tables in memory; :meth:`forget` deletes their files."""
+        return [self._file_of(f"{GIVEN}.{uuid.uuid4().hex}", n, table, GIVEN) for n, table in tables.items()]
+
+    @staticmethod
+    def forget(views: Iterable[View]) -> None:
+        """Delete the files of views that were given."""
+        for file in (file for view in views for file in view.files):
+            file.unlink(missing_ok=True)
+
     def _scratch_view(self, name: str, table: pa.Table, schema: str) -> View:
-        path = self._scratch / f"{schema}.{name}.{self._snapshot.generation}.parquet"
+        return self._file_of(f"{schema}.{name}.{self._snapshot.generation}", name, table, schema)
+
+    def _file_of(self, stem: str, name: str, table: pa.Table, schema: str) -> View:
+        path = self._scratch / f"{stem}.parquet"
         if not path.exists():
             pq.write_table(table, path, compression="lz4")
         query = f"SELECT * FROM read_parquet({_literal(str(path))})"  # noqa: S608  (quoted)
