@@ -18,9 +18,12 @@ import importlib.util
 import pkgutil
 from abc import ABC
 from dataclasses import dataclass
-from typing import ClassVar, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 from workbench.errors import DriverClashError, DriverError, DriverUnavailableError, UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 __all__ = ["Driver", "DriverInfo", "Registry"]
 
@@ -68,16 +71,18 @@ class Registry(Generic[D]):
         kind: What a driver of this kind is called in messages, for example ``"connector"``.
         package: The package whose modules are drivers, also the entry-point group.
         base: The abstract class that each driver module subclasses exactly once.
+        shared: Modules of the package that are no drivers, besides ``base`` and those with an underscore.
 
     >>> from workbench.connectors import connectors
     >>> "parquet" in connectors.names()
     True
     """
 
-    def __init__(self, kind: str, package: str, base: type[D]) -> None:
+    def __init__(self, kind: str, package: str, base: type[D], *, shared: Collection[str] = ()) -> None:
         self.kind = kind
         self.package = package
         self.base = base
+        self._no_drivers = {"base", *shared}
 
     def _modules(self) -> dict[str, tuple[str, str]]:
         """Map each name to its module and to where it comes from; raise on a clash."""
@@ -85,7 +90,7 @@ class Registry(Generic[D]):
         found = {
             m.name: (f"{self.package}.{m.name}", "workbench")
             for m in pkgutil.iter_modules(path)
-            if m.name != "base" and not m.name.startswith("_")
+            if m.name not in self._no_drivers and not m.name.startswith("_")
         }
         for point in importlib.metadata.entry_points(group=self.package):
             origin = point.dist.name if point.dist else point.value
@@ -124,8 +129,8 @@ class Registry(Generic[D]):
             )
         return classes[0]
 
-    def create(self, name: str) -> D:
-        """Return a new driver.
+    def create(self, name: str, *arguments: Any, **options: Any) -> D:
+        """Return a new driver, made with what its class takes.
 
         Raises:
             DriverUnavailableError: If the driver says that it cannot run here, with its reason.
@@ -134,7 +139,7 @@ class Registry(Generic[D]):
         reason = cls.can_run()
         if reason is not True:
             raise DriverUnavailableError(f"{self.kind} {name!r} cannot run here: {reason}.")
-        return cls()
+        return cls(*arguments, **options)
 
     def describe(self) -> list[DriverInfo]:
         """Return one :class:`DriverInfo` for each driver. Loads driver modules, not what they require."""

@@ -1,0 +1,246 @@
+"""One showing of a view: its panes, and the threads that fill them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import weakref
+from concurrent.futures import CancelledError
+from functools import partial
+from html import escape
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import WorkbenchError
+from workbench.logs import get_logger
+from workbench.views._look import alert, fragment, loading
+from workbench.views.base import Job
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from workbench.progress import Update
+    from workbench.views.base import View
+
+__all__ = ["Frame"]
+
+_REFRESH_MS = 5_000
+_FAILED = "Something went wrong that should not have; the log has the details."
+
+
+class Frame:
+    """The panes of one view in one place.
+
+    Where an event loop runs (a kernel, a server) the layout is there at once and a thread reads; without
+    one, in a script, it is filled when this returns.
+
+    Args:
+        view: What is shown; its state and selection are followed as long as the layout is in use.
+
+    Attributes:
+        layout: The Panel viewable.
+        settled: Set while nothing is being read.
+    """
+
+    def __init__(self, view: View) -> None:
+        import panel as pn  # noqa: PLC0415  (heavy)
+
+        self._view = view
+        self._job: Job | None = None
+        self._generation = -1
+        self._shown: Any = None
+        self._schedule = _scheduler()
+        self.settled = threading.Event()
+        html: Any = pn.pane.HTML
+        wide = {"sizing_mode": "stretch_width"}
+        self._status = html("", **wide)
+        self._cancel = pn.widgets.Button(label="Cancel", width=80, visible=False)
+        self._cancel.on_click(lambda _: self._stop())
+        self._code = html("", **wide)
+        self._body = pn.Column(**wide)
+        self._widgets = dict(view.controls())
+        self._footer = pn.Row(*self._downloads(), self._code, visible=False, **wide)
+        self.layout = pn.Column(
+            html(fragment(f"<h2>{escape(view.title)}</h2>"), margin=(0, 0, 4, 0), **wide),
+            pn.FlexBox(*self._widgets.values(), visible=bool(self._widgets)),
+            pn.Row(self._status, self._cancel, **wide),
+            self._body,
+            self._footer,
+            css_classes=["wb-frame", f"wb-{view.name}"],
+            **wide,
+        )
+        self._bind()
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the view's data again and show them; what was being read before is given up."""
+        self.run(self._view.data, "Reading the workspace …", self._draw)
+
+    def run(
+        self, work: Callable[[Job], Any], message: str, then: Callable[[Any], None] | None = None
+    ) -> None:
+        """Do work in a thread, with its progress on the screen, and then something with its result.
+
+        Args:
+            work: Called in the thread.
+            message: What is being done.
+            then: Called with the result where widgets may be touched; by default the view is read again.
+        """
+        self._stop()
+        self.settled.clear()
+        job: Job = Job(lambda update: self._on_screen(partial(self._tell, job, update)))
+        self._job = job
+        self._status.object = fragment(loading(message))
+        self._cancel.visible = self._schedule is not None
+        finish = then or (lambda _: self.reload())
+        if self._schedule is None:
+            self._work(job, work, finish)
+        else:
+            threading.Thread(target=self._work, args=(job, work, finish), daemon=True).start()
+
+    def _work(self, job: Job, work: Callable[[Job], Any], then: Callable[[Any], None]) -> None:
+        try:
+            result = work(job)
+        except CancelledError:
+            return
+        except WorkbenchError as error:
+            self._on_screen(partial(self._fail, job, str(error)))
+        except Exception:  # noqa: BLE001  (a boundary: a thread that died would leave "Reading …" for ever)
+            get_logger("views").exception("view failed", view=self._view.name)
+            self._on_screen(partial(self._fail, job, _FAILED))
+        else:
+            self._on_screen(partial(self._finish, job, then, result))
+
+    def _on_screen(self, step: Callable[[], None]) -> None:
+        """Take a step where widgets may be touched: on the page's event loop, the document locked."""
+        if self._schedule is None:
+            step()
+        else:
+            self._schedule(step)
+
+    def _finish(self, job: Job, then: Callable[[Any], None], result: Any) -> None:
+        if job is not self._job:
+            return
+        self._settle("")
+        try:
+            then(result)
+        except WorkbenchError as error:
+            self._settle(fragment(alert(str(error))))
+
+    def _fail(self, job: Job, message: str) -> None:
+        if job is self._job:
+            self._settle(fragment(alert(message)))
+
+    def _tell(self, job: Job, update: Update) -> None:
+        if job is self._job and not job.cancelled:
+            total = f" of {update.total:,}" if update.total else ""
+            self._status.object = fragment(loading(f"{update.task}: {update.done:,}{total} {update.unit}"))
+
+    def _stop(self) -> None:
+        if self._job is not None and not self.settled.is_set():
+            self._job.cancel()
+            self._settle(fragment("<p class='soft' role='status'>Cancelled.</p>"))
+
+    def _settle(self, status: str) -> None:
+        self._status.object = status
+        self._cancel.visible = False
+        self.settled.set()
+
+    def _draw(self, data: Any) -> None:
+        view = self._view
+        self._generation = view.world.snapshot.generation
+        reason = view.empty(data)
+        self._footer.visible = not reason
+        if reason:
+            self._shown = None
+            self._body.clear()
+            self._status.object = fragment(f"<p class='soft' role='status'>{escape(reason)}</p>")
+            return
+        drawn = view.draw(data, self._shown)
+        if drawn is not self._shown:
+            self._shown = drawn
+            self._body[:] = [drawn]
+        code = f"<details><summary>Python</summary><pre>{escape(view.to_python())}</pre></details>"
+        self._code.object = fragment(code)
+
+    def _downloads(self) -> list[Any]:
+        import panel as pn  # noqa: PLC0415  (heavy)
+
+        return [
+            pn.widgets.FileDownload(
+                callback=partial(self._file, make),
+                filename=filename,
+                label=filename.rpartition(".")[2].upper(),
+                description=f"Save {filename}",
+                color="light",
+                width=96,
+            )
+            for filename, make in self._view.downloads().items()
+        ]
+
+    def _file(self, make: Callable[[], bytes]) -> BytesIO:
+        return BytesIO(make())
+
+    def _bind(self) -> None:
+        """Let widgets set the state, and the state and the selection set the widgets and read again."""
+        view = self._view
+        for name, widget in self._widgets.items():
+            widget.value = view[name]
+            widget.param.watch(lambda event, name=name: view.update(**{name: event.new}), "value")
+        # The view and the selection outlive a page: they must not hold on to it.
+        here = weakref.WeakMethod(self._changed)
+        view.listen(here)
+        if view.follows:
+            selection = view.selection.param
+            watcher = selection.watch(partial(_call, here), ["entities", "since", "until"])
+            weakref.finalize(self, selection.unwatch, watcher)
+        document = _document()
+        if document is not None:
+            document.add_periodic_callback(self._follow, _REFRESH_MS)
+
+    def _changed(self) -> None:
+        self._on_screen(self._rebind)
+
+    def _rebind(self) -> None:
+        for name, widget in self._widgets.items():
+            if widget.value != self._view[name]:
+                widget.value = self._view[name]
+        self.reload()
+
+    async def _follow(self) -> None:
+        """Read again where the workspace has a newer generation."""
+        if self.settled.is_set() and await asyncio.to_thread(self._newest) != self._generation:
+            self.reload()
+
+    def _newest(self) -> int:
+        world = self._view.world
+        with world.lock:
+            world.refresh()
+            generation: int = world.snapshot.generation
+            return generation
+
+
+def _call(here: weakref.WeakMethod[Callable[[], None]], *_: Any) -> None:
+    method = here()
+    if method is not None:
+        method()
+
+
+def _document() -> Any:
+    """Return the document of the server session that this runs in, or None."""
+    import panel as pn  # noqa: PLC0415  (heavy)
+
+    document: Any = pn.state.curdoc
+    return document if document is not None and document.session_context is not None else None
+
+
+def _scheduler() -> Callable[[Callable[[], None]], Any] | None:
+    """Return what takes a step on the event loop of this page or kernel; None without one."""
+    document = _document()
+    if document is not None:
+        step: Callable[[Callable[[], None]], Any] = document.add_next_tick_callback
+        return step
+    try:
+        return asyncio.get_running_loop().call_soon_threadsafe
+    except RuntimeError:
+        return None

@@ -1,0 +1,30 @@
+"""How views look: one style sheet, light and dark by the page, and small pieces of markup."""
+
+from __future__ import annotations
+
+from functools import cache
+from html import escape
+from pathlib import Path
+
+__all__ = ["alert", "fragment", "loading", "style"]
+
+
+@cache
+def style() -> str:
+    """Return the style sheet of all views."""
+    return Path(__file__).with_name("views.css").read_text(encoding="utf-8")
+
+
+def fragment(markup: str) -> str:
+    """Return markup, escaped already, as one element that brings its style."""
+    return f'<div class="wb-view"><style>{style()}</style>{markup}</div>'
+
+
+def alert(message: str) -> str:
+    """Return what went wrong, read out at once by screen readers."""
+    return f'<div class="alert" role="alert">{escape(message)}</div>'
+
+
+def loading(message: str) -> str:
+    """Return that something is on its way, read out when the reader is idle."""
+    return f'<p class="soft" role="status" aria-live="polite"><i class="spin"></i>{escape(message)}</p>'
