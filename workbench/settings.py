@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,12 +20,14 @@ __all__ = ["PREFIX", "Setting", "Settings", "load_settings", "origins"]
 
 PREFIX = "WORKBENCH_"
 FILE = "workbench.toml"
+_NOT_SHOWN = frozenset({"llm_api_key", "llm_base_url"})  # a wrong value may be, or hold, a key
 
 
 class Settings(BaseModel):
     """Everything that can be set, frozen once loaded. Secrets never stand here."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # hide_input: what is refused may be a key that somebody wrote in the wrong place
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     timezone: str = Field("", description="IANA time zone of screens, SQL and plans; empty: the schema's.")
     window: Literal["all"] | int = Field("all", description="Retained days, or 'all'.")
@@ -39,6 +42,33 @@ class Settings(BaseModel):
     sql_timeout: float = Field(60.0, gt=0, description="Seconds that one statement may run.")
     sql_memory: str = Field("2GB", pattern=r"^\d+(\.\d+)?(MB|GB)$", description="Memory of the SQL worker.")
     threads: int = Field(0, ge=0, description="Worker threads; 0: the machine's cores.")
+    llm_provider: str = Field(
+        "",
+        description="Who answers with a language model: a provider, or several in order of preference "
+        "(comma-separated, each also as name:model); empty: nobody.",
+    )
+    llm_model: str = Field("", description="The first provider's model; empty: its default, if it has one.")
+    llm_base_url: str = Field("", description="The first provider's address; empty: its own.")
+    llm_api_key: str = Field(
+        "",
+        description="Where the first provider's key stands, never the key: env:NAME or keyring:SERVICE/NAME; "
+        "empty: the provider's customary variable.",
+    )
+    llm_timeout: float = Field(120.0, gt=0, description="Seconds that an answer may take, retries included.")
+    llm_retries: int = Field(2, ge=0, le=10, description="How often a failed request is sent again.")
+    llm_values: Literal["never", "local", "always"] = Field(
+        "local", description="Whether prompts hold values of the data: only to providers on this machine."
+    )
+    llm_hidden_fields: str = Field(
+        "", description="Fields whose values no prompt holds (comma-separated), whatever llm_values says."
+    )
+    llm_session_tokens: int = Field(0, ge=0, description="Most tokens that a session may use; 0: no cap.")
+    llm_day_tokens: int = Field(1_000_000, ge=0, description="Most tokens in a day (UTC); 0: no cap.")
+    llm_day_cost: float = Field(0.0, ge=0, description="Most that a day (UTC) may cost; 0: no cap.")
+    llm_input_price: float = Field(
+        0.0, ge=0, description="Price of a million tokens sent to the first provider."
+    )
+    llm_output_price: float = Field(0.0, ge=0, description="Price of a million tokens it answers with.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "warning", description="What is logged to standard error."
     )
@@ -56,6 +86,20 @@ class Settings(BaseModel):
     def _positive(cls, value: str | int) -> str | int:
         if isinstance(value, int) and value < 1:
             raise ValueError("must be 'all' or at least 1 day")
+        return value
+
+    @field_validator("llm_api_key")
+    @classmethod
+    def _reference(cls, value: str) -> str:
+        if value and not re.fullmatch(r"env:\w+|keyring:[^/]+/.+", value):
+            raise ValueError("a key itself never stands in settings: write env:NAME or keyring:SERVICE/NAME")
+        return value
+
+    @field_validator("llm_base_url")
+    @classmethod
+    def _plain_address(cls, value: str) -> str:
+        if value and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#@]*)?", value):
+            raise ValueError("must be http(s)://host[:port][/path], without a name or a key in it")
         return value
 
     @field_validator("window", "batch_mb", "max_columns", "threads", mode="before")
@@ -130,10 +174,11 @@ def load_settings(
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = error.errors(include_input=False)[0]
         name = str(first["loc"][0])
+        shown = "does not fit" if name in _NOT_SHOWN else f"is {merged.get(name)!r}"
         raise ConfigError(
-            f"{name} is {merged.get(name)!r}: {first['msg'].removeprefix('Value error, ')}.",
+            f"{name} {shown}: {first['msg'].removeprefix('Value error, ')}.",
             where=origin_of.get(name, "settings"),
         ) from error
 
