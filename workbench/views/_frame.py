@@ -17,7 +17,7 @@ from workbench.views._look import alert, fragment, loading
 from workbench.views.base import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from workbench.progress import Update
     from workbench.views.base import View
@@ -57,6 +57,7 @@ class Frame:
         self._cancel = pn.widgets.Button(label="Cancel", width=80, visible=False)
         self._cancel.on_click(lambda _: self._stop())
         self._code = html("", **wide)
+        self._actions = pn.Row(visible=False, **wide)
         self._body = pn.Column(**wide)
         self._widgets = dict(view.controls())
         self._footer = pn.Row(*self._downloads(), self._code, visible=False, **wide)
@@ -64,6 +65,7 @@ class Frame:
             html(fragment(f"<h2>{escape(view.title)}</h2>"), margin=(0, 0, 4, 0), **wide),
             pn.FlexBox(*self._widgets.values(), visible=bool(self._widgets)),
             pn.Row(self._status, self._cancel, **wide),
+            self._actions,
             self._body,
             self._footer,
             css_classes=["wb-frame", f"wb-{view.name}"],
@@ -129,6 +131,7 @@ class Frame:
 
     def _fail(self, job: Job, message: str) -> None:
         if job is self._job:
+            self._actions.visible = bool(self._actions.objects)
             self._settle(fragment(alert(message)))
 
     def _tell(self, job: Job, update: Update) -> None:
@@ -139,6 +142,7 @@ class Frame:
     def _stop(self) -> None:
         if self._job is not None and not self.settled.is_set():
             self._job.cancel()
+            self._actions.visible = bool(self._actions.objects)
             self._settle(fragment("<p class='soft' role='status'>Cancelled.</p>"))
 
     def _settle(self, status: str) -> None:
@@ -150,6 +154,7 @@ class Frame:
         view = self._view
         self._generation = view.world.snapshot.generation
         reason = view.empty(data)
+        self._offer(view.actions(data))
         self._footer.visible = not reason
         if reason:
             self._shown = None
@@ -162,6 +167,21 @@ class Frame:
             self._body[:] = [drawn]
         code = f"<details><summary>Python</summary><pre>{escape(view.to_python())}</pre></details>"
         self._code.object = fragment(code)
+
+    def _offer(self, actions: Mapping[str, Callable[[Job], Any]]) -> None:
+        """Show a button for each action; it is gone while the action runs."""
+
+        def start(label: str, work: Callable[[Job], Any]) -> None:
+            self._actions.visible = False
+            self.run(work, f"{label} …")
+
+        buttons = []
+        for label, work in actions.items():
+            button = pn.widgets.Button(label=label, button_type="primary")
+            button.on_click(lambda _, label=label, work=work: start(label, work))
+            buttons.append(button)
+        self._actions[:] = buttons
+        self._actions.visible = bool(buttons)
 
     def _downloads(self) -> list[Any]:
         import panel as pn  # noqa: PLC0415  (heavy)

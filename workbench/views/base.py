@@ -143,6 +143,14 @@ class View(Driver, Tabular):
         """Return new Panel widgets by the name of the state that each one sets; each needs a label."""
         return {}
 
+    def actions(self, data: Any) -> Mapping[str, Callable[[Job], Any]]:
+        """Return what the reader can have done, by the button's label; the view is read again afterwards.
+
+        Each is called in a thread; it takes the lock itself, and hands its job down as ``progress``.
+        """
+        del data
+        return {}
+
     def empty(self, data: Any) -> str:
         """Return why there is nothing to draw and what to do about it, or an empty text."""
         return "" if self.table(data).num_rows else "There is nothing to show."
