@@ -170,6 +170,7 @@ class Frame:
 
     def _offer(self, actions: Mapping[str, Callable[[Job], Any]]) -> None:
         """Show a button for each action; it is gone while the action runs."""
+        import panel as pn  # noqa: PLC0415  (heavy)
 
         def start(label: str, work: Callable[[Job], Any]) -> None:
             self._actions.visible = False
