@@ -172,17 +172,14 @@ class Frame:
         """Show a button for each action; it is gone while the action runs."""
         import panel as pn  # noqa: PLC0415  (heavy)
 
-        def start(label: str, work: Callable[[Job], Any]) -> None:
-            self._actions.visible = False
-            self.run(work, f"{label} …")
+        self._actions[:] = [pn.widgets.Button(label=label, button_type="primary") for label in actions]
+        for button, (label, work) in zip(self._actions, actions.items(), strict=True):
+            button.on_click(partial(self._act, label, work))
+        self._actions.visible = bool(actions)
 
-        buttons = []
-        for label, work in actions.items():
-            button = pn.widgets.Button(label=label, button_type="primary")
-            button.on_click(lambda _, label=label, work=work: start(label, work))
-            buttons.append(button)
-        self._actions[:] = buttons
-        self._actions.visible = bool(buttons)
+    def _act(self, label: str, work: Callable[[Job], Any], _: Any) -> None:
+        self._actions.visible = False
+        self.run(work, f"{label} …")
 
     def _downloads(self) -> list[Any]:
         import panel as pn  # noqa: PLC0415  (heavy)
