@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from workbench.analysis.clusters import Clusters
+    from workbench.analysis.features import FeatureMatrix
+    from workbench.analysis.trends import Trends
     from workbench.catalog import Catalog
     from workbench.compute.base import Device
     from workbench.config.features import FeatureConfig
@@ -96,7 +99,7 @@ class Engine:
         newest = self.store.snapshot()
         if newest.generation != self._snapshot.generation:
             self._snapshot = newest
-            for name in ("graph", "catalog"):
+            for name in ("graph", "catalog", "trends"):
                 self.__dict__.pop(name, None)
             self._close_sql()
         return self
@@ -148,6 +151,35 @@ class Engine:
         return Entities(self)
 
     @property
+    def clusters(self) -> Clusters:
+        """Return the newest clusters of actors that behave alike; they are computed where there are none."""
+        from workbench.analysis.clusters import Clusters  # noqa: PLC0415
+
+        return Clusters(self)
+
+    def features(
+        self,
+        type_: str | None = None,
+        *,
+        since: str | date | None = None,
+        until: str | date | None = None,
+    ) -> FeatureMatrix:
+        """Return figures about each actor: counts, distinct neighbours, visits, hours; from partials alone.
+
+        Args:
+            type_: The entity type; by default the schema's first ``who`` type.
+            since: A day or time in the workspace's zone; by default the window's start.
+            until: The end, not included; by default the window's end.
+
+        Raises:
+            UnknownNameError: If there is no such entity type.
+            UsageError: If the schema names no ``who`` type and none is given, or a time is none.
+        """
+        from workbench.analysis.window import window_features  # noqa: PLC0415
+
+        return self._whole(lambda: window_features(self, type_, since, until))
+
+    @property
     def knowledge(self) -> KnowledgeStore:
         """Return the results of compute."""
         from workbench.knowledge import KnowledgeStore  # noqa: PLC0415
@@ -160,6 +192,13 @@ class Engine:
         from workbench.ingest import quarantine  # noqa: PLC0415
 
         return quarantine.read(self._snapshot)
+
+    @cached_property
+    def trends(self) -> Trends:
+        """Return when more or less happened than usual, worst first; computed on first use."""
+        from workbench.analysis.trends import Trends  # noqa: PLC0415
+
+        return Trends(self)
 
     def entity(self, name: str) -> Any:
         """Return one entity by ``type:key``."""
@@ -436,6 +475,7 @@ class Engine:
             "attributes": sorted(self.schema.attributes),
             "who": [self.schema.who, self.schema.fingerprint],
             "features": self.feature_config.fingerprint,
+            "terms": {name: [term.events, term.outcomes] for name, term in self.schema.terms.items()},
             "timezone": self.timezone,
         }
 
@@ -490,12 +530,12 @@ class Engine:
             self._sql = None
 
     def _follow(self, written: Snapshot) -> None:
-        """Move to the generation that this engine wrote; if all that is new is knowledge, the graph stays."""
-        graph = self.__dict__.get("graph")
+        """Move to the generation that this engine wrote; if all that is new is knowledge, what is loaded stays."""
+        loaded = {name: self.__dict__[name] for name in ("graph", "trends") if name in self.__dict__}
         before = self._snapshot.generation
         self.refresh()
-        if graph is not None and self._snapshot.generation == written.generation == before + 1:
-            self.__dict__["graph"] = graph
+        if self._snapshot.generation == written.generation == before + 1:
+            self.__dict__.update(loaded)
 
     def _whole(self, read: Callable[[], T]) -> T:
         """Read once more, all of it, at a newer generation if a writer removed files of this one."""

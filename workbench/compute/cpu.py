@@ -1,4 +1,4 @@
-"""The reference backend: scipy's sparse matrices and networkit's Leiden, on the CPU."""
+"""The reference backend: scipy's sparse matrices, networkit's Leiden and scikit-learn, on the CPU."""
 
 from __future__ import annotations
 
@@ -21,18 +21,21 @@ if TYPE_CHECKING:
 
 __all__ = ["CpuBackend"]
 
+_DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 _LEIDEN_ROUNDS = 5
+_STARTS = 4
 _NETWORKIT = threading.Lock()
 
 
 class CpuBackend(Backend):
-    """PageRank and components by scipy, communities by networkit's Leiden."""
+    """PageRank and components by scipy, communities by networkit's Leiden, points by scikit-learn."""
 
-    requires = ("networkit", "scipy")
+    requires = ("networkit", "scipy", "sklearn")
 
     def versions(self) -> dict[str, str]:
         """Return the version of each library that this backend calls."""
-        return {name: importlib.metadata.version(name) for name in (*self.requires, "numpy")}
+        names = (_DISTRIBUTIONS.get(name, name) for name in (*self.requires, "numpy"))
+        return {name: importlib.metadata.version(name) for name in names}
 
     def solve_pagerank(
         self, graph: UndirectedGraph, *, damping: float, max_iterations: int, tolerance: float
@@ -99,6 +102,40 @@ class CpuBackend(Backend):
         _, labels = connected_components(coo_array((ones, (graph.low, graph.high)), shape), directed=False)
         return np.asarray(labels)
 
+    def solve_kmeans(
+        self, points: NDArray[np.float64], *, k: int, seed: int
+    ) -> tuple[NDArray[Any], NDArray[np.float64]]:
+        """Return the clusters of Lloyd's iteration from k-means++ starts, the best of several."""
+        from sklearn.cluster import KMeans
+
+        with _one_thread():
+            fitted = KMeans(k, n_init=_STARTS, random_state=seed).fit(points)
+        return fitted.labels_, fitted.cluster_centers_
+
+    def solve_pca(self, points: NDArray[np.float64], *, components: int) -> NDArray[np.float64]:
+        """Return the directions of a full singular value decomposition."""
+        from sklearn.decomposition import PCA
+
+        with _one_thread():
+            found = PCA(components, svd_solver="full").fit(points).components_
+        return np.asarray(found, np.float64)
+
+    def solve_isolation(self, points: NDArray[np.float64], *, trees: int, seed: int) -> NDArray[np.float64]:
+        """Return the scores of scikit-learn's forest, of 256 points a tree."""
+        from sklearn.ensemble import IsolationForest
+
+        forest = IsolationForest(trees, max_samples=min(256, len(points)), random_state=seed)
+        return -np.asarray(forest.fit(points).score_samples(points), np.float64)
+
+    def solve_dbscan(
+        self, points: NDArray[np.float64], weight: NDArray[np.float64], *, eps: float, min_points: int
+    ) -> NDArray[Any]:
+        """Return the clusters by scikit-learn; all distances of a point are computed."""
+        from sklearn.cluster import DBSCAN
+
+        found = DBSCAN(eps=eps, min_samples=min_points, metric="cosine").fit(points, sample_weight=weight)
+        return np.asarray(found.labels_)
+
 
 def _dot(left: NDArray[np.float64], right: NDArray[np.float64]) -> float:
     """Return the inner product without BLAS: its threads wait for one another when cores are busy."""
@@ -112,6 +149,15 @@ def _symmetric(graph: UndirectedGraph, values: NDArray[np.float64]) -> csr_array
     rows = np.concatenate([graph.low, graph.high])
     columns = np.concatenate([graph.high, graph.low])
     return coo_array((np.concatenate([values, values]), (rows, columns)), (graph.nodes, graph.nodes)).tocsr()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Give scikit-learn one thread: several add up in an order of their own, and the last bit differs."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1):
+        yield
 
 
 @contextmanager

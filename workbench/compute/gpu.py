@@ -7,7 +7,7 @@ what they compute is tested only where there is a GPU, by the conformance suite.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -38,6 +38,12 @@ class GpuBackend(Backend):
     requires = ("cudf", "cugraph", "cuda")
     extra = "gpu"
     preference = 10
+    gaps: ClassVar[dict[str, str]] = {
+        "kmeans": "points are computed on the CPU: cuML is not adapted",
+        "pca": "points are computed on the CPU: cuML is not adapted",
+        "isolation": "cuML has no isolation forest",
+        "dbscan": "points are computed on the CPU: cuML is not adapted",
+    }
 
     @classmethod
     def can_run(cls) -> Literal[True] | str:

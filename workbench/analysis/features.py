@@ -1,0 +1,331 @@
+"""Features: figures about each actor of a type over a range of time, for any entity schema."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from workbench.analysis.activity import event_edges, event_types, from_us, local_hour
+from workbench.tabular import Tabular
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from numpy.typing import NDArray
+
+    from workbench.analysis.activity import Activity
+    from workbench.config.entity_schema import EntitySchema
+    from workbench.config.features import Encoding, FeatureConfig
+
+__all__ = ["Feature", "FeatureMatrix", "declared_features", "features_of", "standardise"]
+
+Kind = Literal["count", "distinct", "visits", "gap", "entropy", "one-hot", "ordinal"]
+
+_LOGARITHMIC = {"count", "distinct", "visits", "gap"}
+_HOUR_US = 3_600_000_000
+# Between the quartiles of a normal distribution lie 1.349 standard deviations.
+_IQR_OF_NORMAL = 1.349
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One column of a feature matrix.
+
+    Attributes:
+        name: The column's name.
+        kind: What it measures.
+        source: The event type, edge type or property that it is about; empty for visits and hours.
+        value: Of a one-hot column, the value that it stands for.
+        outgoing: Of a distinct count, whether the actor is the edge's source.
+    """
+
+    name: str
+    kind: Kind
+    source: str = ""
+    value: str = ""
+    outgoing: bool = True
+
+    @property
+    def text(self) -> str:
+        """Return the feature in words, to follow a number.
+
+        >>> Feature("login_count", "count", "Login").text
+        'Login events'
+        """
+        return {
+            "count": f"{self.source} events",
+            "distinct": f"distinct {self.source} neighbours",
+            "visits": "visits",
+            "gap": "hours between visits",
+            "entropy": "bits of spread over the hours of the day",
+            "one-hot": f"{self.source} = {self.value}",
+            "ordinal": self.source,
+        }[self.kind]
+
+
+@dataclass(frozen=True, repr=False)
+class FeatureMatrix(Tabular):
+    """Figures about each actor of one type that did something in a range of time.
+
+    Attributes:
+        type_: The entity type.
+        features: What the columns are.
+        entities: The actors, written ``type:key``, sorted by key.
+        values: A row an actor, a column a feature; not a number where there is nothing to measure, such
+            as the gap between visits of an actor with one visit.
+        events: The number of events of each actor.
+        since: Start of the range.
+        until: Its end, not included.
+        timezone: Zone of the hours of the day.
+    """
+
+    type_: str
+    features: tuple[Feature, ...]
+    entities: pa.Array
+    values: NDArray[np.float64]
+    events: NDArray[np.int64]
+    since: datetime
+    until: datetime
+    timezone: str = "UTC"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the columns."""
+        return tuple(f.name for f in self.features)
+
+    @cached_property
+    def standardised(self) -> NDArray[np.float64]:
+        """Return the values as detectors see them: see :func:`standardise`."""
+        return standardise(self.values, self.features)
+
+    def to_arrow(self) -> pa.Table:
+        """Return ``entity`` and a column each; null where there is nothing to measure."""
+        columns = {n: pa.array(self.values[:, i], from_pandas=True) for i, n in enumerate(self.names)}
+        return pa.table({"entity": self.entities, **columns})
+
+    def _title(self) -> str:
+        return f"features of {self.type_} from {self.since.isoformat()} until {self.until.isoformat()}"
+
+
+def declared_features(schema: EntitySchema, config: FeatureConfig, type_: str) -> tuple[Feature, ...]:
+    """Return the features of ``type_``: they depend on the schema and the configuration, never on data.
+
+    For each event type a count, for each edge type the number of distinct neighbours, then visits, the
+    gap between them, the spread over the hours of the day, and the configured encodings.
+
+    >>> from workbench.config.entity_schema import load_schema
+    >>> from workbench.config.features import FeatureConfig
+    >>> [f.name for f in declared_features(load_schema("flights"), FeatureConfig(), "aircraft")]
+    ['arrival_count', 'cancellation_count', 'departure_count', 'arrived_at_distinct',
+     'departed_from_distinct', 'operated_by_distinct', 'visit_count', 'avg_visit_gap_hours', 'hour_entropy']
+    """
+    counts = [Feature(f"{_snake(e)}_count", "count", e) for e in event_types(schema, type_)]
+    ends = event_edges(schema, type_)
+    both = {end.edge for end in ends if end.outgoing} & {end.edge for end in ends if not end.outgoing}
+    distinct = [
+        Feature(
+            f"{_snake(end.edge)}_distinct{'_in' if end.edge in both and not end.outgoing else ''}",
+            "distinct",
+            end.edge,
+            outgoing=end.outgoing,
+        )
+        for end in ends
+    ]
+    general = [
+        Feature("visit_count", "visits"),
+        Feature("avg_visit_gap_hours", "gap"),
+        Feature("hour_entropy", "entropy"),
+    ]
+    encoded = [f for e in config.encodings.get(type_, ()) for f in _encoded(e)]
+    return _with_unique_names(
+        f for f in [*counts, *distinct, *general, *encoded] if f.name not in config.without
+    )
+
+
+def _encoded(encoding: Encoding) -> list[Feature]:
+    name = _snake(encoding.source)
+    if encoding.encoding == "ordinal":
+        return [Feature(name, "ordinal", encoding.source)]
+    return [Feature(f"{name}={v}", "one-hot", encoding.source, v) for v in encoding.values]
+
+
+def _snake(name: str) -> str:
+    """Write a name as columns are written.
+
+    >>> _snake("OpenedGame"), _snake("API Error"), _snake("login")
+    ('opened_game', 'api_error', 'login')
+    """
+    parts = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)
+    return "_".join(part.lower() for part in parts) or name
+
+
+def _with_unique_names(features: Iterable[Feature]) -> tuple[Feature, ...]:
+    """Give a feature whose name another has already the name as its source spells it."""
+    found: dict[str, Feature] = {}
+    for feature in features:
+        name = feature.name
+        if name in found:
+            name = f"{feature.source}_{feature.kind}"
+        while name in found:
+            name += "_"
+        found[name] = Feature(name, feature.kind, feature.source, feature.value, feature.outgoing)
+    return tuple(found.values())
+
+
+def features_of(
+    activity: Activity, schema: EntitySchema, config: FeatureConfig, timezone: str, *, everyone: bool = False
+) -> FeatureMatrix:
+    """Return the feature matrix of an activity.
+
+    Args:
+        activity: What the actors did in the range.
+        schema: What events give.
+        config: What is measured beyond the defaults.
+        timezone: Zone of the hours of the day.
+        everyone: Also actors without an event in the range, with counts of 0.
+    """
+    features = declared_features(schema, config, activity.type_)
+    total = len(activity.keys)
+    events = _per_actor(activity.events.group_by("actor").agg(pl.len().alias("v")), total, 0.0)
+    columns = {
+        **_counts(activity, total),
+        **_distinct(activity, total),
+        **_visits(activity, config, total),
+        ("entropy", "", True): _hour_entropy(activity, timezone, total),
+    }
+    zeros = np.zeros(total)
+    encodings = {e.source: e for e in config.encodings.get(activity.type_, ())}
+    values = np.empty((total, len(features)))
+    for place, feature in enumerate(features):
+        if feature.kind in ("one-hot", "ordinal"):
+            values[:, place] = _encode(activity, encodings[feature.source], feature)
+        else:
+            values[:, place] = columns.get((feature.kind, feature.source, feature.outgoing), zeros)
+    kept = np.arange(total) if everyone else np.flatnonzero(events > 0)
+    return FeatureMatrix(
+        type_=activity.type_,
+        features=features,
+        entities=activity.names().gather(kept).to_arrow().cast(pa.string()),
+        values=values[kept],
+        events=events[kept].astype(np.int64),
+        since=from_us(activity.since),
+        until=from_us(activity.until),
+        timezone=timezone,
+    )
+
+
+_Column = tuple[str, str, bool]
+
+
+def _per_actor(frame: pl.DataFrame, total: int, default: float) -> NDArray[np.float64]:
+    """Return column ``v`` of a frame by ``actor``, ``default`` for actors that it does not have."""
+    values = np.full(total, default)
+    values[frame["actor"].to_numpy()] = frame["v"].to_numpy()
+    return values
+
+
+def _counts(activity: Activity, total: int) -> dict[_Column, NDArray[np.float64]]:
+    counted = activity.events.group_by("event_type", "actor").agg(pl.len().alias("v"))
+    return {
+        ("count", str(name), True): _per_actor(part, total, 0.0)
+        for (name,), part in counted.partition_by("event_type", as_dict=True).items()
+    }
+
+
+def _distinct(activity: Activity, total: int) -> dict[_Column, NDArray[np.float64]]:
+    by = ["edge", "outgoing"]
+    counted = activity.neighbours().group_by(*by, "actor").agg(pl.col("neighbour").n_unique().alias("v"))
+    return {
+        ("distinct", str(edge), bool(outgoing)): _per_actor(part, total, 0.0)
+        for (edge, outgoing), part in counted.partition_by(by, as_dict=True).items()
+    }
+
+
+def _visits(activity: Activity, config: FeatureConfig, total: int) -> dict[_Column, NDArray[np.float64]]:
+    """Count gap-separated runs of each actor's events and average the gaps between them, in hours.
+
+    Midnight is no border: the events of all days are in one order.
+    """
+    limit = round(config.visit_minutes * 60_000_000)
+    pause = pl.col("ts").diff().over("actor")
+    frame = activity.events.select("actor", pause.alias("pause"))
+    found = frame.group_by("actor").agg(
+        (1 + (pl.col("pause") > limit).sum()).alias("visits"),
+        (pl.col("pause").filter(pl.col("pause") > limit).mean() / _HOUR_US).fill_null(np.nan).alias("gap"),
+    )
+    return {
+        ("visits", "", True): _per_actor(found.select("actor", v="visits"), total, 0.0),
+        ("gap", "", True): _per_actor(found.select("actor", v="gap"), total, np.nan),
+    }
+
+
+def _hour_entropy(activity: Activity, timezone: str, total: int) -> NDArray[np.float64]:
+    """Return the entropy, in bits, of each actor's events over the 24 hours of the local day."""
+    hours = activity.events.select("actor", local_hour(timezone).alias("hour"))
+    share = pl.col("len") / pl.col("len").sum().over("actor")
+    found = (
+        hours.group_by("actor", "hour")
+        .len()
+        .sort("actor", "hour")  # a sum in another order would differ in its last bit
+        .select("actor", (-share * share.log(2)).alias("v"))
+        .group_by("actor", maintain_order=True)
+        .agg(pl.col("v").sum())
+    )
+    return np.maximum(_per_actor(found, total, np.nan), 0.0)
+
+
+def _encode(activity: Activity, encoding: Encoding, feature: Feature) -> NDArray[np.float64]:
+    if encoding.property_:
+        values = activity.properties.filter(pl.col("name") == encoding.source).select("actor", "value")
+    else:
+        values = (
+            activity.neighbours()
+            .filter(pl.col("edge") == encoding.source)
+            .group_by("actor", "neighbour")
+            .agg(pl.col("weight").sum())
+            .sort("actor", "weight", "neighbour", descending=[False, True, False])
+            .group_by("actor", maintain_order=True)
+            .agg(pl.col("neighbour").first().alias("value"))
+        )
+    if feature.kind == "one-hot":
+        coded = values.select("actor", (pl.col("value") == feature.value).cast(pl.Float64).alias("v"))
+        return _per_actor(coded, len(activity.keys), 0.0)
+    numbers = pl.col("value").replace_strict(
+        encoding.order, default=encoding.fallback, return_dtype=pl.Float64
+    )
+    return _per_actor(values.select("actor", numbers.alias("v")), len(activity.keys), encoding.fallback)
+
+
+def standardise(values: NDArray[np.float64], features: Iterable[Feature]) -> NDArray[np.float64]:
+    """Return the values on one robust scale: what k-means and distance-based detectors see.
+
+    Counts and gaps as log(1 + x); then less the median, over the interquartile range. Where more than half of
+    the values are equal, the range is zero and 1.349 standard deviations stand for it; a column without
+    any spread is 0. One-hot columns are only centred. What is not a number becomes 0, the typical value.
+
+    >>> values = np.array([[1.0], [2.0], [3.0], [np.nan]])
+    >>> standardise(values, [Feature("x", "ordinal", "x")]).ravel().tolist()
+    [-1.0, 0.0, 1.0, 0.0]
+    """
+    result = np.zeros_like(values)
+    for place, feature in enumerate(features):
+        column = values[:, place]
+        column = np.log1p(column) if feature.kind in _LOGARITHMIC else column
+        known = column[np.isfinite(column)]
+        if not len(known):
+            continue
+        low, middle, high = np.quantile(known, [0.25, 0.5, 0.75])
+        if feature.kind == "one-hot":
+            middle, spread = known.mean(), 1.0
+        else:
+            spread = high - low or _IQR_OF_NORMAL * known.std()
+        if spread:
+            result[:, place] = np.nan_to_num((column - middle) / spread, nan=0.0)
+    return result
