@@ -172,9 +172,12 @@ class Frame:
         """Show a button for each action; it is gone while the action runs."""
         import panel as pn  # noqa: PLC0415  (heavy)
 
-        self._actions[:] = [pn.widgets.Button(label=label, button_type="primary") for label in actions]
-        for button, (label, work) in zip(self._actions, actions.items(), strict=True):
+        buttons = []
+        for label, work in actions.items():
+            button = pn.widgets.Button(label=label, button_type="primary")
             button.on_click(partial(self._act, label, work))
+            buttons.append(button)
+        self._actions[:] = buttons
         self._actions.visible = bool(actions)
 
     def _act(self, label: str, work: Callable[[Job], Any], _: Any) -> None:
