@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from workbench.catalog import Catalog
     from workbench.compute.base import Device
     from workbench.config.features import FeatureConfig
-    from workbench.graph import Graph
+    from workbench.graph import Graph, Subgraph
     from workbench.graph.entities import Entities
     from workbench.ingest import IngestReport
     from workbench.knowledge import Knowledge, KnowledgeStore
@@ -142,6 +142,20 @@ class Engine:
 
         file = self.path / FEATURES_FILE
         return load_features(file) if file.exists() else FeatureConfig()
+
+    def graph_between(self, since: datetime | None, until: datetime | None) -> Graph:
+        """Return the property graph of the segments (UTC days) that a range of time touches.
+
+        Args:
+            since: The first moment; None for no bound.
+            until: The first moment after the range; None for no bound.
+        """
+        first = since.astimezone(UTC).date().isoformat() if since else ""
+        last = (until.astimezone(UTC) - timedelta(microseconds=1)).date().isoformat() if until else "~"
+        segments = tuple(s for s in self._snapshot.segments if first <= s <= last)
+        if len(segments) == len(self._snapshot.segments):
+            return self.graph
+        return self._whole(lambda: self._graph_of(segments))
 
     @property
     def entities(self) -> Entities:
@@ -488,7 +502,7 @@ class Engine:
         for kind in ("entities", "edges", "properties"):
             for entry in snapshot.files(kind, segments=wanted):
                 parts.setdefault(entry.segment, {})[kind] = snapshot.read(entry)
-        return Graph(merge_window(parts.items()), self.schema, self.timezone)
+        return Graph(merge_window(parts.items()), self.schema, self.timezone, viewer=self._show)
 
     def _query(
         self,
@@ -508,6 +522,11 @@ class Engine:
         from workbench.sql.views import Views  # noqa: PLC0415
 
         return Views(self._snapshot, self.fields, lambda: self.graph, Path(self._scratch.name))
+
+    def _show(self, found: Subgraph) -> View:
+        from workbench.views.graph import GraphView  # noqa: PLC0415
+
+        return GraphView.of(self, self.selection, found)
 
     def _sql_session(self) -> SqlSession:
         if self._sql is None:
@@ -531,7 +550,7 @@ class Engine:
 
     def _follow(self, written: Snapshot) -> None:
         """Move to the generation that this engine wrote; if all that is new is knowledge, what is loaded stays."""
-        loaded = {name: self.__dict__[name] for name in ("graph", "trends") if name in self.__dict__}
+        loaded = {name: value for name, value in self.__dict__.items() if name in ("graph", "trends")}
         before = self._snapshot.generation
         self.refresh()
         if self._snapshot.generation == written.generation == before + 1:

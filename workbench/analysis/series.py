@@ -1,0 +1,363 @@
+"""Series over time that trends are looked for in: events by type, shares, distinct entities, dimensions.
+
+All come from partials, never from documents. Hours are whole hours of UTC; an hour belongs to the local
+day that it begins in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import polars as pl
+
+from workbench.partials.documents import DAY_US, HASH_BITS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from workbench.config.entity_schema import Term
+    from workbench.storage import Snapshot
+
+__all__ = ["Buckets", "Resolution", "SeriesSet", "daily", "hourly", "read_series"]
+
+Resolution = Literal["hour", "day"]
+
+_HOUR = timedelta(hours=1)
+_BATCH = 4_000_000
+_NAMES = {"metric": pl.String(), "dimension": pl.String(), "value": pl.String()}
+
+
+@dataclass(frozen=True, eq=False)
+class Buckets:
+    """Consecutive spans of time and where each stands in the local week.
+
+    Attributes:
+        resolution: ``hour`` or ``day``.
+        starts: Start of each bucket, UTC.
+        ends: The moment after each bucket.
+        slot: Hour of the local week (0 to 167, from Monday), or day of the week (0 to 6).
+        week: Number of the local week, counted from 1970's first Monday.
+        day: Number of the local day, counted from 1970.
+    """
+
+    resolution: Resolution
+    starts: pl.Series
+    ends: pl.Series
+    slot: NDArray[np.int64]
+    week: NDArray[np.int64]
+    day: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Return the number of buckets."""
+        return len(self.starts)
+
+    @property
+    def slots_a_day(self) -> int:
+        """Return how many buckets a day has."""
+        return 24 if self.resolution == "hour" else 1
+
+    @property
+    def slots(self) -> int:
+        """Return how many buckets a week has."""
+        return 7 * self.slots_a_day
+
+
+def _local(hours: pl.Series, timezone: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the number of the local day and the hour of that day."""
+    local = hours.dt.convert_time_zone(timezone)
+    return (
+        local.dt.date().to_physical().cast(pl.Int64).to_numpy(),
+        local.dt.hour().cast(pl.Int64).to_numpy(),
+    )
+
+
+def _hours(first: datetime, last: datetime) -> pl.Series:
+    return pl.datetime_range(first, last, "1h", time_unit="us", time_zone="UTC", eager=True)
+
+
+def hourly(first: datetime, last: datetime, timezone: str) -> Buckets:
+    """Return the hours after that of ``first`` and before that of ``last``: those may not be whole."""
+    hours = _hours(first, last)[1:-1]
+    day, hour = _local(hours, timezone)
+    # 1970-01-01 was a Thursday
+    weekday, week = (day + 3) % 7, (day + 3) // 7
+    return Buckets("hour", hours, hours.dt.offset_by("1h"), weekday * 24 + hour, week, day)
+
+
+def daily(first: datetime, last: datetime, timezone: str) -> Buckets:
+    """Return the local days that lie whole between the hours ``first`` and ``last``."""
+    hours = _hours(first - 25 * _HOUR, last + 25 * _HOUR)
+    frame = pl.DataFrame({"hour": hours, "day": _local(hours, timezone)[0]})
+    spans = frame.group_by("day").agg(pl.col("hour").min().alias("start"), pl.col("hour").max().alias("end"))
+    whole = spans.filter((pl.col("start") >= first) & (pl.col("end") <= last)).sort("day")
+    day = whole["day"].to_numpy()
+    ends = whole["end"].dt.offset_by("1h")
+    return Buckets("day", whole["start"], ends, (day + 3) % 7, (day + 3) // 7, day)
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesSet:
+    """Series over the same buckets.
+
+    Attributes:
+        buckets: The time axis.
+        names: ``metric``, ``dimension`` and ``value`` (null for the whole), a row a series.
+        counts: Events or entities, float64 ``[series, buckets]``.
+        totals: What the counts are a share of, or NaN for series that are no shares.
+    """
+
+    buckets: Buckets
+    names: pl.DataFrame
+    counts: NDArray[np.float64]
+    totals: NDArray[np.float64]
+
+    @property
+    def shares(self) -> NDArray[np.bool_]:
+        """Return which series are shares."""
+        return np.asarray(~np.isnan(self.totals).all(axis=1))
+
+    @property
+    def observed(self) -> NDArray[np.float64]:
+        """Return what is measured: the count, or the share of the total (NaN where that is zero)."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(np.isnan(self.totals), self.counts, self.counts / self.totals)
+
+    @property
+    def families(self) -> list[NDArray[np.int64]]:
+        """Return the rows of each metric's series by one dimension."""
+        parts = self.names.with_row_index("row").filter(pl.col("dimension").is_not_null())
+        grouped = parts.group_by("metric", "dimension", maintain_order=True).agg("row")
+        return [np.array(rows, dtype=np.int64) for rows in grouped["row"].to_list()]
+
+    def select(self, rows: Sequence[int] | NDArray[np.int64]) -> SeriesSet:
+        """Return some of the series."""
+        index = np.asarray(rows, dtype=np.int64)
+        return SeriesSet(self.buckets, self.names[index], self.counts[index], self.totals[index])
+
+
+def read_series(  # noqa: PLR0913  (what a series depends on, each its own)
+    snapshot: Snapshot,
+    segments: Iterable[str],
+    timezone: str,
+    *,
+    attributes: frozenset[str],
+    terms: Mapping[str, Term],
+    most_values: int,
+) -> dict[Resolution, SeriesSet]:
+    """Return the hourly and the daily series of the window; empty where the window has no whole bucket.
+
+    Hourly are the events of each type and the shares of the outcomes that the schema's terms declare. Daily
+    are these, the distinct entities of each type, and events and shares by each entity of small types.
+
+    Args:
+        snapshot: The generation.
+        segments: The window.
+        timezone: Decides what a day and an hour of the week are.
+        attributes: Attribute types: their distinct entities are no series.
+        terms: Event types that are one thing's; their outcomes become shares.
+        most_values: An entity type with more entities in the window is no dimension.
+    """
+    wanted = list(segments)
+    counts = _read_counts(snapshot, wanted)
+    if counts.is_empty():
+        empty = SeriesSet(_no_buckets(), pl.DataFrame(schema=_NAMES), np.empty((0, 0)), np.empty((0, 0)))
+        return {"hour": empty, "day": empty}
+    first, last = counts.select(pl.col("hour").min(), pl.col("hour").max().alias("last")).row(0)
+    days = daily(first, last, timezone)
+    hours = hourly(first, last, timezone)
+    by_value, distinct = _read_sightings(snapshot, wanted, timezone, attributes, most_values)
+    whole = counts.select(
+        pl.col("type").alias("metric"),
+        pl.lit(None, pl.String).alias("dimension"),
+        pl.lit(None, pl.String).alias("value"),
+        "hour",
+        "events",
+    )
+    return {
+        "hour": _with_shares(_dense(whole, hours), terms),
+        "day": _stack(
+            _with_shares(_dense(_by_day(pl.concat([whole, by_value]), timezone), days), terms),
+            _dense(distinct, days),
+        ),
+    }
+
+
+def _no_buckets() -> Buckets:
+    nothing = pl.Series([], dtype=pl.Datetime("us", "UTC"))
+    none = np.empty(0, np.int64)
+    return Buckets("hour", nothing, nothing, none, none, none)
+
+
+def _read_counts(snapshot: Snapshot, segments: list[str]) -> pl.DataFrame:
+    frames = [pl.DataFrame(snapshot.read(e)) for e in snapshot.files("counts", segments=segments)]
+    schema = {"type": pl.String(), "hour": pl.Datetime("us", "UTC"), "events": pl.Int64()}
+    if not frames:
+        return pl.DataFrame(schema=schema)
+    real = pl.concat(f.cast({"type": pl.String}).filter(~pl.col("is_test")) for f in frames)
+    return real.group_by("type", "hour").agg(pl.col("events").sum()).sort("type", "hour")
+
+
+def _read_sightings(
+    snapshot: Snapshot,
+    segments: list[str],
+    timezone: str,
+    attributes: frozenset[str],
+    most_values: int,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return events by hour and entity of the small types, and entities by local day of the others."""
+    entities = _entities(snapshot, segments)
+    if entities.is_empty():
+        return _empty("hour"), _empty("day")
+    sizes = entities.group_by("type").agg(pl.col("key").n_unique())
+    small = sizes.filter(pl.col("key") <= most_values)["type"].to_list()
+    counted = sizes.filter(~pl.col("type").is_in(list(attributes)))["type"].to_list()
+    events, days = [], []
+    for seen in _sightings(snapshot, segments):
+        named = seen.join(entities, on=["segment", "node"]).with_columns(
+            _moment().dt.truncate("1h").alias("hour")
+        )
+        events.append(
+            named.filter(pl.col("type").is_in(small))
+            .group_by("event_type", "type", "key", "hour")
+            .agg(pl.len().cast(pl.Int64).alias("events"))
+        )
+        local = pl.col("hour").dt.convert_time_zone(timezone).dt.date().to_physical().cast(pl.Int64)
+        days.append(
+            named.filter(pl.col("type").is_in(counted)).select("type", "key", local.alias("day")).unique()
+        )
+    distinct = pl.concat(days).unique().group_by("type", "day").agg(pl.len().cast(pl.Int64).alias("events"))
+    return (
+        pl.concat(events).select(
+            pl.col("event_type").alias("metric"),
+            pl.col("type").cast(pl.String).alias("dimension"),
+            pl.col("key").alias("value"),
+            "hour",
+            "events",
+        ),
+        distinct.select(
+            (pl.lit("distinct ") + pl.col("type").cast(pl.String)).alias("metric"),
+            pl.lit(None, pl.String).alias("dimension"),
+            pl.lit(None, pl.String).alias("value"),
+            "day",
+            "events",
+        ),
+    )
+
+
+def _entities(snapshot: Snapshot, segments: list[str]) -> pl.DataFrame:
+    """Return the entities of each segment that are of no test account, with their numbers there."""
+    frames = [
+        pl.DataFrame(snapshot.read(entry, columns=["type", "key", "is_test"]))
+        .cast({"type": pl.String})
+        .with_row_index("node")
+        .filter(~pl.col("is_test"))
+        .select(pl.lit(entry.segment).alias("segment"), pl.col("node").cast(pl.Int32), "type", "key")
+        for entry in snapshot.files("entities", segments=segments)
+    ]
+    schema = {"segment": pl.String(), "node": pl.Int32(), "type": pl.String(), "key": pl.String()}
+    return pl.concat(frames) if frames else pl.DataFrame(schema=schema)
+
+
+def _sightings(snapshot: Snapshot, segments: list[str]) -> Iterator[pl.DataFrame]:
+    """Yield the sightings of several segments at a time, with ``segment``: a bounded number of rows."""
+    batch: list[pl.DataFrame] = []
+    rows = 0
+    for entry in snapshot.files("sightings", segments=segments):
+        frame = pl.DataFrame(snapshot.read(entry)).cast({"event_type": pl.String})
+        batch.append(frame.with_columns(pl.lit(entry.segment).alias("segment")))
+        rows += frame.height
+        if rows >= _BATCH:
+            yield pl.concat(batch)
+            batch, rows = [], 0
+    if batch:
+        yield pl.concat(batch)
+
+
+def _moment() -> pl.Expr:
+    """Return the time that an identifier of a segment holds."""
+    midnight = pl.col("segment").str.to_datetime("%Y-%m-%d", time_unit="us", time_zone="UTC").to_physical()
+    into = (pl.col("_id") // (1 << HASH_BITS)).clip(0, DAY_US - 1)
+    return (midnight + into).cast(pl.Datetime("us", "UTC"))
+
+
+def _empty(bucket: str) -> pl.DataFrame:
+    kind = pl.Datetime("us", "UTC") if bucket == "hour" else pl.Int64()
+    return pl.DataFrame(schema={**_NAMES, bucket: kind, "events": pl.Int64()})
+
+
+def _by_day(frame: pl.DataFrame, timezone: str) -> pl.DataFrame:
+    local = pl.col("hour").dt.convert_time_zone(timezone).dt.date().to_physical().cast(pl.Int64)
+    by = ("metric", "dimension", "value", local.alias("day"))
+    return frame.group_by(by).agg(pl.col("events").sum())
+
+
+def _dense(frame: pl.DataFrame, buckets: Buckets) -> SeriesSet:
+    """Return one series for each name; a bucket without a row is zero."""
+    names = frame.select("metric", "dimension", "value").unique().sort("metric", "dimension", "value")
+    axis = (
+        pl.DataFrame({"hour": buckets.starts})
+        if buckets.resolution == "hour"
+        else pl.DataFrame({"day": buckets.day})
+    )
+    placed = frame.join(
+        names.with_row_index("row"), on=["metric", "dimension", "value"], nulls_equal=True
+    ).join(axis.with_row_index("column"), on=axis.columns)
+    counts = np.zeros((names.height, len(buckets)))
+    counts[placed["row"].to_numpy(), placed["column"].to_numpy()] = placed["events"].to_numpy()
+    return SeriesSet(buckets, names, _within_spans(counts, names), np.full_like(counts, np.nan))
+
+
+def _within_spans(counts: NDArray[np.float64], names: pl.DataFrame) -> NDArray[np.float64]:
+    """Return the counts with NaN before a metric's first bucket and after its last: not there is not zero."""
+    place = np.arange(counts.shape[1])
+    for rows in (
+        names.with_row_index("row").group_by("metric", maintain_order=True).agg("row")["row"].to_list()
+    ):
+        used = np.flatnonzero(counts[rows].any(axis=0))
+        outside = (place < used.min(initial=len(place))) | (place > used.max(initial=-1))
+        counts[np.ix_(rows, outside)] = np.nan
+    return counts
+
+
+def _with_shares(series: SeriesSet, terms: Mapping[str, Term]) -> SeriesSet:
+    """Add the share of each outcome, for the whole and for each dimension's value."""
+    found = [series]
+    place = series.names.with_row_index("row")
+    for term in terms.values():
+        members = place.filter(pl.col("metric").is_in(list(term.events)))
+        outcomes = term.outcomes or _all_but_the_commonest(series, members)
+        total = members.group_by("dimension", "value", maintain_order=True).agg("row")
+        sums = np.array([np.nansum(series.counts[rows], axis=0) for rows in total["row"].to_list()])
+        shared = members.filter(pl.col("metric").is_in(list(outcomes))).join(
+            total.drop("row").with_row_index("of"),
+            on=["dimension", "value"],
+            nulls_equal=True,
+            maintain_order="left",
+        )
+        if shared.is_empty() or members["metric"].n_unique() < 2:
+            continue
+        names = shared.select((pl.lit("share of ") + pl.col("metric")).alias("metric"), "dimension", "value")
+        counts = np.nan_to_num(series.counts[shared["row"].to_numpy()])
+        found.append(SeriesSet(series.buckets, names, counts, sums[shared["of"].to_numpy()]))
+    return _stack(*found)
+
+
+def _all_but_the_commonest(series: SeriesSet, members: pl.DataFrame) -> list[str]:
+    """Return the term's events without the one whose share says the same as that of all others."""
+    whole = members.filter(pl.col("dimension").is_null())
+    events = np.nansum(series.counts[whole["row"].to_numpy()], axis=1)
+    return [name for name, n in zip(whole["metric"], events, strict=True) if n < events.max(initial=0.0)]
+
+
+def _stack(*parts: SeriesSet) -> SeriesSet:
+    return SeriesSet(
+        parts[0].buckets,
+        pl.concat(p.names for p in parts),
+        np.concatenate([p.counts for p in parts]),
+        np.concatenate([p.totals for p in parts]),
+    )

@@ -1,0 +1,81 @@
+"""Trends: when and where more or less happened than usual."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, ClassVar
+
+import numpy as np
+import polars as pl
+
+from workbench.analysis.baseline import baseline_of
+from workbench.analysis.episodes import CRITICAL, episodes, fold, with_drivers
+from workbench.analysis.series import read_series
+from workbench.analysis.tasks.base import Context, Outcome, Task
+from workbench.compute import KernelRun
+from workbench.errors import UnknownNameError
+
+__all__ = ["COLUMNS", "METHODS", "TrendEpisodes"]
+
+METHODS = ("seasonal", "classic")
+COLUMNS = (
+    *("metric", "dimension", "value", "resolution", "since", "until", "peak", "observed", "expected"),
+    *("excess", "deviation", "z", "severity", "direction", "hours", "drivers"),
+)
+
+
+class TrendEpisodes(Task):
+    """Episodes in which a series was far from what it usually is at that hour of the week; spec 5.1."""
+
+    inputs: ClassVar[tuple[str, ...]] = ("counts", "entities", "sightings")
+    facts: ClassVar[tuple[str, ...]] = ("attributes", "terms", "timezone")
+    defaults: ClassVar[dict[str, Any]] = {"method": "seasonal", "weeks": 26, "most_values": 200}
+
+    def run(self, context: Context) -> Outcome:
+        """Return one row an episode, worst first.
+
+        Columns: ``metric``, ``dimension`` and ``value`` (null for the whole), ``resolution``, ``since``,
+        ``until``, ``peak``, ``observed``, ``expected``, ``excess``, ``deviation`` (in the baseline's scales),
+        ``z`` (the same, as rare as it is), ``severity``, ``direction``, ``hours`` and ``drivers``.
+
+        Raises:
+            UnknownNameError: If there is no such method.
+        """
+        parameters = context.parameters
+        method = parameters["method"]
+        if method not in METHODS:
+            raise UnknownNameError("method", method, METHODS, where="trends")
+        begin = time.perf_counter()
+        series = read_series(
+            context.snapshot,
+            context.segments,
+            context.timezone,
+            attributes=context.schema.attributes,
+            terms=context.schema.terms,
+            most_values=parameters["most_values"],
+        )
+        baselines = {r: baseline_of(s, method, parameters["weeks"]) for r, s in series.items()}
+        hours, days = (episodes(series[r], baselines[r]) for r in ("hour", "day"))
+        found = with_drivers(fold(hours, days), series["day"], baselines["day"])
+        critical = found.filter(pl.col("z").abs() >= CRITICAL)
+        kernel = KernelRun(
+            table=found.select(COLUMNS).to_arrow(compat_level=pl.CompatLevel.oldest()),
+            device="cpu",
+            reason="",
+            seconds=time.perf_counter() - begin,
+            metrics={
+                "episodes": float(found.height),
+                "critical": float(critical.height),
+                "critical_days": float(_days(critical, context.timezone)),
+                "series": float(sum(len(s.counts) for s in series.values())),
+            },
+            versions={"numpy": np.__version__, "polars": pl.__version__},
+        )
+        return Outcome(kernel.table, f"trends ({method})", kernel)
+
+
+def _days(found: pl.DataFrame, timezone: str) -> int:
+    """Return how many local days the episodes touch."""
+    first = pl.col("since").dt.convert_time_zone(timezone).dt.date()
+    last = pl.col("until").dt.offset_by("-1us").dt.convert_time_zone(timezone).dt.date()
+    return int(found.select(pl.date_ranges(first, last).explode().n_unique()).item()) if found.height else 0

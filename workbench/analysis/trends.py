@@ -1,0 +1,217 @@
+"""The newest trends, and the series that they were found in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+import polars as pl
+
+from workbench.analysis.baseline import baseline_of
+from workbench.analysis.episodes import SEVERITIES
+from workbench.analysis.series import read_series
+from workbench.errors import UnknownNameError, UsageError
+from workbench.tabular import Tabular
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pyarrow as pa
+
+    from workbench.analysis.baseline import Baseline
+    from workbench.analysis.series import Resolution, SeriesSet
+    from workbench.config.entity_schema import EntitySchema
+    from workbench.knowledge import Knowledge
+    from workbench.storage import Snapshot
+
+__all__ = ["TrendTable", "Trends"]
+
+_SHOWN = (
+    "metric",
+    "dimension",
+    "value",
+    "severity",
+    "direction",
+    "since",
+    "until",
+    "peak",
+    "observed",
+    "expected",
+)
+
+
+class World(Protocol):
+    """What trends need of a workspace."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """Return the generation that is being read."""
+
+    @property
+    def schema(self) -> EntitySchema:
+        """Return what events give."""
+
+    @property
+    def timezone(self) -> str:
+        """Return the zone of local days and hours."""
+
+    def compute(self, task: str) -> Knowledge:
+        """Return a task's result over the window."""
+
+
+@dataclass(frozen=True, repr=False)
+class TrendTable(Tabular):
+    """Episodes, or a series with its baseline."""
+
+    table: pa.Table
+    title: str
+    timezone: str = "UTC"
+
+    def to_arrow(self) -> pa.Table:
+        """Return the rows as an Arrow table."""
+        return self.table
+
+    def _title(self) -> str:
+        return self.title
+
+
+class Trends(Tabular):
+    """When more or less happened than usual, worst first: a row an episode.
+
+    The rows are the knowledge ``trends`` over the whole window, computed where it is not there yet.
+
+    Args:
+        world: The workspace.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.timezone = world.timezone
+
+    @cached_property
+    def knowledge(self) -> Knowledge:
+        """Return the newest run over the window with its record."""
+        return self._world.compute("trends")
+
+    def to_arrow(self) -> pa.Table:
+        """Return all episodes."""
+        return self.knowledge.to_arrow()
+
+    def _title(self) -> str:
+        return f"Trends, a row an episode, worst first (as of {self.knowledge.run.asof})"
+
+    def __repr__(self) -> str:
+        """Return the worst episodes as text."""
+        return repr(self._shown())
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, str]:
+        return self._shown()._repr_mimebundle_(**options)
+
+    def _shown(self) -> TrendTable:
+        return TrendTable(self.to_arrow().select(_SHOWN), self._title(), self.timezone)
+
+    def alerts(self, severity: str = "notable", *, metric: str | None = None) -> TrendTable:
+        """Return the episodes that are at least so severe, worst first.
+
+        Args:
+            severity: ``notable`` (z of 2), ``significant`` (3) or ``critical`` (4).
+            metric: Only this one's.
+
+        Raises:
+            UnknownNameError: If there is no such severity or metric.
+        """
+        if severity not in SEVERITIES:
+            raise UnknownNameError("severity", severity, SEVERITIES, where="trends")
+        if metric is not None and metric not in self.metrics:
+            raise UnknownNameError("metric", metric, self.metrics, where="trends")
+        wanted = SEVERITIES[SEVERITIES.index(severity) :]
+        rows = pl.DataFrame(self.to_arrow()).filter(
+            pl.col("severity").is_in(wanted), pl.lit(metric is None) | (pl.col("metric") == (metric or ""))
+        )
+        title = f"Trends, {severity} or worse" if severity != "critical" else "Critical trends"
+        return TrendTable(rows.to_arrow(compat_level=pl.CompatLevel.oldest()), title, self.timezone)
+
+    @property
+    def metrics(self) -> list[str]:
+        """Return what is measured, for example an event type's name or ``share of`` it."""
+        return sorted({m for s in self._series.values() for m in s.names["metric"]})
+
+    def series(
+        self,
+        metric: str,
+        dimension: str | None = None,
+        value: str | None = None,
+        *,
+        resolution: Resolution = "day",
+    ) -> TrendTable:
+        """Return ``time``, ``observed``, ``expected``, ``lower``, ``upper`` and ``z`` of one series.
+
+        Between ``lower`` and ``upper`` nothing is notable; they are null where too little is known. ``z``
+        is the column that severity is about.
+
+        Args:
+            metric: One of :attr:`metrics`.
+            dimension: An entity type, for the series by one of its entities.
+            value: The entity's key.
+            resolution: ``hour`` or ``day``; by dimension, and of distinct entities, there are days only.
+
+        Raises:
+            UnknownNameError: If there is no such series; near misses are suggested.
+            UsageError: If ``dimension`` is given without ``value``, or the other way round.
+        """
+        if (dimension is None) != (value is None):
+            raise UsageError("a series by dimension needs both, the dimension and its value.")
+        row = self._row(metric, dimension, value, resolution)
+        series, baseline = self._series[resolution], self._baselines[resolution]
+        one = series.select([row])
+        weight = 1.0 / one.totals[0] if one.shares[0] else 1.0
+        expected = baseline.expected[row]
+        reach = baseline.width[row] * baseline.scale[row]
+        frame = pl.DataFrame(
+            {
+                "time": series.buckets.starts,
+                "observed": one.observed[0],
+                "expected": expected * weight,
+                "lower": (expected - reach).clip(0.0) * weight,
+                "upper": (expected + reach) * weight,
+                "z": baseline.z[row],
+            }
+        ).fill_nan(None)
+        if one.shares[0]:
+            frame = frame.with_columns(pl.col("upper").clip(upper_bound=1.0))
+        of = f" of {dimension}:{value}" if dimension else ""
+        title = f"{metric}{of} by {resolution}"
+        return TrendTable(frame.to_arrow(compat_level=pl.CompatLevel.oldest()), title, self.timezone)
+
+    def _row(self, metric: str, dimension: str | None, value: str | None, resolution: Resolution) -> int:
+        if resolution not in self._series:
+            raise UnknownNameError("resolution", resolution, self._series, where="trends")
+        names = self._series[resolution].names.with_row_index("row")
+        for column, wanted in (("metric", metric), ("dimension", dimension), ("value", value)):
+            found = names.filter(pl.col(column).eq_missing(pl.lit(wanted, pl.String)))
+            if found.is_empty():
+                known = names[column].drop_nulls().unique()
+                raise UnknownNameError(
+                    f"{column} of a series by {resolution}", str(wanted), known, where="trends"
+                )
+            names = found
+        return int(names["row"][0])
+
+    @cached_property
+    def _series(self) -> Mapping[Resolution, SeriesSet]:
+        world = self._world
+        return read_series(
+            world.snapshot,
+            world.snapshot.segments,
+            world.timezone,
+            attributes=world.schema.attributes,
+            terms=world.schema.terms,
+            most_values=self.knowledge.run.parameters["most_values"],
+        )
+
+    @cached_property
+    def _baselines(self) -> Mapping[Resolution, Baseline]:
+        parameters = self.knowledge.run.parameters
+        method, weeks = parameters["method"], parameters["weeks"]
+        return {r: baseline_of(s, method, weeks) for r, s in self._series.items()}
