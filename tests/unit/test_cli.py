@@ -68,7 +68,7 @@ CLICKS = [
 ]
 COMMANDS = [
     *("demo", "init", "ingest", "lab", "catalog", "sql", "entity", "knowledge", "status", "compute"),
-    *("verify", "evict", "quarantine", "config", "drivers", "serve"),
+    *("verify", "evict", "quarantine", "config", "drivers", "serve", "password"),
 ]
 GRAPH_COMMANDS = ["around", "path", "shared", "stats"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from workbench.cli import compute, data, demo, graph, machine, query
+from workbench.cli import compute, data, demo, graph, machine, query, serve
 from workbench.cli.errors import Group
 
 if TYPE_CHECKING:
@@ -113,7 +113,16 @@ _COMMANDS: tuple[tuple[str, str, Callable[..., Any], tuple[str, ...]], ...] = (
     ("Operate", "quarantine", data.quarantine, ("workbench quarantine -w shop",)),
     ("Operate", "config", machine.config, ("workbench config",)),
     ("Operate", "drivers", machine.drivers, ("workbench drivers",)),
-    ("Operate", "serve", machine.serve, ("workbench serve -w shop --port 8080",)),
+    (
+        "Operate",
+        "serve",
+        serve.serve,
+        (
+            "workbench serve -w shop --port 8080",
+            "workbench serve shop --address 0.0.0.0 --password-file users --tls-cert c.pem --tls-key k.pem",
+        ),
+    ),
+    ("Operate", "password", serve.password, ("workbench password users anna",)),
 )
 
 

@@ -1,4 +1,4 @@
-"""What is about this machine: drivers, settings, JupyterLab, the server."""
+"""What is about this machine: drivers, settings, JupyterLab."""
 
 from __future__ import annotations
 
@@ -10,19 +10,11 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli.options import (
-    JsonOption,
-    WorkspaceOption,
-    default_workspace,
-    open_workspace,
-)
+from workbench.cli.options import JsonOption, WorkspaceOption, default_workspace
 from workbench.cli.screen import print_facts, print_json, print_note, print_text
 from workbench.errors import DriverUnavailableError
 
-__all__ = ["config", "drivers", "lab", "serve"]
-
-LOOPBACK = "127.0.0.1"
-PORT = 5006
+__all__ = ["config", "drivers", "lab"]
 
 
 def drivers(as_json: JsonOption = False) -> None:
@@ -80,20 +72,3 @@ def lab(
     call = "wb.demo()" if path is None else f"wb.open({str(path.absolute())!r})"
     print_note(f"In a notebook: import workbench as wb; db = {call}")
     os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", *(arguments or ())])  # noqa: S606
-
-
-def serve(
-    workspace: WorkspaceOption = None,
-    address: Annotated[
-        str, typer.Option(metavar="HOST", help="Where to listen; other machines cannot reach the default.")
-    ] = LOOPBACK,
-    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="0: any free one.")] = PORT,
-) -> None:
-    """Show the workspace in a browser, until it is stopped."""
-    from workbench.server.app import serve as start  # noqa: PLC0415  (kept out of start-up)
-
-    def say(url: str) -> None:
-        print_note(f"{url} shows {engine.path}; Ctrl-C ends it")
-
-    with open_workspace(workspace) as engine:
-        start(engine, address=address, port=port, ready=say)

@@ -1,116 +1,136 @@
-"""One process, one port: the live catalog page, on the loopback interface alone."""
+"""One process, one port: pages, REST and WebSockets behind one gate."""
 
 from __future__ import annotations
 
-import ipaddress
-import socket
-from threading import Lock
+import asyncio
+import contextlib
+import signal
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import DriverUnavailableError, UsageError
+from workbench.errors import DriverUnavailableError
 from workbench.logs import get_logger
-from workbench.views import CatalogView
+from workbench.server.access import Access, resolve_access
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from workbench.views.catalog import Live
+    from workbench.server.gate import Gate
+    from workbench.server.world import World
 
-__all__ = ["serve"]
+__all__ = ["application", "serve"]
 
-# The colours of the browser's scheme, light or dark, through the names that Panel's widgets look up first.
-_STYLE = """
-:root {
-  color-scheme: light dark;
-  --design-background-color: Canvas;
-  --design-background-text-color: CanvasText;
-  --design-surface-color: Canvas;
-  --design-surface-text-color: CanvasText;
-}
-html, body { background: Canvas; color: CanvasText }
-body { margin: 16px 24px }
-"""
+_SHUTDOWN_SECONDS = 3
+_LARGEST_MESSAGE = 4 << 20
+_KEEP_ALIVE_SECONDS = 20
 
 
 def serve(
-    world: Live,
+    world: World,
+    access: Access | None = None,
     *,
-    address: str = "127.0.0.1",
-    port: int = 5006,
     ready: Callable[[str], None] | None = None,
 ) -> None:
-    """Serve the catalog of a workspace until the process is told to stop (SIGINT or SIGTERM).
+    """Serve a workspace until the process is told to stop (SIGINT or SIGTERM).
 
-    Nothing asks for a login yet, so that only this machine may connect. The page and all that it draws
-    with come from this server.
+    Pages and all that they draw with come from this server.
 
     Args:
         world: The workspace; its newest generation is shown.
-        address: A loopback address (``127.0.0.1``, ``::1``, ``localhost``).
-        port: The port; 0 for any that is free.
-        ready: Called with the page's address once the server answers.
+        access: Who may come and how; by default this machine alone, without a login, on any free port.
+        ready: Called with the first page's address once the server answers.
 
     Raises:
-        UsageError: If ``address`` is not a loopback address, or the port is taken.
-        DriverUnavailableError: If Panel is not installed.
+        UsageError: If the port is taken.
+        DriverUnavailableError: If what serving needs is not installed.
     """
-    host = _loopback(address)
-    number = _listenable(host, port)
-    origin = f"[{host}]:{number}" if ":" in host else f"{host}:{number}"
-    server = _start(world, host, number, [origin, f"localhost:{number}"])
-    url = f"http://{origin}/"
-    get_logger("server").info("serving", url=url)
-    if ready is not None:
-        server.io_loop.add_callback(ready, url)
-    server.run_until_shutdown()
-
-
-def _loopback(address: str) -> str:
-    """Return the address to listen on; raises UsageError for one that others could reach."""
-    if address == "localhost":
-        return "127.0.0.1"
+    rules = access or resolve_access()
     try:
-        if ipaddress.ip_address(address).is_loopback:
-            return address
-    except ValueError:
-        pass
-    raise UsageError(
-        f"cannot serve on {address!r}: without a login only this machine may connect.",
-        fix="Serve on 127.0.0.1 and reach it from elsewhere through an SSH tunnel.",
-    )
+        import uvicorn  # noqa: PLC0415  (for the server alone)
 
-
-def _listenable(host: str, port: int) -> int:
-    """Return the port, or a free one for 0: browsers are told the origin before the server listens."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # a port that a server has just left is free
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise UsageError(
-                f"cannot listen on port {port}: {error.strerror}.", where=host, fix="Choose another, or 0."
-            ) from error
-        return int(probe.getsockname()[1])
-
-
-def _start(world: Live, host: str, port: int, origins: list[str]) -> Any:
-    try:
-        import panel as pn  # noqa: PLC0415  (heavy, and for the server alone)
+        gate = application(world, rules)
     except ModuleNotFoundError as error:
         raise DriverUnavailableError(
-            "serving needs panel, which is not installed.", fix="Install the extra 'lab'."
+            f"serving needs {error.name}, which is not installed.", fix="Install what workbench depends on."
         ) from error
-    pn.extension(raw_css=[_STYLE])
-    lock = Lock()
-    start: Any = pn.serve
-    return start(
-        lambda: pn.panel(CatalogView(world, lock)),
-        title="workbench catalog",
-        address=host,
-        port=port,
-        websocket_origin=origins,
-        show=False,
-        start=False,
-        verbose=False,
+    certificate, key = rules.certificate or (None, None)
+    config = uvicorn.Config(
+        gate,
+        host=rules.host,
+        port=rules.port,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        ws="websockets-sansio",
+        ws_max_size=_LARGEST_MESSAGE,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
+    server = uvicorn.Server(config)
+    with _until_told(server):
+        asyncio.run(_run(server, rules.url, ready))
+
+
+def application(world: World, access: Access) -> Gate:
+    """Return the ASGI application: everything that is served, behind its gate."""
+    from fastapi import FastAPI  # noqa: PLC0415  (for the server alone)
+
+    from workbench.server.api import rest  # noqa: PLC0415
+    from workbench.server.errors import answer_errors  # noqa: PLC0415
+    from workbench.server.gate import Gate  # noqa: PLC0415
+    from workbench.server.limits import Attempts, Sessions  # noqa: PLC0415
+    from workbench.server.login import login_routes  # noqa: PLC0415
+    from workbench.server.panels import add_pages  # noqa: PLC0415
+
+    sessions, attempts = Sessions(), Attempts()
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    answer_errors(app)
+
+    @app.get("/healthz")
+    async def alive() -> dict[str, bool]:
+        return {"ok": True}
+
+    app.include_router(login_routes(access, sessions, attempts))
+    app.mount("/api", rest(world, _again(world)))
+    add_pages(app, world, access)
+    return Gate(app, access, sessions, attempts)
+
+
+def _again(world: World) -> World:
+    """Open a workspace once more: a reader of its own, that nobody else waits for."""
+    other: Any = type(world)
+    reader: World = other(world.path)
+    return reader
+
+
+async def _run(server: Any, url: str, ready: Callable[[str], None] | None) -> None:
+    serving = asyncio.create_task(server.serve())
+    while not server.started and not serving.done():  # noqa: ASYNC110  (uvicorn has no event for it)
+        await asyncio.sleep(0.02)
+    if server.started:
+        get_logger("server").info("serving", url=url)
+        if ready is not None:
+            ready(url)
+    await serving
+
+
+@contextlib.contextmanager
+def _until_told(server: Any) -> Iterator[None]:
+    """Let the server end in order at SIGINT and SIGTERM, and the process then with success.
+
+    Uvicorn raises the signal once more when it has ended; a service that was told to stop has not failed.
+    """
+
+    def stop(*_: object) -> None:
+        server.force_exit = server.should_exit
+        server.should_exit = True
+
+    server.capture_signals = contextlib.nullcontext
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

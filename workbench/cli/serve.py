@@ -1,0 +1,96 @@
+"""The server, and the passwords of those who log in to it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path  # noqa: TC003  (typer reads the annotations)
+from typing import Annotated
+
+import typer
+
+from workbench.cli.options import WorkspaceOption, open_workspace
+from workbench.cli.screen import print_note
+from workbench.errors import UsageError
+
+__all__ = ["password", "serve"]
+
+LOOPBACK = "127.0.0.1"
+PORT = 5006
+
+
+def serve(  # noqa: PLR0913  (the options of one command)
+    directory: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="The workspace; the same as --workspace.")
+    ] = None,
+    *,
+    workspace: WorkspaceOption = None,
+    address: Annotated[
+        str, typer.Option(metavar="HOST", help="Where to listen; other machines cannot reach the default.")
+    ] = LOOPBACK,
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="0: any free one.")] = PORT,
+    password_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Who may log in; 'workbench password' makes the file."),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(metavar="env:NAME|FILE", help="Where the token is that programs send as 'Bearer'."),
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Certificate (PEM): serve over TLS.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="The certificate's key.")] = None,
+    behind_proxy: Annotated[
+        bool, typer.Option("--behind-proxy", help="A proxy in front of it speaks TLS. Needs --origin.")
+    ] = False,
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URL", help="What browsers call the server, such as https://logs.example.org; repeatable."
+        ),
+    ] = None,
+) -> None:
+    """Show the workspace in a browser and to programs, until it is stopped.
+
+    Pages are at /, the REST interface at /api (described at /api/docs). Without a login only this machine
+    can connect. Any other address needs a login, and TLS or a proxy that speaks it.
+    """
+    if workspace is not None and directory is not None:
+        raise UsageError("the workspace is named twice.", fix="Give DIR or --workspace.")
+    from workbench.server import resolve_access  # noqa: PLC0415  (kept out of start-up)
+    from workbench.server import serve as start  # noqa: PLC0415  (kept out of start-up)
+
+    access = resolve_access(
+        address,
+        port,
+        password_file=password_file,
+        token=token,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        behind_proxy=behind_proxy,
+        origins=tuple(origin or ()),
+    )
+
+    def say(url: str) -> None:
+        print_note(f"{url} shows {engine.path}; Ctrl-C ends it")
+
+    with open_workspace(workspace or directory) as engine:
+        start(engine, access, ready=say)
+
+
+def password(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The password file; made if it is not there.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The user.")],
+) -> None:
+    """Write a user's password into a file for 'workbench serve --password-file'; only a hash is kept.
+
+    It is asked for, or read from standard input where that is no terminal.
+    """
+    from workbench.server.passwords import add_password  # noqa: PLC0415  (kept out of start-up)
+
+    if sys.stdin.isatty():
+        given = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        given = sys.stdin.readline().rstrip("\n")
+    add_password(file, name, given)
+    print_note(f"{name} can log in with it: workbench serve --password-file {file}")

@@ -1,0 +1,201 @@
+"""The pages: all views side by side over one selection, and each view on a page of its own."""
+
+from __future__ import annotations
+
+import json
+import weakref
+from html import escape
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from workbench.errors import WorkbenchError
+from workbench.views import Selection, views
+from workbench.views._look import alert, fragment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from workbench.server.world import World
+    from workbench.views import View
+
+__all__ = ["pages"]
+
+_FIRST = "catalog"
+_SHOWN_ENTITIES = 8
+# The page's own colours, for the two schemes that its switch chooses between.
+_STYLE = """
+#header { --header-background: #21374f; background-color: #21374f !important; box-shadow: none; }
+#header .app-header .title { font-size: 17px; font-weight: 600; }
+#header form { margin: 0 }
+#header form button { font: inherit; font-size: 13px; color: #fff; background: none; cursor: pointer;
+  border: 1px solid rgb(255 255 255 / 45%); border-radius: 5px; padding: 3px 10px }
+#header form button:focus-visible { outline: 2px solid #fff; outline-offset: 2px }
+"""
+_LOGOUT = '<form method="post" action="/logout"><button>Log out</button></form>'
+
+
+def pages(world: World, *, login: bool) -> dict[str, Callable[[], Any]]:
+    """Return what draws each page, by its path: ``/`` and ``/views/NAME``.
+
+    A page is drawn for one browser window, with a selection of its own; what it shows stands in its address.
+
+    Args:
+        world: The workspace.
+        login: Whether there is a login that one can leave.
+    """
+
+    def page(only: str | None) -> Callable[[], Any]:
+        return lambda: _page(world, only, login=login)
+
+    return {"/": page(None), **{f"/views/{name}": page(name) for name in views.names()}}
+
+
+def _page(world: World, only: str | None, *, login: bool) -> Any:
+    import panel as pn  # noqa: PLC0415  (heavy)
+
+    wanted = _arguments(pn.state.session_args)
+    window = _Window(world, [only] if only else _ordered(), wanted)
+    body = window.place(only) if only else window.tabs
+    header: list[Any] = [pn.pane.HTML(_LOGOUT, align="center")] if login else []
+    page = pn.template.BootstrapTemplate(
+        title=f"workbench · {world.path.name}",
+        main=[pn.Column(window.bar, body, sizing_mode="stretch_width")],
+        header=header,
+        header_background="#21374f",
+        favicon="",
+        theme="dark" if wanted.get("theme") == "dark" else "default",
+        raw_css=[_STYLE],
+    )
+    window.begin()
+    return page
+
+
+class _Window:
+    """One browser window: views made when they are first looked at, their selection and their address."""
+
+    def __init__(self, world: World, names: list[str], wanted: dict[str, Any]) -> None:
+        import panel as pn  # noqa: PLC0415  (heavy)
+
+        self._world = world
+        self._names = names
+        self._selection = Selection()
+        self._problem = ""
+        self._views: dict[str, View] = {}
+        self._state = {k: v for k, v in wanted.items() if k not in ("view", "theme")}
+        first = wanted.get("view", names[0])
+        self._first = first if first in names else names[0]
+        if self._first != first:
+            self._problem = f"There is no view {first!r}."
+        wide = {"sizing_mode": "stretch_width"}
+        self._places = {name: pn.Column(**wide, min_height=200) for name in names}
+        titles = {name: views.load(name).title or name for name in names}
+        self.tabs = pn.Tabs(
+            *((titles[name], self._places[name]) for name in names),
+            active=names.index(self._first),
+            dynamic=True,
+            **wide,
+        )
+        self._text = pn.pane.HTML("", **wide)
+        self._clear = pn.widgets.Button(label="Clear", width=70, visible=False)
+        self._clear.on_click(lambda _: self._selection.clear())
+        self.bar = pn.Row(self._text, self._clear, **wide)
+
+    def place(self, name: str) -> Any:
+        """Return where a view is shown."""
+        return self._places[name]
+
+    def begin(self) -> None:
+        """Show the first view, and follow the tabs and the selection from now on."""
+        self._select()
+        self._show(self._first)
+        self.tabs.param.watch(lambda event: self._show(self._names[event.new]), "active")
+        self._selection.param.watch(lambda *_: self._told(), ["entities", "since", "until"])
+        self._told()
+
+    def _select(self) -> None:
+        """Take the selection out of the address."""
+        entities = self._state.pop("entities", self._state.pop("entity", ()))
+        times = {name: self._state.pop(name, None) for name in ("since", "until")}
+        try:
+            self._selection.select(entities, **times)
+        except WorkbenchError as error:
+            self._problem = str(error)
+
+    def _show(self, name: str) -> None:
+        if name not in self._views:
+            self._places[name][:] = [self._made(name)]
+        self._told()
+
+    def _made(self, name: str) -> Any:
+        """Return a view's Panel object, or why there is none; what the address says is for the first view."""
+        import panel as pn  # noqa: PLC0415  (heavy)
+
+        kind = views.load(name)
+        state = self._state if name == self._first else {}
+        try:
+            view = kind(self._world, self._selection, **state)
+        except WorkbenchError as error:
+            return pn.pane.HTML(fragment(alert(str(error))))
+        self._views[name] = view
+        view.listen(weakref.WeakMethod(self._told))
+        return pn.panel(view)
+
+    def _told(self) -> None:
+        """Write the selection on the page, and all that is shown into its address."""
+        import panel as pn  # noqa: PLC0415  (heavy)
+
+        self._clear.visible = bool(self._selection)
+        self._text.object = fragment(_selected(self._selection, self._problem))
+        name = self._names[self.tabs.active]
+        view = self._views.get(name)
+        location = pn.state.location
+        if location is not None and view is not None:
+            location.search = _search(name if len(self._names) > 1 else "", view.state, location.search)
+
+
+def _ordered() -> list[str]:
+    """Return the names of the views that can run here, the catalog first."""
+    names = [name for name in views.names() if views.load(name).can_run() is True]
+    return sorted(names, key=lambda name: (name != _FIRST, name))
+
+
+def _arguments(given: Mapping[str, list[bytes]]) -> dict[str, Any]:
+    """Return an address's arguments: JSON where it is that, else text; of a repeated one the list."""
+    found: dict[str, Any] = {}
+    for name, values in given.items():
+        texts = [_value(value.decode("utf-8", "replace")) for value in values]
+        found[name] = texts if len(texts) > 1 else texts[0]
+    return found
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _search(name: str, state: Mapping[str, Any], present: str) -> str:
+    """Return the address's query for a state; the colour scheme that was chosen stays."""
+    chosen = "theme=dark" in present
+    parts = {"view": name} if name else {}
+    for key, value in state.items():
+        parts[key] = value if isinstance(value, str) else json.dumps(value)
+    if chosen:
+        parts["theme"] = "dark"
+    return f"?{urlencode(parts)}" if parts else ""
+
+
+def _selected(selection: Selection, problem: str) -> str:
+    """Return the selection, every name escaped."""
+    shown = "".join(
+        f"<span class='chip'>{escape(name)}</span>" for name in selection.entities[:_SHOWN_ENTITIES]
+    )
+    more = len(selection.entities) - _SHOWN_ENTITIES
+    if more > 0:
+        shown += f"<span class='chip'>and {more:,} more</span>"
+    for word in ("since", "until"):
+        if word in selection.state:
+            shown += f"<span class='chip'>{word} {escape(selection.state[word])}</span>"
+    text = f"<p><span class='soft'>Selected</span> {shown}</p>" if shown else ""
+    return text + (alert(problem) if problem else "")
