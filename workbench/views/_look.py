@@ -6,7 +6,7 @@ from functools import cache
 from html import escape
 from pathlib import Path
 
-__all__ = ["alert", "fragment", "loading", "style"]
+__all__ = ["alert", "dark", "fragment", "loading", "style"]
 
 
 @cache
@@ -28,3 +28,10 @@ def alert(message: str) -> str:
 def loading(message: str) -> str:
     """Return that something is on its way, read out when the reader is idle."""
     return f'<p class="soft" role="status" aria-live="polite"><i class="spin"></i>{escape(message)}</p>'
+
+
+def dark() -> bool:
+    """Return whether Panel was told that the page is dark; otherwise drawings suit both."""
+    import panel as pn  # noqa: PLC0415  (heavy)
+
+    return bool(pn.config.theme == "dark")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from workbench.plans.model import Render
     from workbench.views.charts.figure import Axis, Figure
 
-__all__ = ["draw", "hover", "style"]
+__all__ = ["common", "draw", "holoviews", "hover", "style"]
 
 DASHES = ("solid", "dashed", "dotted", "dotdash")
 MARKERS = ("circle", "square", "triangle", "diamond", "inverted_triangle", "plus", "x", "star")
@@ -45,10 +45,6 @@ def draw(render: Render, table: pa.Table, *, timezone: str, dark: bool = False) 
     Raises:
         UnknownNameError: If the render names a column that the table does not have.
     """
-    import holoviews as hv  # noqa: PLC0415  (heavy, and for views alone)
-
-    if "bokeh" not in hv.Store.loaded_backends():
-        _load_bokeh()
     shown = figure(render, table, timezone)
     match shown.kind:
         case "bar":
@@ -65,8 +61,12 @@ def draw(render: Render, table: pa.Table, *, timezone: str, dark: bool = False) 
             return _table(shown)
 
 
-def _load_bokeh() -> None:
-    import holoviews.plotting.bokeh  # noqa: F401, PLC0415  (registers the backend; no notebook output as extension() has)
+def holoviews() -> Any:
+    """Return HoloViews with its Bokeh backend, without the notebook output that its extension() makes."""
+    import holoviews as hv  # noqa: PLC0415  (heavy, and for views alone)
+    import holoviews.plotting.bokeh  # noqa: PLC0415  (registers the backend)
+
+    return hv
 
 
 def hover(rows: pl.DataFrame) -> tuple[dict[str, Any], list[tuple[str, str]]]:
@@ -180,8 +180,7 @@ def distinct(names: Sequence[str]) -> list[str]:
 
 
 def _bars(shown: Figure, *, dark: bool) -> Any:
-    import holoviews as hv  # noqa: PLC0415
-
+    hv = holoviews()
     assert shown.x is not None  # noqa: S101  (figure() sets it for this kind)
     rows, x, colors = shown.rows, shown.x, palette(dark=dark).series
     parts: list[tuple[list[str], list[str] | None, Axis, pl.DataFrame]]
@@ -245,8 +244,7 @@ def _cycle(colors: Sequence[str], number: int) -> list[str]:
 
 
 def _lines(shown: Figure, *, dark: bool) -> Any:
-    import holoviews as hv  # noqa: PLC0415
-
+    hv = holoviews()
     assert shown.x is not None  # noqa: S101  (figure() sets it for this kind)
     x, colors = shown.x, palette(dark=dark).series
     if shown.color is not None:
@@ -296,8 +294,7 @@ def _never_negative(shown: Figure) -> bool:
 
 
 def _scatter(shown: Figure, *, dark: bool) -> Any:
-    import holoviews as hv  # noqa: PLC0415
-
+    hv = holoviews()
     assert shown.x is not None  # noqa: S101  (figure() sets it for this kind)
     rows, x, y, colors = shown.rows, shown.x, shown.y[0], palette(dark=dark).series
     texts, lines = hover(rows)
@@ -333,8 +330,7 @@ def _scatter(shown: Figure, *, dark: bool) -> Any:
 
 
 def _heatmap(shown: Figure, *, dark: bool) -> Any:
-    import holoviews as hv  # noqa: PLC0415
-
+    hv = holoviews()
     assert shown.x is not None  # noqa: S101  (figure() sets it for this kind)
     assert shown.color is not None  # noqa: S101
     rows, x, y, color = shown.rows, shown.x, shown.y[0], shown.color
@@ -384,8 +380,7 @@ def diverging(*, dark: bool) -> list[str]:
 
 
 def _metric(shown: Figure, *, dark: bool) -> Any:
-    import holoviews as hv  # noqa: PLC0415
-
+    hv = holoviews()
     colors = palette(dark=dark)
     row = shown.rows.row(0, named=True)
     parts: list[Any] = []
@@ -411,8 +406,7 @@ def _metric_text(value: Any) -> str:
 
 
 def _table(shown: Figure) -> Any:
-    import holoviews as hv  # noqa: PLC0415
-
+    hv = holoviews()
     texts, _ = hover(shown.rows)
     names = [hv.Dimension(f"h{n}", label=name) for n, name in enumerate(shown.rows.columns)]
     height = 60 + 25 * min(20, shown.rows.height)

@@ -1,0 +1,59 @@
+"""Markup whose parts can be picked, by pointer and by keyboard."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import param
+from panel.custom import JSComponent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Page"]
+
+
+class Page(JSComponent):
+    """A fragment of HTML; an element with ``data-pick`` is a button that tells which it is.
+
+    Args:
+        markup: The fragment, every value in it escaped.
+        picked: Called with the picked element's ``data-pick``.
+    """
+
+    markup = param.String(default="")
+    pick = param.List(default=[], doc="The value picked last, and how often anything was picked.")
+
+    _esm = """
+    export function render({ model, el }) {
+      const place = document.createElement("div");
+      let times = 0;
+      const draw = () => {
+        const open = new Set([...place.querySelectorAll("details[open][id]")].map((d) => d.id));
+        place.innerHTML = model.markup;
+        for (const d of place.querySelectorAll("details[id]")) if (open.has(d.id)) d.open = true;
+        for (const part of place.querySelectorAll("[data-pick]")) {
+          part.tabIndex = 0;
+          if (!part.hasAttribute("role") && !["BUTTON", "TR"].includes(part.tagName)) part.role = "button";
+        }
+      };
+      const pick = (event) => {
+        const part = event.target.closest("[data-pick]");
+        if (!part) return;
+        event.preventDefault();
+        model.pick = [part.dataset.pick, ++times];
+      };
+      place.addEventListener("click", pick);
+      place.addEventListener("keydown", (event) => {
+        if (event.key === "Enter" || event.key === " ") pick(event);
+      });
+      model.on("markup", draw);
+      draw();
+      el.append(place);
+    }
+    """
+
+    def __init__(self, markup: str = "", picked: Callable[[str], None] | None = None, **params: Any) -> None:
+        super().__init__(markup=markup, **{"sizing_mode": "stretch_width", **params})  # type: ignore[no-untyped-call]
+        if picked is not None:
+            self.param.watch(lambda event: picked(event.new[0]), "pick")
