@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import ProviderConnectionError, ProviderReplyError, ProviderTimeoutError
-from workbench.llm.base import CONNECT_SECONDS, Piece, Usage, failure, plain
+from workbench.llm.base import CONNECT_SECONDS, Piece, Usage, failure, garbled, interrupted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -128,24 +127,12 @@ def _translated(name: str, endpoint: Endpoint, error: Exception) -> ProviderErro
     import httpx2  # noqa: PLC0415
     import openai  # noqa: PLC0415
 
-    where = f"{name} at {endpoint.host}"
     if isinstance(error, openai.APIStatusError):
         body = error.body if isinstance(error.body, dict) else {}
         message = body.get("message") or error.response.reason_phrase
         return failure(name, endpoint, error.status_code, str(message), error.response.headers)
-    if isinstance(error, openai.APITimeoutError | httpx2.TimeoutException):
-        return ProviderTimeoutError("it does not answer in time.", where=where, transient=True)
-    if isinstance(error, openai.APIConnectionError | httpx2.ConnectError):
-        cause = plain(endpoint.key.scrub(str(error.__cause__ or error)))
-        return ProviderConnectionError(
-            f"nobody answers at {endpoint.base_url}: {cause}.",
-            where=where,
-            fix="Check llm_base_url and whether the server runs.",
-            transient=True,
-        )
-    if isinstance(error, httpx2.HTTPError):
-        return ProviderReplyError("the answer broke off in the middle.", where=where, transient=True)
+    if isinstance(error, openai.APIConnectionError | httpx2.HTTPError):
+        return interrupted(name, endpoint, error)
     if isinstance(error, openai.APIError):  # an error that the server reports within its stream
         return failure(name, endpoint, 500, str(error.message))
-    said = plain(endpoint.key.scrub(str(error)))
-    return ProviderReplyError(f"what it sends is not the API's: {said}.", where=where)
+    return garbled(name, endpoint, error)

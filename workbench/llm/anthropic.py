@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from workbench.errors import ProviderConnectionError, ProviderReplyError, ProviderTimeoutError
-from workbench.llm.base import CONNECT_SECONDS, Piece, Provider, Usage, failure, plain
+from workbench.llm.base import CONNECT_SECONDS, Piece, Provider, Usage, failure, garbled, interrupted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -55,7 +54,8 @@ class Anthropic(Provider):
                             yield Piece(_text(event.delta))
                         elif event.type == "message_delta":
                             ended = event.delta.stop_reason or ended
-                            received = event.usage.output_tokens
+                            counted, received = _tokens(event.usage)
+                            sent = counted or sent
         except (anthropic.AnthropicError, httpx2.HTTPError, ValueError, AttributeError, TypeError) as error:
             problem = _translated(endpoint, error)
         else:
@@ -101,8 +101,7 @@ def _arguments(request: Request, endpoint: Endpoint) -> dict[str, Any]:
         "model": endpoint.model,
         "messages": [{"role": m.role, "content": m.content} for m in turns],
         "max_tokens": request.max_tokens,
-        "temperature": request.temperature,
-        "stream": True,
+        "stream": True,  # the API takes neither a temperature nor a seed
     }
     if system:
         arguments["system"] = system
@@ -120,31 +119,19 @@ def _text(delta: Any) -> str:
 
 def _tokens(usage: Any) -> tuple[int, int]:
     cached = sum(getattr(usage, f"cache_{kind}_input_tokens", 0) or 0 for kind in ("creation", "read"))
-    return usage.input_tokens + cached, usage.output_tokens
+    return (usage.input_tokens or 0) + cached, usage.output_tokens or 0
 
 
 def _translated(endpoint: Endpoint, error: Exception) -> ProviderError:
     import anthropic  # noqa: PLC0415
     import httpx2  # noqa: PLC0415
 
-    where = f"anthropic at {endpoint.host}"
     if isinstance(error, anthropic.APIStatusError):
         body = error.body.get("error") if isinstance(error.body, dict) else None
         said = body if isinstance(body, dict) else {}
         status = error.status_code if error.status_code >= 400 else _STATUS.get(str(said.get("type")), 500)
         message = said.get("message") or error.response.reason_phrase
         return failure("anthropic", endpoint, status, str(message), error.response.headers)
-    if isinstance(error, anthropic.APITimeoutError | httpx2.TimeoutException):
-        return ProviderTimeoutError("it does not answer in time.", where=where, transient=True)
-    if isinstance(error, anthropic.APIConnectionError | httpx2.ConnectError):
-        cause = plain(endpoint.key.scrub(str(error.__cause__ or error)))
-        return ProviderConnectionError(
-            f"nobody answers at {endpoint.base_url}: {cause}.",
-            where=where,
-            fix="Check llm_base_url and whether the server runs.",
-            transient=True,
-        )
-    if isinstance(error, httpx2.HTTPError):
-        return ProviderReplyError("the answer broke off in the middle.", where=where, transient=True)
-    said_so = plain(endpoint.key.scrub(str(error)))
-    return ProviderReplyError(f"what it sends is not the API's: {said_so}.", where=where)
+    if isinstance(error, anthropic.APIConnectionError | httpx2.HTTPError):
+        return interrupted("anthropic", endpoint, error)
+    return garbled("anthropic", endpoint, error)

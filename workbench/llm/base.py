@@ -10,10 +10,12 @@ from urllib.parse import urlsplit
 
 from workbench.errors import (
     ProviderAuthError,
+    ProviderConnectionError,
     ProviderContextError,
     ProviderError,
     ProviderModelError,
     ProviderRateLimitError,
+    ProviderReplyError,
     ProviderTimeoutError,
 )
 from workbench.llm.secret import Secret
@@ -91,8 +93,8 @@ class Request:
         messages: The turns, oldest first; a system message is the first.
         schema: JSON Schema of an object that the answer has to be; None for text.
         max_tokens: The most tokens of the answer.
-        temperature: 0 for the likeliest answer.
-        seed: Seed of the sampling, where the provider takes one.
+        temperature: 0 for the likeliest answer, where the provider takes one.
+        seed: Seed of the sampling, likewise.
     """
 
     messages: tuple[Message, ...]
@@ -231,6 +233,33 @@ def failure(  # noqa: PLR0911  (one for each kind of error)
     return ProviderError(
         f"it failed ({status}): {said}.", where=where, transient=status in _OVERLOADED, retry_after=after
     )
+
+
+def interrupted(name: str, endpoint: Endpoint, error: Exception) -> ProviderError:
+    """Return the error that an HTTP library's exception means: nobody there, too slow, or broken off.
+
+    The libraries' exceptions have the same names in httpx and in httpx2.
+    """
+    cause = error.__cause__ or error
+    kinds = {kind.__name__ for kind in (*type(cause).__mro__, *type(error).__mro__)}
+    where = f"{name} at {endpoint.host}"
+    if kinds & {"ConnectError", "ConnectTimeout", "UnsupportedProtocol", "InvalidURL", "ConnectionError"}:
+        said = plain(endpoint.key.scrub(str(cause))) or "no connection"
+        return ProviderConnectionError(
+            f"nobody answers at {endpoint.base_url}: {said}.",
+            where=where,
+            fix="Check llm_base_url and whether the server runs.",
+            transient=True,
+        )
+    if "TimeoutException" in kinds:
+        return ProviderTimeoutError("it does not answer in time.", where=where, transient=True)
+    return ProviderReplyError("the answer broke off in the middle.", where=where, transient=True)
+
+
+def garbled(name: str, endpoint: Endpoint, error: Exception) -> ProviderError:
+    """Return the error for an answer that the API's library cannot read."""
+    said = plain(endpoint.key.scrub(str(error)))
+    return ProviderReplyError(f"what it sends is not the API's: {said}.", where=f"{name} at {endpoint.host}")
 
 
 def plain(text: str) -> str:

@@ -62,7 +62,10 @@ class _Running:
         # two threads that share a core wait for one another: hyper-threads do not help here
         threads = max(1, (os.cpu_count() or 1) // 2)
         parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
-        self._server: Any = xllamacpp.Server(parameters)
+        try:
+            self._server: Any = xllamacpp.Server(parameters)
+        except RuntimeError:
+            raise ProviderModelError(f"it cannot load {str(path)!r}.", where="local") from None
         self.address = f"{self._server.listening_address.rstrip('/')}/v1"
         self.key = _Held(key)
 

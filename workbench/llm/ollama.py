@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from workbench.errors import ProviderConnectionError, ProviderReplyError, ProviderTimeoutError
-from workbench.llm.base import CONNECT_SECONDS, Piece, Provider, Usage, failure, plain
+from workbench.llm.base import CONNECT_SECONDS, Piece, Provider, Usage, failure, garbled, interrupted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -102,23 +101,12 @@ def _translated(endpoint: Endpoint, error: Exception) -> ProviderError:
     import httpx  # noqa: PLC0415
     import ollama  # noqa: PLC0415
 
-    where = f"ollama at {endpoint.host}"
     if isinstance(error, ollama.ResponseError):
         # an error within the stream has no status of its own
         status = error.status_code if error.status_code >= 400 else 500
         response = getattr(error.__context__, "response", None)
         headers = response.headers if response is not None else None
         return failure("ollama", endpoint, status, str(error.error), headers)
-    if isinstance(error, httpx.TimeoutException):
-        return ProviderTimeoutError("it does not answer in time.", where=where, transient=True)
-    if isinstance(error, ConnectionError | httpx.ConnectError):
-        return ProviderConnectionError(
-            f"nobody answers at {endpoint.base_url}: {plain(endpoint.key.scrub(str(error)))}.",
-            where=where,
-            fix="Start it with 'ollama serve', or check llm_base_url.",
-            transient=True,
-        )
-    if isinstance(error, httpx.HTTPError):
-        return ProviderReplyError("the answer broke off in the middle.", where=where, transient=True)
-    said = plain(endpoint.key.scrub(str(error)))
-    return ProviderReplyError(f"what it sends is not the API's: {said}.", where=where)
+    if isinstance(error, ConnectionError | httpx.HTTPError):
+        return interrupted("ollama", endpoint, error)
+    return garbled("ollama", endpoint, error)
