@@ -17,10 +17,11 @@ from workbench.settings import load_settings
 from workbench.storage import SegmentStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import pyarrow as pa
 
+    from workbench.analysis.anomalies import Anomalies
     from workbench.analysis.clusters import Clusters
     from workbench.analysis.features import FeatureMatrix
     from workbench.analysis.trends import Trends
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from workbench.partials.stored import Document
     from workbench.partials.types import FieldType
     from workbench.progress import Progress
+    from workbench.reports import Report
     from workbench.sql import Result, SqlSession
     from workbench.sql.views import Views
     from workbench.storage import Snapshot
@@ -165,6 +167,13 @@ class Engine:
         return Entities(self)
 
     @property
+    def anomalies(self) -> Anomalies:
+        """Return the newest anomalies, the most anomalous actor first; they are computed where there are none."""
+        from workbench.analysis.anomalies import Anomalies  # noqa: PLC0415
+
+        return Anomalies(self)
+
+    @property
     def clusters(self) -> Clusters:
         """Return the newest clusters of actors that behave alike; they are computed where there are none."""
         from workbench.analysis.clusters import Clusters  # noqa: PLC0415
@@ -286,6 +295,77 @@ class Engine:
             CorruptFileError: If a file that it needs is damaged.
         """
         return self._whole(lambda: self._query(statement, timeout, tables or {}, stop))
+
+    def report(
+        self, title: str, parts: Sequence[Any], *, parameters: Mapping[str, Any] | None = None
+    ) -> Report:
+        """Return answers, tables, views, charts and text as one page; ``.save("report.html")`` writes it.
+
+        Args:
+            title: Stands at its head.
+            parts: In their order: text in Markdown, answers, anything that is a table, views, parts of the
+                graph, HoloViews elements.
+            parameters: What it was made with, for its manifest.
+        """
+        from workbench.reports import Report  # noqa: PLC0415
+
+        return Report(self, title, tuple(parts), dict(parameters or {}))
+
+    def ask(  # noqa: PLR0913  (the words of a question)
+        self,
+        question: str,
+        *,
+        session: str | None = None,
+        planner: str | None = None,
+        provider: str | None = None,
+        progress: Progress = silent,
+        stop: threading.Event | None = None,
+    ) -> Answer:
+        """Answer a question in plain words, or say why not.
+
+        Args:
+            question: What to find out.
+            session: Name of a conversation, in which a question may speak of the answers before.
+            planner: Who makes the plan: ``grammar``, ``model`` or ``both``; by default the setting.
+            provider: Who answers for the planner with a language model; by default the setting.
+            progress: Told as it goes on.
+            stop: Once it is set, in any thread, what runs is given up.
+
+        Raises:
+            UsageError: If there is no such planner, or the session cannot have that name.
+        """
+        from workbench.plans.ask import ask  # noqa: PLC0415
+
+        return self._shown(
+            ask(
+                question,
+                self,
+                session=session,
+                planner=planner,
+                provider=provider,
+                runs=self._runs,
+                progress=progress,
+                stop=stop,
+            )
+        )
+
+    def execute(
+        self,
+        plan: Plan | Mapping[str, Any],
+        *,
+        progress: Progress = silent,
+        stop: threading.Event | None = None,
+    ) -> Answer:
+        """Check a plan, run it and return the answer; what is wrong with it is in the answer's ``findings``.
+
+        Args:
+            plan: A plan, or its JSON data.
+            progress: Told after each step.
+            stop: Once it is set, in any thread, what runs is given up.
+        """
+        from workbench.plans.run import run  # noqa: PLC0415
+
+        return self._shown(run(plan, self, runs=self._runs, progress=progress, stop=stop))
 
     # what changes it
 
@@ -503,6 +583,15 @@ class Engine:
             for entry in snapshot.files(kind, segments=wanted):
                 parts.setdefault(entry.segment, {})[kind] = snapshot.read(entry)
         return Graph(merge_window(parts.items()), self.schema, self.timezone, viewer=self._show)
+
+    @cached_property
+    def _runs(self) -> Runs:
+        from workbench.plans.run import Runs  # noqa: PLC0415
+
+        return Runs()
+
+    def _shown(self, answer: Answer) -> Answer:
+        return answer
 
     def _query(
         self,

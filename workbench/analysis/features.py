@@ -30,6 +30,8 @@ Kind = Literal["count", "distinct", "visits", "gap", "entropy", "one-hot", "ordi
 
 _LOGARITHMIC = {"count", "distinct", "visits", "gap"}
 _HOUR_US = 3_600_000_000
+# Half of what lies between none and one: where nearly all counts are equal, one more is no extreme.
+_LEAST_SPREAD = 0.5 * float(np.log(2))
 # Between the quartiles of a normal distribution lie 1.349 standard deviations.
 _IQR_OF_NORMAL = 1.349
 
@@ -307,8 +309,8 @@ def standardise(values: NDArray[np.float64], features: Iterable[Feature]) -> NDA
     """Return the values on one robust scale: what k-means and distance-based detectors see.
 
     Counts and gaps as log(1 + x); then less the median, over the interquartile range. Where more than half of
-    the values are equal, the range is zero and 1.349 standard deviations stand for it; a column without
-    any spread is 0. One-hot columns are only centred. What is not a number becomes 0, the typical value.
+    the values are equal, the range is zero and 1.349 standard deviations stand for it; of counts and gaps the
+    range is at least 0.35, half the step from 0 to 1. A column without any spread is 0. One-hot columns are only centred. What is not a number becomes 0, the typical value.
 
     >>> values = np.array([[1.0], [2.0], [3.0], [np.nan]])
     >>> standardise(values, [Feature("x", "ordinal", "x")]).ravel().tolist()
@@ -326,6 +328,8 @@ def standardise(values: NDArray[np.float64], features: Iterable[Feature]) -> NDA
             middle, spread = known.mean(), 1.0
         else:
             spread = high - low or _IQR_OF_NORMAL * known.std()
+            if spread and feature.kind in _LOGARITHMIC:
+                spread = max(spread, _LEAST_SPREAD)
         if spread:
             result[:, place] = np.nan_to_num((column - middle) / spread, nan=0.0)
     return result

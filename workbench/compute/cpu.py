@@ -124,7 +124,7 @@ class CpuBackend(Backend):
         """Return the scores of scikit-learn's forest, of 256 points a tree."""
         from sklearn.ensemble import IsolationForest
 
-        forest = IsolationForest(trees, max_samples=min(256, len(points)), random_state=seed)
+        forest = IsolationForest(n_estimators=trees, max_samples=min(256, len(points)), random_state=seed)
         return -np.asarray(forest.fit(points).score_samples(points), np.float64)
 
     def solve_dbscan(

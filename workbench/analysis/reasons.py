@@ -1,0 +1,136 @@
+"""Why an actor is anomalous: drivers, one sentence, and the events behind it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from workbench.analysis.activity import from_us, local_hour
+from workbench.partials.documents import DAY_US
+
+if TYPE_CHECKING:
+    from workbench.analysis.signals import Scope
+
+__all__ = ["ADDRESSES", "DRIVERS", "drivers", "events_behind", "reasons"]
+
+ADDRESSES = 20
+"""At most so many addresses are kept of an actor; how many there are is said beside them."""
+
+DRIVERS = pl.List(
+    pl.Struct({"feature": pl.String(), "value": pl.Float64(), "typical": pl.Float64(), "z": pl.Float64()})
+)
+
+_NAMED = 3
+_WORTH_NAMING = 2.0  # standard deviations
+
+
+def drivers(evidence: pl.DataFrame) -> pl.DataFrame:
+    """Return the evidence that counts: of each actor the furthest out, at most three, each feature once."""
+    furthest = pl.col("z").abs()
+    return (
+        evidence.filter(furthest >= _WORTH_NAMING)
+        .sort("actor", furthest, "feature", "kind", descending=[False, True, False, False])
+        # the busiest day and the whole period often say the same of one feature: the rarer speaks
+        .unique(["actor", "feature"], keep="first", maintain_order=True)
+        .group_by("actor", maintain_order=True)
+        .head(_NAMED)
+    )
+
+
+def reasons(scope: Scope, chosen: pl.DataFrame) -> pl.DataFrame:
+    """Return ``actor``, ``drivers`` and ``why``: one sentence made of the evidence."""
+    zone = ZoneInfo(scope.context.timezone)
+    end = from_us(scope.until - 1).astimezone(zone)
+    opening = f"In the {_days(scope.days)} to {end:%Y-%m-%d %H:%M}: "
+    said = chosen.with_columns(pl.Series("text", [_said(r, scope, zone) for r in chosen.iter_rows(named=True)], dtype=pl.String))
+    return said.group_by("actor", maintain_order=True).agg(
+        pl.struct("feature", "value", "typical", "z").alias("drivers"),
+        (pl.lit(opening) + pl.col("text").str.join("; ") + ".").alias("why"),
+    )
+
+
+def _said(row: dict[str, Any], scope: Scope, zone: ZoneInfo) -> str:
+    value, typical, source = _number(row["value"]), _number(row["typical"]), row["source"]
+    match row["kind"]:
+        case "change":
+            return f"{value} {source} events, {typical} expected from its own past"
+        case "burst":
+            end = from_us(row["until"] - 1).astimezone(zone)
+            return f"{value} {source} events in the 24 hours to {end:%Y-%m-%d %H:%M}, {typical} expected that day"
+        case "novelty":
+            return f"{value} new {source} neighbours, {typical} expected"
+        case "rhythm":
+            return f"active on {value} days between {source}, {typical} expected from its own past"
+        case "peers":
+            return f"{row['feature']} {value}, the median {scope.type_} has {typical}"
+        case _:
+            return f"{row['feature']} {value}, the mean {scope.type_} has {typical} (z {row['z']:.1f})"
+
+
+def _number(value: float) -> str:
+    """Write a number for people: no more digits than it deserves.
+
+    >>> _number(12.0), _number(0.042), _number(1234.5)
+    ('12', '0.04', '1,234')
+    """
+    if value == int(value):
+        return f"{int(value):,}"
+    if abs(value) < 0.01:
+        return "almost 0"
+    return f"{value:.2f}" if abs(value) < 1 else f"{value:.1f}" if abs(value) < 100 else f"{value:,.0f}"
+
+
+def _days(days: int) -> str:
+    return "24 hours" if days == 1 else f"{days} days"
+
+
+def events_behind(scope: Scope, chosen: pl.DataFrame) -> pl.DataFrame:
+    """Return ``actor``, ``addresses`` (at most 20, the earliest) and ``events`` (how many there are).
+
+    They are the events in the time that deviates, of the event type that does, or that showed a new
+    neighbour first.
+    """
+    events = scope.activity.events.filter(
+        (pl.col("ts") >= scope.since) & pl.col("actor").is_in(chosen["actor"].unique().implode())
+    )
+    named = chosen.select("actor", "kind", "source", "since", "until")
+    timed = events.join(named.filter(pl.col("kind") != "novelty"), on="actor").filter(
+        pl.col("ts").is_between(pl.col("since"), pl.col("until"), closed="left")
+    )
+    counted = timed.filter(
+        (pl.col("kind") != "rhythm") & ((pl.col("source") == "") | (pl.col("source") == pl.col("event_type")))
+    )
+    hours = timed.filter(
+        (pl.col("kind") == "rhythm")
+        & (local_hour(scope.context.timezone).cast(pl.Int32) >= pl.col("source").str.slice(0, 2).cast(pl.Int32, strict=False))
+        & (local_hour(scope.context.timezone).cast(pl.Int32) < pl.col("source").str.slice(6, 2).cast(pl.Int32, strict=False))
+    )
+    found = pl.concat([f.select("actor", "day", "_id", "ts") for f in (counted, hours, _first_meetings(scope, chosen, events))])
+    day = pl.from_epoch(pl.col("day").cast(pl.Int64) * (DAY_US // 1_000_000), "s").dt.strftime("%Y-%m-%d")
+    return (
+        found.unique()
+        .sort("actor", "ts", "_id")
+        .with_columns(pl.concat_str(day, pl.lit("/"), pl.col("_id").cast(pl.String)).alias("address"))
+        .group_by("actor", maintain_order=True)
+        .agg(pl.col("address").head(ADDRESSES).alias("addresses"), pl.len().cast(pl.Int64).alias("events"))
+    )
+
+
+def _first_meetings(scope: Scope, chosen: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    """Return the events that showed a new neighbour first: an edge tells to the microsecond when that was."""
+    new = chosen.filter(pl.col("kind") == "novelty").select("actor", edge="source")
+    givers = {end.edge: list(end.events) for end in scope.new_edges}
+    first = (
+        scope.activity.edges.join(new, on=["actor", "edge"], how="semi")
+        .group_by("actor", "edge", "neighbour")
+        .agg(pl.col("first").min().alias("ts"))
+        .filter(pl.col("ts") >= scope.since)
+        .with_columns(
+            pl.col("edge").replace_strict(givers, default=None, return_dtype=pl.List(pl.String())).alias("event_type")
+        )
+        .explode("event_type")
+    )
+    return events.join(first, on=["actor", "ts", "event_type"], how="semi")

@@ -1,0 +1,68 @@
+"""What the signals that compare actors with one another share."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from workbench.analysis.features import standardise
+from workbench.analysis.signals.base import Scope, evidence
+from workbench.analysis.tails import normal_score, upper_tail
+
+__all__ = ["active", "peer_points", "spread_out", "tail_of"]
+
+# With so many events, an actor's deviations count half.
+_PRIOR = 5.0
+_IQR_OF_NORMAL = 1.349
+
+
+def active(scope: Scope) -> np.ndarray:
+    """Return the actors with an event in the period: the others have nothing to compare."""
+    return np.flatnonzero(scope.matrix.events > 0)
+
+
+def peer_points(scope: Scope) -> np.ndarray:
+    """Return the standardised features of the active actors, in standard deviations of a normal distribution.
+
+    The figures of an actor with few events are shrunk towards the typical: it is no anomaly because of a ratio
+    of two events.
+    """
+    matrix, rows = scope.matrix, active(scope)
+    points = standardise(matrix.values[rows], matrix.features) * _IQR_OF_NORMAL
+    number = matrix.events[rows, None].astype(np.float64)
+    found: np.ndarray = points * number / (number + _PRIOR)
+    return found
+
+
+def spread_out(scope: Scope, values: np.ndarray) -> np.ndarray:
+    """Return figures of the active actors in the order of all, not a number for the others."""
+    result = np.full(len(scope), np.nan)
+    result[active(scope)] = values
+    return result
+
+
+def tail_of(scope: Scope, statistic: np.ndarray) -> np.ndarray:
+    """Return the upper-tail probability of a statistic of the active actors."""
+    return spread_out(scope, upper_tail(statistic))
+
+
+def peer_evidence(scope: Scope, points: np.ndarray, probability: np.ndarray) -> pl.DataFrame:
+    """Return the feature in which each active actor differs most from the others."""
+    matrix, rows = scope.matrix, active(scope)
+    most = np.abs(points).argmax(1)
+    typical = np.nanmedian(matrix.values[rows], axis=0)
+    names, sources = np.array(matrix.names, object), np.array([f.source for f in matrix.features], object)
+    counted = np.array([f.kind == "count" for f in matrix.features])
+    sign = np.sign(points[np.arange(len(rows)), most])
+    return evidence(
+        rows,
+        kind="peers",
+        value=matrix.values[rows, most],
+        typical=typical[most],
+        z=sign * normal_score(np.nan_to_num(probability[rows], nan=1.0)),
+        since=scope.since,
+        until=scope.until,
+    ).with_columns(
+        pl.Series("feature", names[most], dtype=pl.String),
+        pl.Series("source", np.where(counted[most], sources[most], ""), dtype=pl.String),
+    )

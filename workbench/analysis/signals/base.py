@@ -1,0 +1,180 @@
+"""What a signal is: the activity of all actors in, a figure an actor and its evidence out."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+import polars as pl
+
+from workbench.analysis.activity import event_edges, read_activity
+from workbench.analysis.features import features_of
+from workbench.partials.documents import DAY_US
+from workbench.registry import Driver
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from workbench.analysis.activity import Activity, EdgeEnd
+    from workbench.analysis.features import FeatureMatrix
+    from workbench.analysis.tasks.base import Context
+    from workbench.compute import KernelRun
+
+__all__ = ["EVIDENCE", "Finding", "Scope", "Signal", "evidence"]
+
+EVIDENCE = {
+    "actor": pl.Int32(),
+    "kind": pl.String(),  # which sentence says it
+    "feature": pl.String(),
+    "source": pl.String(),  # event type or edge type; empty: all events
+    "value": pl.Float64(),
+    "typical": pl.Float64(),
+    "z": pl.Float64(),  # signed, in standard deviations
+    "since": pl.Int64(),  # the time that deviates, microseconds since 1970
+    "until": pl.Int64(),
+}
+"""One row for each thing about an actor that is not as expected."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What signals work on: a period that is judged, and the history before it.
+
+    Days are 24 hours that end with the period, so that neither time zones nor summer time make one longer.
+
+    Attributes:
+        context: The task's.
+        type_: Whose anomalies.
+        since: Start of the period, in microseconds.
+        until: Its end, not included.
+        start: Start of the history.
+    """
+
+    context: Context
+    type_: str
+    since: int
+    until: int
+    start: int
+
+    @cached_property
+    def activity(self) -> Activity:
+        """Return what the actors did in history and period; an actor is its place here."""
+        context = self.context
+        return read_activity(
+            context.snapshot,
+            context.segments,
+            context.schema,
+            self.type_,
+            self.start,
+            self.until,
+            properties=self.type_ in context.features.encodings,
+        )
+
+    @cached_property
+    def matrix(self) -> FeatureMatrix:
+        """Return the features of the period, a row for every actor."""
+        return self.features(self.since, self.until)
+
+    def features(self, since: int, until: int) -> FeatureMatrix:
+        """Return the features of a part of the time, a row for every actor; at least a day long."""
+        part = self.activity.between(since, until)
+        return features_of(
+            part, self.context.schema, self.context.features, self.context.timezone, everyone=True
+        )
+
+    def __len__(self) -> int:
+        """Return the number of actors."""
+        return len(self.activity.keys)
+
+    @property
+    def days(self) -> int:
+        """Return the length of the period in days."""
+        return (self.until - self.since) // DAY_US
+
+    @property
+    def history(self) -> int:
+        """Return the number of whole days of history."""
+        return max((self.since - self.start) // DAY_US, 0)
+
+    @cached_property
+    def new_edges(self) -> tuple[EdgeEnd, ...]:
+        """Return the edge types in which a neighbour can be new: as configured, else all but to attributes."""
+        wanted, schema = self.context.features.new_neighbours, self.context.schema
+        ends = event_edges(schema, self.type_)
+        if wanted:
+            return tuple(end for end in ends if end.edge in wanted)
+        return tuple(end for end in ends if end.neighbour not in schema.attributes)
+
+    @cached_property
+    def seen_days(self) -> NDArray[np.int64]:
+        """Return for how many days of the history each actor has been known: from its first event on."""
+        first = self.activity.events.group_by("actor").agg(pl.col("ts").min())
+        known = np.zeros(len(self), np.int64)
+        days = (self.since - 1 - first["ts"].to_numpy()) // DAY_US + 1
+        known[first["actor"].to_numpy()] = np.clip(days, 0, self.history)
+        return known
+
+    def daily(self, event_type: str) -> NDArray[np.float32]:
+        """Return the number of events of a type by actor and day; day 0 is the last, up to the history's first."""
+        total = self.days + self.history
+        day = ((self.until - 1 - pl.col("ts")) // DAY_US).alias("d")
+        found = (
+            self.activity.events.filter(pl.col("event_type") == event_type)
+            .group_by("actor", day)
+            .agg(pl.len().alias("v"))
+            .filter(pl.col("d") < total)
+        )
+        counts = np.zeros((len(self), total), np.float32)
+        counts[found["actor"].to_numpy(), found["d"].to_numpy()] = found["v"].to_numpy()
+        return counts
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a signal found.
+
+    Attributes:
+        values: A figure an actor, not a number where it has nothing to say. In ``classic`` an anomaly
+            score in [0, 1]; in ``ensemble`` an upper-tail probability.
+        evidence: Rows of :data:`EVIDENCE`.
+        reason: Why the signal is not available at all; empty where it is.
+        kernel: The record of the kernel that it ran, if it ran one.
+    """
+
+    values: NDArray[np.float64]
+    evidence: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=EVIDENCE))
+    reason: str = ""
+    kernel: KernelRun | None = None
+
+
+class Signal(Driver):
+    """One view of what is unusual about an actor, named by the file's stem.
+
+    Attributes:
+        profile: Which profile it belongs to.
+        weight: Its weight in the combination.
+    """
+
+    profile: ClassVar[Literal["classic", "ensemble"]] = "ensemble"
+    weight: ClassVar[float] = 1.0
+
+    @abstractmethod
+    def find(self, scope: Scope) -> Finding:
+        """Return the signal of every actor."""
+
+
+def evidence(actor: NDArray[np.integer], **columns: object) -> pl.DataFrame:
+    """Return rows of :data:`EVIDENCE`; a value that is not an array stands in every row."""
+    given = {"actor": actor, **columns}
+    rows = len(actor)
+    return pl.DataFrame(
+        [
+            pl.Series(name, given[name], dtype=kind, strict=False)
+            if isinstance(given.get(name), np.ndarray)
+            else pl.Series(name, [given.get(name)], dtype=kind).new_from_index(0, rows)
+            for name, kind in EVIDENCE.items()
+        ]
+    )

@@ -1,0 +1,29 @@
+"""How soon random cuts through the features part an actor from all others."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from workbench.analysis.signals._peers import active, peer_points, tail_of
+from workbench.analysis.signals.base import Finding, Scope, Signal
+from workbench.analysis.tails import FEWEST
+from workbench.compute import Points, backends, run
+
+__all__ = ["Isolation"]
+
+
+class Isolation(Signal):
+    """An isolation forest on the standardised features. Source: Liu, Ting and Zhou 2008."""
+
+    weight = 0.2
+
+    def find(self, scope: Scope) -> Finding:
+        """Return the tail probability of each actor's isolation."""
+        rows = active(scope)
+        if len(rows) < FEWEST:
+            reason = f"{len(rows)} actors are too few to compare"
+            return Finding(np.full(len(scope), np.nan), reason=reason)
+        context = scope.context
+        points = Points(peer_points(scope))
+        kernel = run(backends, context.device, "isolation", points, seed=context.seed)
+        return Finding(tail_of(scope, kernel.table["score"].to_numpy()), kernel=kernel)

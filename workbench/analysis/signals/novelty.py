@@ -1,0 +1,102 @@
+"""How many neighbours are new to each actor, against how many usually are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
+from workbench.analysis.tails import calibrated, count_tails, normal_score
+from workbench.partials.documents import DAY_US
+
+if TYPE_CHECKING:
+    from workbench.analysis.activity import EdgeEnd
+
+__all__ = ["Novelty"]
+
+_PRIOR = 1.0  # periods of everybody's mean
+
+
+class Novelty(Signal):
+    """New neighbours in the period, by edge type, against the second half of the actor's history.
+
+    A neighbour is new where history and period before do not have it. The first half of the history
+    only says what is known already.
+    """
+
+    weight = 0.7
+
+    def find(self, scope: Scope) -> Finding:
+        """Return the tail probability of each actor's number of new neighbours; none without history."""
+        half = scope.history // 2
+        ends = scope.new_edges
+        if not half or not ends:
+            return Finding(
+                np.full(len(scope), np.nan), reason="no history" if ends else "no edge type of events"
+            )
+        tails, rows = [], []
+        for end in ends:
+            found = _count(scope, end, half)
+            if found is None:
+                continue
+            now, mean, tail = found
+            tails.append(calibrated(tail))
+            rows.append(
+                evidence(
+                    np.arange(len(scope)),
+                    kind="novelty",
+                    feature=f"new {end.edge} neighbours",
+                    source=end.edge,
+                    value=now,
+                    typical=mean,
+                    z=normal_score(tail),
+                    since=scope.since,
+                    until=scope.until,
+                )
+            )
+        if not tails:
+            return Finding(np.full(len(scope), np.nan), reason="no edges")
+        smallest = np.minimum(np.min(tails, axis=0) * len(tails), 1.0)
+        # who has not been known through the half that teaches has nothing to be compared with
+        return Finding(np.where(scope.seen_days > half, smallest, np.nan), pl.concat(rows))
+
+
+def _count(
+    scope: Scope, end: EdgeEnd, half: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    edges = scope.activity.edges.filter(
+        (pl.col("edge") == end.edge) & (pl.col("outgoing") == end.outgoing)
+    )
+    if edges.is_empty():
+        return None
+    first = edges.group_by("actor", "neighbour").agg(pl.col("first").min())
+    learned = scope.since - half * DAY_US
+
+    def number(since: int, until: int) -> np.ndarray:
+        inside = first.filter(pl.col("first").is_between(since, until, closed="left"))
+        counted = inside.group_by("actor").len()
+        values = np.zeros(len(scope))
+        values[counted["actor"].to_numpy()] = counted["len"].to_numpy()
+        return values
+
+    now, before = number(scope.since, scope.until), number(learned, scope.since)
+    periods = half / scope.days
+    known = scope.seen_days > half
+    if not known.any():
+        return None
+    everyone = before[known].sum() / (known.sum() * periods)
+    mean = (before + _PRIOR * everyone) / (periods + _PRIOR)
+    bound = np.minimum(now, mean + 5 * np.sqrt(mean + 1))
+    mean = mean * np.clip(bound[known].sum() / max(mean[known].sum(), 1e-9), 0.2, 5.0)
+    up, _ = count_tails(now, mean, mean * (1 + 1 / (periods + _PRIOR)) + mean * _spread(bound, mean, known))
+    return now, mean, up
+
+
+def _spread(now: np.ndarray, mean: np.ndarray, known: np.ndarray) -> float:
+    """Return by how much everybody's counts vary beyond a Poisson distribution's, at least 0."""
+    telling = known & (mean > 0.05)
+    if not telling.any():
+        return 0.0
+    return max(float(np.mean(np.square(now - mean)[telling] / mean[telling])) - 1, 0.0)

@@ -1,0 +1,27 @@
+"""The feature in which an actor differs most from all others."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from workbench.analysis.signals._peers import active, peer_evidence, peer_points, tail_of
+from workbench.analysis.signals.base import Finding, Scope, Signal
+from workbench.analysis.tails import FEWEST
+
+__all__ = ["Outlying"]
+
+
+class Outlying(Signal):
+    """The largest robust z-score over the standardised features: the robust version of ``statistical``."""
+
+    weight = 0.2
+
+    def find(self, scope: Scope) -> Finding:
+        """Return the tail probability of each actor's largest deviation."""
+        rows = active(scope)
+        if len(rows) < FEWEST:
+            reason = f"{len(rows)} actors are too few to compare"
+            return Finding(np.full(len(scope), np.nan), reason=reason)
+        points = peer_points(scope)
+        tail = tail_of(scope, np.abs(points).max(1))
+        return Finding(tail, peer_evidence(scope, points, tail))
