@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from workbench.knowledge import Knowledge, KnowledgeStore
     from workbench.partials.stored import Document
     from workbench.partials.types import FieldType
+    from workbench.plans.answer import Answer
+    from workbench.plans.model import Plan
+    from workbench.plans.run import Runs
     from workbench.progress import Progress
     from workbench.reports import Report
     from workbench.sql import Result, SqlSession

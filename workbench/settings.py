@@ -69,6 +69,11 @@ class Settings(BaseModel):
         0.0, ge=0, description="Price of a million tokens sent to the first provider."
     )
     llm_output_price: float = Field(0.0, ge=0, description="Price of a million tokens it answers with.")
+    planner: Literal["grammar", "model", "both"] = Field(
+        "grammar", description="Who turns questions into plans."
+    )
+    step_timeout: float = Field(30.0, gt=0, description="Seconds that one step of a plan may run.")
+    plan_rows: int = Field(200_000_000, ge=1, description="Most documents that a plan may read.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "warning", description="What is logged to standard error."
     )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from workbench.config.entity_schema import EntityRule, EntitySchema, EventRule
 
-__all__ = ["counts", "extract"]
+__all__ = ["counts", "entity_keys", "extract", "is_test"]
 
 _NODE = ("segment", "type", "key", "is_test")
 _MENTION = {
@@ -66,7 +66,7 @@ def _keyed(frame: pl.DataFrame, rule: EventRule, schema: EntitySchema, *, timed:
         pl.col("_segment").cast(pl.String).alias("segment"),
         pl.col("_id") if timed else pl.lit(None, pl.Int64).alias("_id"),
         pl.col("_ts"),
-        _is_test(frame, schema),
+        is_test(frame, schema),
     ]
     keys = [_key(frame, entity).alias(f"@{role}") for role, entity in rule.entities.items()]
     hashed = [role for role, entity in rule.entities.items() if entity.hash]
@@ -76,7 +76,17 @@ def _keyed(frame: pl.DataFrame, rule: EventRule, schema: EntitySchema, *, timed:
     return keyed.with_columns(_hashed(f"@{role}") for role in hashed)
 
 
-def _is_test(frame: pl.DataFrame, schema: EntitySchema) -> pl.Expr:
+def entity_keys(frame: pl.DataFrame, rules: Mapping[str, EntityRule]) -> pl.DataFrame:
+    """Return the keys that rows of fields give, a column for each rule under its name.
+
+    The same keys as :func:`extract` makes, for rows that are no documents.
+    """
+    keyed = frame.with_columns(_key(frame, rule).alias(f"@{name}") for name, rule in rules.items())
+    keyed = keyed.select(pl.col(f"@{name}").alias(name) for name in rules)
+    return keyed.with_columns(_hashed(name) for name, rule in rules.items() if rule.hash)
+
+
+def is_test(frame: pl.DataFrame, schema: EntitySchema) -> pl.Expr:
     """Return which events are of test accounts, also where some of the field's values are no booleans."""
     test = schema.fields.test_account
     if test not in frame.columns:
@@ -232,7 +242,7 @@ def counts(documents: Mapping[str, pl.DataFrame], schema: EntitySchema) -> pl.Da
             pl.col("_segment").cast(pl.String).alias("segment"),
             pl.lit(name).alias("type"),
             pl.col("_ts").dt.truncate("1h").alias("hour"),
-            _is_test(frame, schema),
+            is_test(frame, schema),
         )
         for name, frame in documents.items()
     ]

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ADDRESS",
     "NODE",
+    "SEEN",
     "Columns",
     "Kind",
     "columns_of_table",
@@ -55,7 +56,7 @@ Columns = dict[str, Kind]
 
 ADDRESS: Columns = {"_segment": "string", "_id": "int64", "_ts": "timestamp", "_type": "string"}
 NODE: Columns = {"entity": "string", "type": "string", "key": "string", "label": "string"}
-_SEEN: Columns = {"sightings": "int64", "first_seen": "timestamp", "last_seen": "timestamp"}
+SEEN: Columns = {"sightings": "int64", "first_seen": "timestamp", "last_seen": "timestamp"}
 _PATH: Columns = {
     "path": "int64",
     "step": "int64",
@@ -141,7 +142,7 @@ def output(step: Step, inputs: Mapping[str, Columns | None], world: World) -> Co
         case Nodes():
             kinds = property_kinds(world, step.type)
             named = [*step.properties, *(f.field for f in step.where)]
-            return NODE | _SEEN | {name: kinds[name] for name in named if name in kinds}
+            return NODE | SEEN | {name: kinds[name] for name in named if name in kinds}
         case Describe():
             return {"entity": "string", "fact": "string", "value": "string"}
         case Traverse():
@@ -149,7 +150,7 @@ def output(step: Step, inputs: Mapping[str, Columns | None], world: World) -> Co
         case PathStep():
             return dict(_PATH)
         case Neighbourhood():
-            return NODE | _SEEN | {"hops": "int64"}
+            return NODE | SEEN | {"hops": "int64"}
         case Shared():
             return NODE | {"shared_by": "int64", "weight": "int64"}
         case Read():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Mapping
     from datetime import datetime
     from pathlib import Path
@@ -61,9 +62,14 @@ class Runtime(World, Protocol):
     """An open workspace, as far as the executor runs steps on it."""
 
     def sql(
-        self, statement: str, *, timeout: float | None = None, tables: Mapping[str, pa.Table] | None = None
+        self,
+        statement: str,
+        *,
+        timeout: float | None = None,
+        tables: Mapping[str, pa.Table] | None = None,
+        stop: threading.Event | None = None,
     ) -> Result:
-        """Run one SELECT; ``tables`` can be named in it beside the workspace's own."""
+        """Run one SELECT; ``tables`` can be named in it, and it ends once ``stop`` is set."""
 
     def get(self, address: str) -> Document:
         """Return the document at ``segment/_id``."""
