@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from concurrent.futures import CancelledError
+import threading
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
 from workbench.logs import get_logger
 from workbench.server.errors import error_document, internal_error
-from workbench.views.base import Job
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
 
+    from workbench.progress import Progress, Update
     from workbench.server.world import World
 
     _Event = tuple[str, Any]
@@ -39,11 +39,14 @@ async def answer_events(world: World, question: str, options: Mapping[str, Any])
     def tell(event: _Event | None) -> None:
         loop.call_soon_threadsafe(events.put_nowait, event)
 
-    job = Job(lambda update: tell(("progress", asdict(update))))
+    stop = threading.Event()
+
+    def watch(update: Update) -> None:
+        tell(("progress", asdict(update)))
 
     def work() -> None:
         try:
-            for event in _answered(world, question, options, job):
+            for event in _answered(world, question, options, watch, stop):
                 tell(event)
         finally:
             tell(None)
@@ -62,18 +65,19 @@ async def answer_events(world: World, question: str, options: Mapping[str, Any])
             yield f"event: {name}\ndata: {json.dumps(data, allow_nan=False)}\n\n".encode()
         await task
     finally:
-        job.cancel()
+        stop.set()
 
 
-def _answered(world: World, question: str, options: Mapping[str, Any], job: Job) -> Iterator[_Event]:
+def _answered(
+    world: World, question: str, options: Mapping[str, Any], watch: Progress, stop: threading.Event
+) -> Iterator[_Event]:
     """Yield what comes after the progress; nothing where nobody waits for it."""
     try:
         with world.lock:
-            job.check()
+            if stop.is_set():
+                return
             world.refresh()
-            document = world.ask(question, progress=job, **options).to_json()
-    except CancelledError:
-        return
+            document = world.ask(question, progress=watch, stop=stop, **options).to_json()
     except WorkbenchError as error:
         yield "error", error_document(error)["error"]
         return

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from workbench.progress import silent
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
+    from threading import Event
 
     from workbench.catalog import Catalog
     from workbench.graph import Graph
     from workbench.knowledge import KnowledgeStore
+    from workbench.plans.answer import Answer
+    from workbench.progress import Progress
     from workbench.settings import Settings
     from workbench.sql import Result
     from workbench.storage import Snapshot
@@ -58,5 +63,14 @@ class World(Protocol):
     def sql(self, statement: str, *, timeout: float | None = None) -> Result:
         """Run one SELECT."""
 
-    def ask(self, question: str, **options: Any) -> Any:
+    def ask(  # noqa: PLR0913  (the words of a question)
+        self,
+        question: str,
+        *,
+        session: str | None = None,
+        planner: str | None = None,
+        provider: str | None = None,
+        progress: Progress = silent,
+        stop: Event | None = None,
+    ) -> Answer:
         """Return the answer to a question."""

@@ -1,0 +1,23 @@
+"""What a report is about: one generation of an open workspace."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from workbench.storage import Snapshot
+
+__all__ = ["World"]
+
+
+class World(Protocol):
+    """An open workspace, as far as a report names it."""
+
+    path: Path
+    timezone: str
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """Return the generation that is being read."""
