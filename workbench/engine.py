@@ -5,13 +5,14 @@ from __future__ import annotations
 import tempfile
 import threading
 import weakref
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from workbench.config.entity_schema import EntitySchema, load_schema, schema_path
-from workbench.errors import CorruptFileError, UnknownNameError, UsageError
+from workbench.errors import CorruptFileError, StorageError, UnknownNameError, UsageError
 from workbench.progress import Update, silent
 from workbench.settings import load_settings
 from workbench.storage import SegmentStore
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from workbench.sql import Result, SqlSession
     from workbench.sql.views import Views
     from workbench.storage import Snapshot
+    from workbench.vectors import Vectors
     from workbench.views import Selection, View
 
 __all__ = ["Engine"]
@@ -49,6 +51,8 @@ __all__ = ["Engine"]
 T = TypeVar("T")
 
 _LARGEST_ID = 2**63 - 1
+# Of partials alone: it stays when all that is new is knowledge.
+_LOADED = ("graph", "trends", "vectors")
 SCHEMA_FILE = Path("schema") / "entity.yaml"
 FEATURES_FILE = Path("schema") / "features.yaml"
 
@@ -104,7 +108,7 @@ class Engine:
         newest = self.store.snapshot()
         if newest.generation != self._snapshot.generation:
             self._snapshot = newest
-            for name in ("graph", "catalog", "trends"):
+            for name in ("graph", "catalog", "trends", "vectors"):
                 self.__dict__.pop(name, None)
             self._close_sql()
         return self
@@ -225,6 +229,13 @@ class Engine:
         from workbench.analysis.trends import Trends  # noqa: PLC0415
 
         return Trends(self)
+
+    @cached_property
+    def vectors(self) -> Vectors:
+        """Return the search by meaning over events' texts, and entities that are alike."""
+        from workbench.vectors import Vectors  # noqa: PLC0415
+
+        return Vectors(self, self.settings.embedder)
 
     def entity(self, name: str) -> Any:
         """Return one entity by ``type:key``."""
@@ -418,6 +429,7 @@ class Engine:
         asof: str | date | None = None,
         device: Device | None = None,
         seed: int = 0,
+        keep: Literal["always", "if possible"] = "always",
         **parameters: Any,
     ) -> Knowledge:
         """Run a task over the window and keep its result as knowledge.
@@ -429,10 +441,13 @@ class Engine:
             asof: A day (UTC): the window ends with its segment. By default the newest.
             device: "auto", "cpu" or "gpu"; by default the setting.
             seed: Seed of all randomness.
+            keep: Whether a result that cannot be stored, by another writer's lock or a read-only disk, is an
+                error or is returned all the same.
             parameters: The task's own.
 
         Raises:
             UnknownNameError: If there is no such task, parameter or segment.
+            WriterLockedError: If another process writes to the workspace and it must be kept.
             DriverUnavailableError: If ``device`` cannot run here.
         """
         from workbench.analysis import Context, earlier_run, execute, input_hash, tasks  # noqa: PLC0415
@@ -459,11 +474,16 @@ class Engine:
             knowledge=self.knowledge,
         )
         run, table = execute(task, context, inputs)
-        with self.store.writer() as writer:
-            transaction = writer.begin()
-            add(transaction, run, table)
-            written = transaction.commit()
-        self._follow(written)
+        try:
+            with self.store.writer() as writer:
+                transaction = writer.begin()
+                add(transaction, run, table)
+                written = transaction.commit()
+        except (OSError, StorageError):  # OSError: a lock file that cannot be opened
+            if keep == "always":
+                raise
+        else:
+            self._follow(written)
         return Knowledge(run, table, self.timezone)
 
     def evict(self, *segments: str, before: str | date | None = None) -> list[str]:
@@ -594,7 +614,9 @@ class Engine:
         return Runs()
 
     def _shown(self, answer: Answer) -> Answer:
-        return answer
+        from workbench.reports.pictures import answer_svgs  # noqa: PLC0415
+
+        return replace(answer, viewer=answer_svgs)
 
     def _query(
         self,
@@ -642,7 +664,7 @@ class Engine:
 
     def _follow(self, written: Snapshot) -> None:
         """Move to the generation that this engine wrote; if all that is new is knowledge, what is loaded stays."""
-        loaded = {name: value for name, value in self.__dict__.items() if name in ("graph", "trends")}
+        loaded = {name: value for name, value in self.__dict__.items() if name in _LOADED}
         before = self._snapshot.generation
         self.refresh()
         if self._snapshot.generation == written.generation == before + 1:
@@ -686,6 +708,13 @@ def _workspace_schema(root: Path) -> EntitySchema:
 def _latest(snapshot: Snapshot, segments: Iterable[str]) -> datetime:
     latest = max(f.max_ts or 0 for f in snapshot.files("events", segments=segments))
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=latest)
+
+
+def _pictures(answer: Answer) -> str:
+    from workbench.views.charts import svg  # noqa: PLC0415
+
+    drawn = (svg(r, answer.results[r.source].table, timezone=answer.timezone) for r in answer.renders)
+    return "".join(drawn)
 
 
 def _dispose(scratch: tempfile.TemporaryDirectory[str]) -> None:

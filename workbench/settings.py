@@ -69,6 +69,7 @@ class Settings(BaseModel):
         0.0, ge=0, description="Price of a million tokens sent to the first provider."
     )
     llm_output_price: float = Field(0.0, ge=0, description="Price of a million tokens it answers with.")
+    embedder: str = Field("static", description="What turns texts into vectors.")
     planner: Literal["grammar", "model", "both"] = Field(
         "grammar", description="Who turns questions into plans."
     )

@@ -14,6 +14,7 @@ from workbench.ingest.derive import shaped
 from workbench.partials.extract import counts, extract
 from workbench.partials.profiles import profiles
 from workbench.partials.shapes import KINDS
+from workbench.partials.texts import texts
 
 SCHEMA = EntitySchema.model_validate(
     {
@@ -275,6 +276,7 @@ def test_what_names_nothing_gives_empty_partials_in_shape(documents: dict[str, p
         **extract(documents, SCHEMA),
         "counts": counts(documents, SCHEMA),
         "profiles": profiles(documents),
+        "texts": texts(documents, SCHEMA),
     }
     assert set(derived) == set(KINDS)
     for kind, found in derived.items():

@@ -12,6 +12,7 @@ import polars as pl
 from workbench.partials.extract import counts, extract
 from workbench.partials.profiles import profiles
 from workbench.partials.shapes import KINDS
+from workbench.partials.texts import texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -80,6 +81,7 @@ def add_partials(
         **extract(documents, schema),
         "counts": counts(documents, schema),
         "profiles": profiles(documents),
+        "texts": texts(documents, schema),
     }
     transaction.remove(e for kind in KINDS for e in transaction.base.files(kind, segments=inputs))
 

@@ -9,7 +9,17 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-__all__ = ["COUNTS", "EDGES", "ENTITIES", "KINDS", "PROFILES", "PROPERTIES", "SIGHTINGS", "TIMESTAMP"]
+__all__ = [
+    "COUNTS",
+    "EDGES",
+    "ENTITIES",
+    "KINDS",
+    "PROFILES",
+    "PROPERTIES",
+    "SIGHTINGS",
+    "TEXTS",
+    "TIMESTAMP",
+]
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 _NAME = pa.dictionary(pa.int32(), pa.string())
@@ -68,6 +78,11 @@ PROFILES = pa.schema(
     ]
 )
 
+# One row for each distinct text of an event type; ``ids`` are the events that say it, in order.
+TEXTS = pa.schema(
+    [("event_type", _NAME), ("text", pa.string()), ("is_test", pa.bool_()), ("ids", pa.list_(pa.int64()))]
+)
+
 KINDS: dict[str, pa.Schema] = {
     "entities": ENTITIES,
     "edges": EDGES,
@@ -75,4 +90,5 @@ KINDS: dict[str, pa.Schema] = {
     "properties": PROPERTIES,
     "counts": COUNTS,
     "profiles": PROFILES,
+    "texts": TEXTS,
 }

@@ -1,0 +1,7 @@
+"""Vectors: search by meaning over the window's texts, and entities that are alike."""
+
+from __future__ import annotations
+
+from workbench.vectors.vectors import Hits, Vectors
+
+__all__ = ["Hits", "Vectors"]

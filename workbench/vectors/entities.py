@@ -1,0 +1,132 @@
+"""Vectors of entities: what the events that name them say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from workbench.storage import Snapshot
+    from workbench.vectors.corpus import Corpus
+
+__all__ = ["EntityVectors", "entity_vectors"]
+
+_ROWS = 1 << 15
+
+
+@dataclass(frozen=True, eq=False)
+class EntityVectors:
+    """Vectors of all entities of one type that have texts.
+
+    Attributes:
+        keys: Keys, sorted; the row number is the vector's.
+        means: Idf-weighted mean of the entity's texts' vectors, of length 1, or 0 where all its texts are
+            those of every entity; float32 ``[n, dimension]``.
+        own: The means without what they have in common, of length 1 or 0.
+        spread: Mean length of what was left then: 0 where the texts tell no entities apart.
+    """
+
+    keys: pl.Series
+    means: NDArray[np.float32]
+    own: NDArray[np.float32]
+    spread: float
+
+
+def entity_vectors(
+    snapshot: Snapshot,
+    type: str,  # noqa: A002  (the word of the specification)
+    corpus: Corpus,
+    vectors: NDArray[np.float32],
+) -> EntityVectors:
+    """Return the vectors of a type's entities.
+
+    A text counts for an entity as often as an event with it names the entity, times the logarithm of the
+    inverse share of entities that have it (idf): what is said of all says nothing of one. What the means
+    have in common, their mean, is taken out for comparisons.
+
+    Args:
+        snapshot: The generation.
+        type: The entity type.
+        corpus: The texts.
+        vectors: Their vectors.
+
+    Source: Sparck Jones 1972; taking out the common part: Mu and Viswanath 2018.
+    """
+    said = _said(snapshot, type, corpus)
+    keys = said["key"].unique(maintain_order=True)
+    if keys.is_empty():
+        none = np.empty((0, vectors.shape[1]), np.float32)
+        return EntityVectors(keys, none, none, 0.0)
+    having = said["text"].value_counts(name="entities")
+    weight = (
+        said.join(having, on="text", how="left", maintain_order="left")
+        .select(pl.col("events") * (len(keys) / pl.col("entities")).log())
+        .to_series()
+        .to_numpy()
+        .astype(np.float32)
+    )
+    ends = said.group_by("key", maintain_order=True).len()["len"].cum_sum().to_numpy()
+    means = _unit(_sums(vectors, said["text"].to_numpy(), weight, ends))
+    some = np.linalg.norm(means, axis=1, keepdims=True) > 0
+    rest = np.where(some, means - means.mean(axis=0), 0.0).astype(np.float32)
+    return EntityVectors(keys, means, _unit(rest), float(np.linalg.norm(rest, axis=1).mean()))
+
+
+def _said(snapshot: Snapshot, type: str, corpus: Corpus) -> pl.DataFrame:  # noqa: A002
+    """Return ``key``, ``text`` and ``events``, sorted by key and text."""
+    files = {entry.segment: entry for entry in snapshot.files("sightings")}
+    postings = corpus.postings.with_columns(pl.col("segment").cast(pl.String)).partition_by(
+        "segment", as_dict=True, include_key=False
+    )
+    counted = [pl.DataFrame(schema={"key": pl.String(), "text": pl.UInt32(), "events": pl.UInt32()})]
+    for entry in snapshot.files("entities", segments=files):
+        if (entry.segment,) not in postings:
+            continue
+        entities = pl.DataFrame(snapshot.read(entry, columns=["type", "key", "is_test"])).with_row_index(
+            "node"
+        )
+        named = entities.filter((pl.col("type").cast(pl.String) == type) & ~pl.col("is_test"))
+        if named.is_empty():
+            continue
+        seen = pl.DataFrame(snapshot.read(files[entry.segment], columns=["node", "_id"]))
+        counted.append(
+            seen.join(named.select(pl.col("node").cast(pl.Int32), "key"), on="node")
+            .join(postings[(entry.segment,)], on="_id")
+            .group_by("key", "text")
+            .agg(pl.len().cast(pl.UInt32).alias("events"))
+        )
+    return pl.concat(counted).group_by("key", "text").agg(pl.col("events").sum()).sort("key", "text")
+
+
+def _sums(
+    vectors: NDArray[np.float32],
+    texts: NDArray[np.uint32],
+    weights: NDArray[np.float32],
+    ends: NDArray[np.uint32],
+) -> NDArray[np.float32]:
+    """Return the weighted sum of the vectors of each group of consecutive rows, some groups at a time."""
+    ends = ends.astype(np.int64)
+    starts = np.concatenate([[0], ends[:-1]])
+    sums = np.empty((len(ends), vectors.shape[1]), np.float32)
+    first = 0
+    while first < len(ends):
+        last = max(first + 1, int(np.searchsorted(ends, starts[first] + _ROWS, side="right")))
+        rows = slice(starts[first], ends[last - 1])
+        weighted = vectors[texts[rows]] * weights[rows, None]
+        sums[first:last] = np.add.reduceat(weighted, starts[first:last] - starts[first], axis=0)
+        first = last
+    return sums
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > _NOTHING))
+
+
+# Below this a float32 mean of equal vectors is rounding.
+_NOTHING = 1e-5

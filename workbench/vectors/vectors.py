@@ -1,0 +1,429 @@
+"""Search over the texts of the window by vectors."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import polars as pl
+
+from workbench.embedders import embedders
+from workbench.errors import UnknownNameError, UsageError
+from workbench.graph.keys import format_entities, parse_entity
+from workbench.indexes import EXACT_BELOW, indexes
+from workbench.tabular import Tabular
+from workbench.vectors.cache import VectorCache
+from workbench.vectors.corpus import read_corpus
+from workbench.vectors.entities import entity_vectors
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from workbench.config.entity_schema import EntitySchema
+    from workbench.graph import Graph
+    from workbench.indexes import Index
+    from workbench.storage import Snapshot
+    from workbench.vectors.corpus import Corpus
+    from workbench.vectors.entities import EntityVectors
+
+__all__ = ["Hits", "Vectors", "World"]
+
+# Mean length of what tells entities apart, of means of length 1: below it, similarity is rounding.
+_TELLING = 1e-3
+_EQUAL = 1e-5
+_LARGEST_ID = 2**63 - 1
+
+
+class World(Protocol):
+    """What vectors need of a workspace."""
+
+    path: Path
+    schema: EntitySchema
+    timezone: str
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """Return the generation that is being read."""
+
+    @property
+    def graph(self) -> Graph:
+        """Return the window graph."""
+
+    def sql(self, statement: str) -> Tabular:
+        """Return the rows of one SELECT."""
+
+
+@dataclass(frozen=True, repr=False)
+class Hits(Tabular):
+    """What was found, best first."""
+
+    table: pa.Table
+    title: str
+    timezone: str = "UTC"
+
+    def to_arrow(self) -> pa.Table:
+        """Return the rows as an Arrow table."""
+        return self.table
+
+    def _title(self) -> str:
+        return self.title
+
+
+class Vectors:
+    """The vectors of a workspace's window; texts are embedded on first use and kept in its ``cache`` folder.
+
+    Args:
+        world: The workspace.
+        embedder: Name of the embedder.
+    """
+
+    def __init__(self, world: World, embedder: str = "static") -> None:
+        self._world = world
+        self.embedder = embedders.create(embedder)
+        self._cache = VectorCache(world.path / "cache" / "vectors", self.embedder)
+        self._entities: dict[str, EntityVectors] = {}
+
+    def search(  # noqa: PLR0913  (a query's parts, each its own)
+        self,
+        text: str | None = None,
+        *,
+        address: str | None = None,
+        entity: str | None = None,
+        vector: NDArray[np.float32] | Sequence[float] | None = None,
+        k: int = 10,
+        since: str | date | None = None,
+        until: str | date | None = None,
+        type: str | Sequence[str] | None = None,  # noqa: A002  (the word of the specification)
+        where: str | None = None,
+        distinct: bool = True,
+    ) -> Hits:
+        """Return the ``k`` events whose texts are nearest to a text, an event, an entity or a vector.
+
+        Conditions hold while searching: ``k`` rows come back wherever ``k`` events fulfil them. Columns
+        are ``address``, ``event_type``, ``time``, ``text``, ``score`` (cosine) and ``events``: how many of
+        the events that fulfil the conditions have that text.
+
+        Args:
+            text: Words to be near to.
+            address: An event to be near to; it is not found itself.
+            entity: An entity, whose events' texts say what to be near to.
+            vector: Numbers to be near to, as many as the embedder's.
+            k: How many.
+            since: A day or time in the workspace's zone.
+            until: The end, not included.
+            type: One or several event types.
+            where: A condition of SQL on the events' fields, for example ``"delay > 60"``.
+            distinct: Show each text once, by its latest event, as long as there are other texts.
+
+        Raises:
+            UsageError: If not exactly one of the four is given, or a value cannot be meant.
+            UnknownNameError: If there is no such address, entity or event type.
+            StorageError: If the texts have not been derived.
+        """
+        given = [n for n, v in zip(_QUERIES, (text, address, entity, vector), strict=True) if v is not None]
+        if len(given) != 1:
+            named = ", ".join(given) or "none"
+            raise UsageError(f"search takes one of {', '.join(_QUERIES)}; given: {named}.")
+        if k < 1:
+            raise UsageError(f"k is {k}, it must be at least 1.")
+        query, title = self._query(text, address, entity, vector)
+        kept = self._kept(since, until, type, where)
+        if address is not None:
+            kept &= ~self._at(*_parse_address(address))
+        corpus = self.corpus
+        texts = np.zeros(corpus.texts.height, np.bool_)
+        texts[corpus.text_of[kept]] = True
+        found, scores = self.index.search(query[None, :], k, allowed=texts)
+        return Hits(self._hits(found[0], scores[0], kept, k, distinct), title, self._world.timezone)
+
+    def similar(self, entity: str, k: int = 10) -> Hits:
+        """Return the ``k`` entities of the same type whose events' texts are most alike.
+
+        Columns are ``entity``, ``type``, ``key``, ``label`` and ``score``: the cosine of the entities'
+        vectors, the idf-weighted means of their texts', without what all of the type have in common.
+        The title says where more than ``k`` are equally alike.
+
+        Raises:
+            UnknownNameError: If there is no such entity, or no event with a text names it.
+            UsageError: If the texts say nothing that tells the type's entities apart.
+        """
+        if k < 1:
+            raise UsageError(f"k is {k}, it must be at least 1.")
+        type_, key, place = self._place(entity)
+        vectors = self._of_type(type_)
+        if vectors.spread < _TELLING or not vectors.own[place].any():
+            of = (
+                "its texts are those of every one"
+                if vectors.spread >= _TELLING
+                else "all have the same texts"
+            )
+            raise UsageError(
+                f"nothing tells which {type_} are similar to {entity}: {of}.",
+                fix="Name more fields in the entity schema's text templates.",
+            )
+        others = np.ones(len(vectors.keys), np.bool_)
+        others[place] = False
+        index = indexes.create("exact" if len(others) <= EXACT_BELOW else "hnswlib").build(vectors.own)
+        found, scores = index.search(vectors.own[place][None, :], k, allowed=others)
+        tied = int((vectors.own[others] @ vectors.own[place] >= scores[0, -1] - _EQUAL).sum()) if k else 0
+        keys = vectors.keys[found[0]]
+        frame = pl.DataFrame(
+            {
+                "entity": format_entities(pl.Series([type_] * len(keys), dtype=pl.String), keys),
+                "type": pl.Series([type_] * len(keys), dtype=pl.String),
+                "key": keys,
+                "label": self._labels(type_, keys),
+                "score": scores[0].astype(np.float64),
+            }
+        )
+        more = f"; {tied} are at least as alike as the last of them" if tied > len(keys) else ""
+        title = f"{type_} most similar to {type_}:{key}{more}"
+        return Hits(frame.to_arrow(compat_level=pl.CompatLevel.oldest()), title, self._world.timezone)
+
+    def recall(self, sample: int = 500, *, k: int = 10, seed: int = 0) -> Hits:
+        """Return how many of the ``k`` nearest the index finds: one row, also with the seconds that it takes.
+
+        A vector counts as found where one as near was found: equal scores are no mistake.
+
+        Args:
+            sample: How many of the texts to ask with.
+            k: How many neighbours of each.
+            seed: Seed of the sample.
+        """
+        vectors = self.vectors
+        count = min(sample, len(vectors))
+        rows = np.random.default_rng(seed).choice(len(vectors), count, replace=False)
+        exact = indexes.create("exact").build(vectors)
+        begin = time.perf_counter()
+        wanted = exact.search(vectors[rows], k)[1]
+        between = time.perf_counter()
+        found = self.index.search(vectors[rows], k)[1]
+        end = time.perf_counter()
+        reached = (found >= wanted[:, -1:] - _EQUAL).sum() / max(found.size, 1)
+        frame = pl.DataFrame(
+            {
+                "index": [self.index_name],
+                "vectors": [len(vectors)],
+                "dimension": [self.embedder.dimension],
+                "queries": [count],
+                "k": [k],
+                "recall": [float(reached) if found.size else None],
+                "seconds": [end - between],
+                "exact_seconds": [between - begin],
+            },
+            schema_overrides={"recall": pl.Float64()},
+        )
+        title = f"Recall of {self.index_name} with {self.embedder.model}"
+        return Hits(frame.to_arrow(compat_level=pl.CompatLevel.oldest()), title, self._world.timezone)
+
+    # what is searched
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """Return the window's texts and the events that say them.
+
+        Raises:
+            UsageError: If the schema has no text templates.
+            StorageError: If the texts have not been derived.
+        """
+        if not any(rule.text for rule in self._world.schema.events.values()):
+            raise UsageError(
+                "there are no texts to search: no event type of the entity schema has a text template.",
+                fix='Give event types one, for example  text: "opened {page}".',
+            )
+        return read_corpus(self._world.snapshot, self._world.snapshot.segments)
+
+    @cached_property
+    def vectors(self) -> NDArray[np.float32]:
+        """Return the vector of each text of the corpus."""
+        return self._cache.embed(self.corpus.texts["text"].to_list())
+
+    @property
+    def index_name(self) -> str:
+        """Return which index is searched: exact up to about 20,000 texts."""
+        approximate = self.corpus.texts.height > EXACT_BELOW and indexes.load("hnswlib").can_run() is True
+        return "hnswlib" if approximate else "exact"
+
+    @cached_property
+    def index(self) -> Index:
+        """Return the index over the texts."""
+        return indexes.create(self.index_name).build(self.vectors)
+
+    def __repr__(self) -> str:
+        """Return what is searched."""
+        corpus, model = self.corpus, self.embedder.model
+        share = corpus.texts.height / max(corpus.postings.height, 1)
+        return (
+            f"Vectors: {corpus.postings.height:,} events say {corpus.texts.height:,} texts ({share:.1%}), "
+            f"embedded by {model}, searched by {self.index_name}"
+        )
+
+    # how
+
+    def _query(
+        self,
+        text: str | None,
+        address: str | None,
+        entity: str | None,
+        vector: NDArray[np.float32] | Sequence[float] | None,
+    ) -> tuple[NDArray[np.float32], str]:
+        if text is not None:
+            query = self.embedder.embed([text])[0]
+            if not query.any():
+                raise UsageError(f"{text!r} has no word to search for.")
+            return query, f"Nearest to {text!r}"
+        if address is not None:
+            place = self.corpus.find(*_parse_address(address))
+            if place is None:
+                raise UnknownNameError(
+                    "event with a text", address, fix="Its type may have no text template."
+                )
+            return self.vectors[place], f"Nearest to {address}: {self.corpus.texts['text'][place]}"
+        if entity is not None:
+            type_, _, row = self._place(entity)
+            mean = self._of_type(type_).means[row]
+            if not mean.any():
+                raise UsageError(f"the texts of {entity} are those of every {type_}: they say nothing of it.")
+            return mean, f"Nearest to what is said of {entity}"
+        given = np.asarray(vector, np.float32)
+        if given.shape != (self.embedder.dimension,) or not np.isfinite(given).all() or not given.any():
+            raise UsageError(
+                f"a vector has {self.embedder.dimension} numbers, not all 0; this is {given.shape}."
+            )
+        return given / np.linalg.norm(given), "Nearest to a vector"
+
+    def _kept(
+        self,
+        since: str | date | None,
+        until: str | date | None,
+        type: str | Sequence[str] | None,  # noqa: A002
+        where: str | None,
+    ) -> NDArray[np.bool_]:
+        """Return which postings fulfil the conditions."""
+        corpus = self.corpus
+        kept = np.ones(corpus.postings.height, np.bool_)
+        if since is not None:
+            kept &= corpus.times >= _microseconds(since, self._world.timezone)
+        if until is not None:
+            kept &= corpus.times < _microseconds(until, self._world.timezone)
+        types = [type] if isinstance(type, str) else list(type or ())
+        known = {name: name for name in self._world.schema.events} | self._world.schema.event_names
+        for name in types:
+            if name not in known:
+                raise UnknownNameError("event type", name, self._world.schema.events)
+        if types:
+            chosen = corpus.texts["event_type"].is_in([known[name] for name in types]).to_numpy()
+            kept &= chosen[corpus.text_of]
+        if where is not None:
+            kept &= self._fulfil(where, [known[name] for name in types])
+        return kept
+
+    def _fulfil(self, where: str, types: Sequence[str]) -> NDArray[np.bool_]:
+        """Return which postings' events fulfil an SQL condition."""
+        tables = [f'"{name.replace(chr(34), chr(34) * 2)}"' for name in types] or ["events"]
+        # the line break ends a comment in the condition; whatever it is, it runs as one SELECT or not at all
+        parts = (f"SELECT _segment, _id FROM {table} WHERE ({where}\n)" for table in tables)  # noqa: S608
+        rows = pl.DataFrame(self._world.sql(" UNION ALL ".join(parts)).to_arrow())
+        wanted = rows.select(pl.col("_segment").cast(pl.String).alias("segment"), "_id").unique()
+        postings = self.corpus.postings.select(pl.col("segment").cast(pl.String), "_id")
+        marked = postings.join(
+            wanted.with_columns(pl.lit(value=True).alias("kept")),
+            on=["segment", "_id"],
+            how="left",
+            maintain_order="left",
+        )
+        return marked["kept"].fill_null(value=False).to_numpy()
+
+    def _at(self, segment: str, identifier: int) -> NDArray[np.bool_]:
+        postings = self.corpus.postings
+        here = (postings["segment"].cast(pl.String) == segment) & (postings["_id"] == identifier)
+        return here.to_numpy()
+
+    def _hits(
+        self,
+        found: NDArray[np.int64],
+        scores: NDArray[np.float32],
+        kept: NDArray[np.bool_],
+        k: int,
+        distinct: bool,
+    ) -> pa.Table:
+        corpus = self.corpus
+        scored = pl.DataFrame({"text": found.astype(np.uint32), "score": scores.astype(np.float64)})
+        events = (
+            corpus.postings.with_columns(pl.Series("time", corpus.times).cast(pl.Datetime("us", "UTC")))
+            .filter(kept)
+            .join(scored, on="text")
+            .sort("score", "text", "time", "_id", descending=[True, False, True, True])
+            .with_columns(
+                pl.len().over("text").cast(pl.Int64).alias("events"),
+                pl.int_range(pl.len()).over("text").alias("said"),
+            )
+        )
+        if distinct:
+            events = events.sort(pl.col("said") > 0, maintain_order=True).head(k)
+            events = events.sort("score", "text", "time", descending=[True, False, True], maintain_order=True)
+        rows = events.head(k)
+        texts = corpus.texts[rows["text"].cast(pl.Int64)]
+        return pl.DataFrame(
+            [
+                rows.select(
+                    pl.concat_str(pl.col("segment").cast(pl.String), pl.lit("/"), "_id").alias("address")
+                ).to_series(),
+                texts["event_type"],
+                rows["time"],
+                texts["text"],
+                rows["score"],
+                rows["events"],
+            ]
+        ).to_arrow(compat_level=pl.CompatLevel.oldest())
+
+    def _place(self, entity: str) -> tuple[str, str, int]:
+        """Return type, key and row number among the type's vectors."""
+        type_, key = parse_entity(entity)
+        if type_ not in self._world.schema.entities:
+            raise UnknownNameError("entity type", type_, self._world.schema.entities)
+        keys = self._of_type(type_).keys
+        row = keys.search_sorted(key) if len(keys) else 0
+        if row >= len(keys) or keys[int(row)] != key:
+            raise UnknownNameError(
+                "entity with a text", entity, fix="No event of a type that has a text template names it."
+            )
+        return type_, key, int(row)
+
+    def _of_type(self, type_: str) -> EntityVectors:
+        if type_ not in self._entities:
+            self._entities[type_] = entity_vectors(self._world.snapshot, type_, self.corpus, self.vectors)
+        return self._entities[type_]
+
+    def _labels(self, type_: str, keys: pl.Series) -> pl.Series:
+        nodes = pl.DataFrame(self._world.graph.nodes(type=type_)).select("key", "label")
+        return pl.DataFrame({"key": keys}).join(nodes, on="key", how="left", maintain_order="left")["label"]
+
+
+_QUERIES = ("text", "address", "entity", "vector")
+
+
+def _parse_address(address: str) -> tuple[str, int]:
+    segment, slash, number = address.partition("/")
+    if not slash or not number.isdecimal() or len(number) > 19 or int(number) > _LARGEST_ID:
+        raise UsageError(f"{address!r} is not an address.", fix="Write it segment/_id, as results do.")
+    return segment, int(number)
+
+
+def _microseconds(value: Any, timezone: str) -> int:
+    """Return a day's start or a time as microseconds since 1970; in ``timezone`` where it names none."""
+    try:
+        read = datetime.fromisoformat(value if isinstance(value, str) else value.isoformat())
+    except ValueError:
+        raise UsageError(f"{value!r} is not a time.", fix="Give a date such as 2013-06-30.") from None
+    zoned = read if read.tzinfo else read.replace(tzinfo=ZoneInfo(timezone))
+    return int((zoned - datetime.fromisoformat("1970-01-01T00:00:00+00:00")).total_seconds() * 1_000_000)
