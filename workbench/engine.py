@@ -275,7 +275,7 @@ class Engine:
 
         Args:
             name: Which one ("catalog", "graph", "entity", …).
-            state: What it starts with, as its ``state`` gives it; ``entities``, ``since`` and ``until`` select.
+            state: What it starts with, as its ``state`` gives it; ``entities``, ``since``, ``until`` select.
 
         Raises:
             UnknownNameError: If there is no such view, or it has no such state.

@@ -19,7 +19,7 @@ from workbench.graph.traversal import Adjacency, Direction, Reach, Walk
 from workbench.tabular import html_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path as FilePath
 
     import igraph
@@ -44,6 +44,7 @@ class Graph:
         window: The merged partials.
         schema: Says which types are attribute types, and which property labels an entity.
         timezone: Zone in which results show times; by default the schema's.
+        viewer: What shows a result of this graph; results hand themselves to it.
 
     Example:
         >>> from workbench.config.entity_schema import EntitySchema
@@ -53,10 +54,17 @@ class Graph:
         Graph: 0 nodes, 0 edges
     """
 
-    def __init__(self, window: Window, schema: EntitySchema, timezone: str = "") -> None:
+    def __init__(
+        self,
+        window: Window,
+        schema: EntitySchema,
+        timezone: str = "",
+        viewer: Callable[[Subgraph], Any] | None = None,
+    ) -> None:
         self.window = window
         self.schema = schema
         self.timezone = timezone or schema.timezone
+        self._viewer = viewer
         self._index = EntityIndex(window.entities, schema.entities)
         labels = {name: kind.label for name, kind in schema.entities.items() if kind.label}
         self._tables = GraphTables(window, self._index, labels)
@@ -142,7 +150,15 @@ class Graph:
         """
         if hops < 0 or (limit is not None and limit < 0):
             raise UsageError("hops and limit of a neighbourhood cannot be negative.")
-        return self._reach(self._walk(edge_types, direction, through), key, hops, limit)
+        found = self._reach(self._walk(edge_types, direction, through), key, hops, limit)
+        walk = {
+            "hops": hops,
+            "edge_types": edge_types and list(edge_types),
+            "direction": direction,
+            "limit": limit,
+            "through": list(through),
+        }
+        return replace(found, walk=walk)
 
     def bfs(
         self,
@@ -250,7 +266,7 @@ class Graph:
             UnknownNameError: If an entity does not exist.
         """
         ids = self._index.ids(keys)
-        return Subgraph(*self._cut(ids, self._default_walk.inner(ids)), self.timezone)
+        return Subgraph(*self._cut(ids, self._default_walk.inner(ids)), self.timezone, self._viewer)
 
     def degree(self, type: str | None = None) -> pa.Table:  # noqa: A002  (the word of the specification)
         """Return how many edges touch each entity, of one type or all.
@@ -397,8 +413,11 @@ class Graph:
     def _neighbourhood(self, walk: Walk, starts: NDArray[Any], found: Reach) -> Neighbourhood:
         nodes, edges = self._cut(found.nodes, walk.inner(found.nodes), hops=found.hops)
         written = tuple(self._index.entities(starts))
-        return Neighbourhood(nodes, edges, self.timezone, starts=written, hidden=found.hidden)
+        return Neighbourhood(
+            nodes, edges, self.timezone, self._viewer, starts=written, hidden=found.hidden
+        )
 
     def _path(self, finder: PathFinder, nodes: NDArray[Any], *, weighted: bool) -> Path:
         rows = finder.walk.heaviest_links(nodes)
-        return Path(*self._cut(nodes, rows), self.timezone, length=finder.length(nodes, weighted=weighted))
+        length = finder.length(nodes, weighted=weighted)
+        return Path(*self._cut(nodes, rows), self.timezone, self._viewer, length=length)

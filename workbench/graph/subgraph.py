@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import html
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from workbench.errors import UsageError
 from workbench.graph import export
 from workbench.tabular import Tabular, html_table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path as FilePath
 
     import igraph
@@ -29,11 +31,13 @@ class Subgraph(Tabular):
         edges: ``source`` and ``target`` (as ``type:key``), ``type``, ``weight``, ``first_seen``,
             ``last_seen``; one row an edge.
         timezone: IANA zone in which times are shown; Arrow data stay in UTC.
+        viewer: What shows it; the workspace that it comes from sets this.
     """
 
     nodes: pa.Table
     edges: pa.Table
     timezone: str = "UTC"
+    viewer: Callable[[Subgraph], Any] | None = None
 
     def __repr__(self) -> str:
         """Return the number of nodes and edges."""
@@ -50,6 +54,18 @@ class Subgraph(Tabular):
     def to_arrow(self) -> pa.Table:
         """Return the nodes; the edges are in :attr:`edges`."""
         return self.nodes
+
+    def view(self) -> Any:
+        """Return an interactive view of it: click to select, double-click to expand.
+
+        Raises:
+            UsageError: If it comes from no open workspace.
+        """
+        if self.viewer is None:
+            raise UsageError(
+                "a graph that comes from no open workspace has no view.", fix="Ask db.graph for it."
+            )
+        return self.viewer(self)
 
     def to_networkx(self) -> nx.MultiDiGraph:
         """Return a networkx graph whose nodes are called ``type:key`` and whose edge keys are types."""
@@ -72,10 +88,12 @@ class Neighbourhood(Subgraph):
         nodes: As for :class:`Subgraph`, with ``hops``, the distance from the nearest start.
         starts: The entities that it started from.
         hidden: For each hop, how many more nodes there were than the limit let through.
+        walk: What :meth:`Graph.around` was asked for, by the names of its arguments; empty for other walks.
     """
 
     starts: tuple[str, ...] = ()
     hidden: tuple[int, ...] = ()
+    walk: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Return the starts, the number of nodes and edges, and how many were left out."""

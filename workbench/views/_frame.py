@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from functools import partial
 from html import escape
 from io import BytesIO
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["Frame"]
 
 _REFRESH_MS = 5_000
+_PATIENCE = 2.0
+"""Seconds that a cell waits for its view, so that the saved notebook has it; an interrupt cancels."""
+_READING = "Reading the workspace …"
 _FAILED = "Something went wrong that should not have; the log has the details."
 
 
@@ -40,6 +43,7 @@ class Frame:
     Attributes:
         layout: The Panel viewable.
         settled: Set while nothing is being read.
+        when_settled: Called once, the next time that something has been read.
     """
 
     def __init__(self, view: View) -> None:
@@ -49,8 +53,10 @@ class Frame:
         self._job: Job | None = None
         self._generation = -1
         self._shown: Any = None
+        self._in_page = _document() is not None
         self._schedule = _scheduler()
         self.settled = threading.Event()
+        self.when_settled: Callable[[], None] | None = None
         html: Any = pn.pane.HTML
         wide = {"sizing_mode": "stretch_width"}
         self._status = html("", **wide)
@@ -72,14 +78,32 @@ class Frame:
             **wide,
         )
         self._bind()
-        self.reload()
+        if self._in_page:
+            # what changes before the page is loaded may never reach it
+            self._status.object = fragment(loading(_READING))
+            pn.state.onload(self.reload)
+        else:
+            self.reload(_PATIENCE)
 
-    def reload(self) -> None:
-        """Read the view's data again and show them; what was being read before is given up."""
-        self.run(self._view.data, "Reading the workspace …", self._draw)
+    def reload(self, patience: float = 0.0) -> None:
+        """Show what the view says now, read in a thread unless it is at hand; an older reading is given up.
+
+        Args:
+            patience: Seconds to wait for it.
+        """
+        if self._view.is_read:
+            self._stop()
+            self._settle("")
+            self._draw(self._view.data())
+            return
+        self.run(self._view.data, _READING, self._draw, patience)
 
     def run(
-        self, work: Callable[[Job], Any], message: str, then: Callable[[Any], None] | None = None
+        self,
+        work: Callable[[Job], Any],
+        message: str,
+        then: Callable[[Any], None] | None = None,
+        patience: float = 0.0,
     ) -> None:
         """Do work in a thread, with its progress on the screen, and then something with its result.
 
@@ -87,6 +111,7 @@ class Frame:
             work: Called in the thread.
             message: What is being done.
             then: Called with the result where widgets may be touched; by default the view is read again.
+            patience: Seconds to wait for it; what takes longer goes on by itself.
         """
         self._stop()
         self.settled.clear()
@@ -96,22 +121,34 @@ class Frame:
         self._cancel.visible = self._schedule is not None
         finish = then or (lambda _: self.reload())
         if self._schedule is None:
-            self._work(job, work, finish)
-        else:
-            threading.Thread(target=self._work, args=(job, work, finish), daemon=True).start()
+            self._outcome(job, work, finish)()
+            return
+        outcome: Future[Callable[[], None]] = Future()
+        threading.Thread(
+            target=lambda: outcome.set_result(self._outcome(job, work, finish)), daemon=True
+        ).start()
+        try:
+            outcome.result(patience)()
+        except TimeoutError:
+            outcome.add_done_callback(lambda done: self._on_screen(done.result()))
+        except KeyboardInterrupt:
+            self._stop()
+            raise
 
-    def _work(self, job: Job, work: Callable[[Job], Any], then: Callable[[Any], None]) -> None:
+    def _outcome(
+        self, job: Job, work: Callable[[Job], Any], then: Callable[[Any], None]
+    ) -> Callable[[], None]:
+        """Do the work and return the step that shows what became of it."""
         try:
             result = work(job)
         except CancelledError:
-            return
+            return lambda: None
         except WorkbenchError as error:
-            self._on_screen(partial(self._fail, job, str(error)))
+            return partial(self._fail, job, str(error))
         except Exception:  # noqa: BLE001  (a boundary: a thread that died would leave "Reading …" for ever)
             get_logger("views").exception("view failed", view=self._view.name)
-            self._on_screen(partial(self._fail, job, _FAILED))
-        else:
-            self._on_screen(partial(self._finish, job, then, result))
+            return partial(self._fail, job, _FAILED)
+        return partial(self._finish, job, then, result)
 
     def _on_screen(self, step: Callable[[], None]) -> None:
         """Take a step where widgets may be touched: on the page's event loop, the document locked."""
@@ -128,11 +165,18 @@ class Frame:
             then(result)
         except WorkbenchError as error:
             self._settle(fragment(alert(str(error))))
+        self._announce()
 
     def _fail(self, job: Job, message: str) -> None:
         if job is self._job:
             self._actions.visible = bool(self._actions.objects)
             self._settle(fragment(alert(message)))
+            self._announce()
+
+    def _announce(self) -> None:
+        if self.when_settled is not None:
+            settled, self.when_settled = self.when_settled, None
+            settled()
 
     def _tell(self, job: Job, update: Update) -> None:
         if job is self._job and not job.cancelled:
@@ -206,8 +250,8 @@ class Frame:
         """Let widgets set the state, and the state and the selection set the widgets and read again."""
         view = self._view
         for name, widget in self._widgets.items():
-            widget.value = view[name]
-            widget.param.watch(lambda event, name=name: view.update(**{name: event.new}), "value")
+            widget.value = view.to_widget(name, view[name])
+            widget.param.watch(partial(self._set, name), "value")
         # The view and the selection outlive a page: they must not hold on to it.
         here = weakref.WeakMethod(self._changed)
         view.listen(here)
@@ -219,13 +263,20 @@ class Frame:
         if document is not None:
             document.add_periodic_callback(self._follow, _REFRESH_MS)
 
+    def _set(self, name: str, event: Any) -> None:
+        try:
+            self._view.update(**{name: self._view.from_widget(name, event.new)})
+        except WorkbenchError as error:
+            self._settle(fragment(alert(str(error))))
+
     def _changed(self) -> None:
         self._on_screen(self._rebind)
 
     def _rebind(self) -> None:
         for name, widget in self._widgets.items():
-            if widget.value != self._view[name]:
-                widget.value = self._view[name]
+            value = self._view.to_widget(name, self._view[name])
+            if widget.value != value:
+                widget.value = value
         self.reload()
 
     async def _follow(self) -> None:

@@ -6,7 +6,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
-from workbench.views._look import alert, fragment
+from workbench.views._look import alert, fragment, loading
 
 if TYPE_CHECKING:
     from workbench.views.base import View
@@ -29,25 +29,45 @@ def start_panel() -> None:
 
 
 def show(view: View) -> None:
-    """Publish a view as the output of the running cell."""
+    """Publish a view as the output of the running cell; one that takes long replaces a line that says so."""
     from IPython import get_ipython  # noqa: PLC0415  (only a notebook has it)
     from IPython.display import display  # noqa: PLC0415  (only a notebook has it)
 
-    try:
-        static = view._repr_mimebundle_()
-    except WorkbenchError as error:
-        static = {"text/plain": f"{view!r}: {error}", "text/html": fragment(alert(str(error)))}
     if getattr(get_ipython(), "kernel", None) is None:
-        display(static, raw=True)
+        display(_static(view), raw=True)
         return
     start_panel()
-    live, metadata = view.__panel__()._repr_mimebundle_()
-    display(_both(live, static), metadata=metadata, raw=True, display_id=uuid.uuid4().hex)
+    from workbench.views._frame import Frame  # noqa: PLC0415  (panel is heavy)
+
+    frame = Frame(view)
+    name = uuid.uuid4().hex
+    if frame.settled.is_set():
+        _publish(view, frame.layout, name)
+        return
+    waiting = {"text/plain": repr(view), "text/html": fragment(loading("Reading the workspace …"))}
+    display(waiting, raw=True, display_id=name)
+    frame.when_settled = lambda: _publish(view, frame.layout, name, update=True)
 
 
-def _both(live: dict[str, Any], static: dict[str, str]) -> dict[str, Any]:
+def _publish(view: View, layout: Any, name: str, *, update: bool = False) -> None:
+    from IPython.display import publish_display_data  # noqa: PLC0415  (only a notebook has it)
+
+    static = _static(view)
+    live, metadata = layout._repr_mimebundle_()
     html = (
         f'<div class="wb-out"><style>{_STATIC}</style>{live["text/html"]}'
         f'<div class="wb-static">{static["text/html"]}</div></div>'
     )
-    return {**live, "text/html": html, "text/plain": static["text/plain"]}
+    publish_display_data(
+        {**live, "text/html": html, "text/plain": static["text/plain"]},
+        metadata,
+        transient={"display_id": name},
+        update=update,
+    )
+
+
+def _static(view: View) -> dict[str, str]:
+    try:
+        return view._repr_mimebundle_()
+    except WorkbenchError as error:
+        return {"text/plain": f"{view!r}: {error}", "text/html": fragment(alert(str(error)))}

@@ -143,6 +143,20 @@ class View(Driver, Tabular):
         """Return new Panel widgets by the name of the state that each one sets; each needs a label."""
         return {}
 
+    def to_widget(self, name: str, value: Any) -> Any:
+        """Return a value of the state as its control holds it."""
+        del name
+        return value
+
+    def from_widget(self, name: str, value: Any) -> Any:
+        """Return what a control holds as a value of the state."""
+        del name
+        return value
+
+    def selected(self) -> dict[str, Any]:
+        """Return the part of the selection's state that :meth:`read` depends on; all of it by default."""
+        return self.selection.state
+
     def actions(self, data: Any) -> Mapping[str, Callable[[Job], Any]]:
         """Return what the reader can have done, by the button's label; the view is read again afterwards.
 
@@ -219,8 +233,13 @@ class View(Driver, Tabular):
                 self._read_as = self._key()
             return self._data
 
+    @property
+    def is_read(self) -> bool:
+        """Return whether :meth:`data` is at hand, so that it need not be read."""
+        return self._read_as is not None and self._read_as == self._key()
+
     def _key(self) -> tuple[Any, ...]:
-        selected = json.dumps(self.selection.state) if self.follows else ""
+        selected = json.dumps(self.selected()) if self.follows else ""
         return self.world.snapshot.generation, json.dumps(self._state, default=list), selected
 
     def to_arrow(self) -> pa.Table:
