@@ -68,7 +68,7 @@ CLICKS = [
 ]
 COMMANDS = [
     *("demo", "init", "ingest", "lab", "catalog", "sql", "entity", "knowledge", "status", "compute"),
-    *("verify", "evict", "quarantine", "config", "drivers", "serve", "password"),
+    *("verify", "evict", "quarantine", "config", "drivers", "serve", "ask", "plan", "plan-schema", "password"),
 ]
 GRAPH_COMMANDS = ["around", "path", "shared", "stats"]
 

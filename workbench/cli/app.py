@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from workbench.cli import compute, data, demo, graph, machine, query, serve
+from workbench.cli import ask, compute, data, demo, graph, machine, query, report, serve
 from workbench.cli.errors import Group
 
 if TYPE_CHECKING:
@@ -89,6 +89,14 @@ _COMMANDS: tuple[tuple[str, str, Callable[..., Any], tuple[str, ...]], ...] = (
             "workbench sql --format csv -o orders.csv - < orders.sql",
         ),
     ),
+    (
+        "Look",
+        "ask",
+        ask.ask,
+        ("workbench ask 'how many orders per country in March'", "workbench ask --session s1 'and in April?'"),
+    ),
+    ("Look", "plan", ask.plan, ("workbench plan edited.json --explain",)),
+    ("Look", "plan-schema", ask.plan_schema, ("workbench plan-schema -o plan.schema.json",)),
     ("Look", "entity", query.entity, ("workbench entity user:anna", "workbench entity user:anna --json")),
     (
         "Look",
@@ -125,6 +133,8 @@ _COMMANDS: tuple[tuple[str, str, Callable[..., Any], tuple[str, ...]], ...] = (
     ("Operate", "password", serve.password, ("workbench password users anna",)),
 )
 
+_REPORT_RUN = ("workbench report run weekly.ipynb -w shop -p month=3 -o weekly.html",)
+
 
 def _help(function: Callable[..., Any]) -> str:
     """Return a command's docstring with its lines joined: the terminal decides where they break."""
@@ -138,6 +148,8 @@ def _epilog(examples: tuple[str, ...]) -> str:
 
 def _register() -> None:
     app.add_typer(graph.app, name="graph", rich_help_panel="Look")
+    app.add_typer(report.app, name="report", rich_help_panel="Operate")
+    report.app.command("run", help=_help(report.run), epilog=_epilog(_REPORT_RUN))(report.run)
     for panel, name, function, examples in _COMMANDS:
         app.command(name, rich_help_panel=panel, help=_help(function), epilog=_epilog(examples))(function)
     for name, function, examples in _GRAPH_COMMANDS:

@@ -145,10 +145,10 @@ class _Executor:
             self.stop.set()  # a statement that still runs ends with its worker
             raise
         reports = tuple(self._report(step) for step in self.plan.steps)
-        results = {s.id: d.result for s in self.plan.steps if (d := self.done.get(s.id)) and d.result}
+        left = {step.id: self.done[step.id].result for step in self.plan.steps if step.id in self.done}
         notes = {name: d.notes for name, d in self.done.items() if d.notes and d.result is None}
         return Execution(
-            {name: result for name, result in results.items() if result is not None},
+            {name: result for name, result in left.items() if result is not None},
             self._with_counts(reports),
             notes,
             generation,
@@ -303,7 +303,7 @@ class _Executor:
         column = result.table["entity"].cast("string").unique()
         return [entity for entity in column.to_pylist() if entity is not None]
 
-    def _relation(self, step: Step) -> Relation:
+    def _relation(self, step: Step) -> Relation:  # noqa: PLR0911  (one case an operation)
         """Return the rows of a step over tables as SQL."""
         of = {name: self.done[name].relation for name in step.reads()}
         match step:

@@ -107,7 +107,7 @@ def _spelt(value: float | bool) -> str:
     """Return a number as a text field spells it."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    return str(int(value)) if float(value).is_integer() else str(value)
 
 
 def bucketed(field: str, bucket: Bucket) -> str:
@@ -137,6 +137,6 @@ def measured(measure: Measure, columns: Columns, clock: Clock) -> str:
     field = quoted(measure.field or "")
     if measure.op == "distinct":
         return f"count(DISTINCT {field}){kept}"
-    if columns[measure.field or ""] == "bool" and measure.op != "distinct":
+    if columns[measure.field or ""] == "bool" and measure.op in ("sum", "mean", "median"):
         field = f"CAST({field} AS INTEGER)"
     return f"{_AGGREGATES[measure.op]}({field}){kept}"

@@ -49,7 +49,7 @@ class Runs:
             self._kept.popitem(last=False)
 
 
-def run(
+def run(  # noqa: PLR0913  (the words of a run)
     plan: Plan | Mapping[str, Any],
     world: Runtime,
     *,

@@ -33,7 +33,7 @@ from workbench.plans.steps.edges import event_rules
 from workbench.plans.times import Period, period
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable
 
     from pydantic import ValidationError
 
@@ -337,7 +337,7 @@ class _Validator:
             self._reaches(step, path)
 
     def _reaches(self, step: Traverse, path: str) -> None:
-        """Note where a step along edges of these types cannot begin, or cannot end, at entities of these types."""
+        """Note where a step along edges of these types cannot begin or end at entities of these types."""
         ends = [(e.source, e.target) for n, e in self.world.schema.edges.items() if n in step.edge_types]
         if not ends or len(ends) != len(set(step.edge_types)):
             return
@@ -473,6 +473,6 @@ class _Validator:
         if self.rows_read > most:
             self.say(
                 "steps",
-                f"it would read {self.rows_read:,} documents, more than the {most:,} of the setting plan_rows.",
+                f"it would read {self.rows_read:,} documents; the setting plan_rows allows {most:,}.",
                 "Narrow the time, or raise plan_rows.",
             )

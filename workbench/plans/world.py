@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     import threading
@@ -77,8 +77,15 @@ class Runtime(World, Protocol):
     def entity(self, name: str) -> Any:
         """Return one entity by ``type:key``."""
 
-    def compute(self, task: str, *, asof: Any = None, **parameters: Any) -> Knowledge:
-        """Run a task over the window and keep its result as knowledge."""
+    def compute(
+        self,
+        task: str,
+        *,
+        asof: Any = None,
+        keep: Literal["always", "if possible"] = "always",
+        **parameters: Any,
+    ) -> Knowledge:
+        """Run a task over the window and keep its result as knowledge, or fail unless ``if possible``."""
 
     def features(self, type_: str | None = None, *, since: Any = None, until: Any = None) -> Any:
         """Return the feature matrix of an entity type."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from workbench.plans.expressions import conditions, quoted
@@ -79,8 +80,6 @@ def _of_type(event_type: str, names: list[str], fields: Columns, world: World) -
 
 def within_window(asked: Period, world: World) -> Period:
     """Return the part of a time that the window holds, so that no bucket stands for what cannot be there."""
-    from datetime import UTC, datetime, timedelta  # noqa: PLC0415
-
     since, until = asked.since, asked.until
     if since is not None and world.snapshot.segments:
         first = datetime.fromisoformat(world.snapshot.segments[0]).replace(tzinfo=UTC)
@@ -103,8 +102,8 @@ def segments_of(types: Iterable[str], within: Period, world: World) -> tuple[str
 
 
 def _entries(types: Iterable[str], within: Period, world: World) -> Iterator[FileEntry]:
-    low = within.since and int(within.since.timestamp() * 1e6)
-    high = within.until and int(within.until.timestamp() * 1e6)
+    low = int(within.since.timestamp() * 1e6) if within.since else None
+    high = int(within.until.timestamp() * 1e6) if within.until else None
     for event_type in types:
         for entry in world.snapshot.files("events", name=event_type):
             if (low is None or (entry.max_ts or 0) >= low) and (high is None or (entry.min_ts or 0) < high):

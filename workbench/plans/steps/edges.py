@@ -57,7 +57,7 @@ def edges_between(
     for event_type, rule, edge in event_rules(world, edge_types):
         ends = (rule.entities[edge.source], rule.entities[edge.target])
         types = (ends[0].type or edge.source, ends[1].type or edge.target)
-        keys = None if starts is None else tuple(_keys(starts, type_) for type_ in types)
+        keys = None if starts is None else (_keys(starts, types[0]), _keys(starts, types[1]))
         if keys is not None and not any(keys):
             continue
         counted = sql(_statement(event_type, ends, within, keys, world))

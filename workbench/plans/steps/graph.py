@@ -26,7 +26,7 @@ __all__ = ["describe", "neighbourhood", "nodes", "path", "shared", "traverse"]
 
 _MOST_DESCRIBED = 100
 _NODE = ("entity", "type", "key", "label")
-_NODE_SCHEMA = dict.fromkeys(_NODE, pl.String())
+_TEXT = pl.String()
 
 
 def to_arrow(frame: pl.DataFrame) -> pa.Table:
@@ -139,7 +139,10 @@ def named_nodes(frame: pl.DataFrame, world: Runtime) -> pl.DataFrame:
     types = {entity.partition(":")[0] for entity in frame["entity"].unique()}
     known = [pl.DataFrame(world.graph.nodes(name).select(list(_NODE))) for name in sorted(types)]
     return frame.join(
-        pl.concat(n.cast(_NODE_SCHEMA) for n in known), on="entity", how="left", maintain_order="left"
+        pl.concat(n.with_columns(pl.all().cast(_TEXT)) for n in known),
+        on="entity",
+        how="left",
+        maintain_order="left",
     )
 
 

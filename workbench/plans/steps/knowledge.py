@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from workbench.analysis import tasks
-from workbench.errors import UnknownNameError, UsageError
+from workbench.errors import UsageError
+from workbench.knowledge import parse_asof
 from workbench.plans.steps.graph import to_arrow
 from workbench.plans.times import period
 
@@ -34,7 +35,7 @@ def known_kinds(world: World) -> list[str]:
 
 
 def time_of(kind: str, columns: Collection[str]) -> str:
-    """Return how a kind is selected by time: ``look-back``, ``overlap`` of its own times; empty: not at all."""
+    """Return how a kind is selected by time: by ``look-back``, ``overlap`` of its own times, or not."""
     if kind in tasks.names() and _LOOKBACK in tasks.load(kind).defaults:
         return "look-back"
     return "overlap" if {"since", "until"} <= set(columns) else ""
@@ -47,8 +48,7 @@ def knowledge(step: Read, world: Runtime, clock: Clock) -> Knowledge:
     last day, with a look-back of its length.
 
     Raises:
-        UnknownNameError: If there is no such knowledge, or none as of that day and its segments are gone.
-        UsageError: If it cannot be computed.
+        WorkbenchError: If there is no such knowledge as of that day and it cannot be computed.
     """
     asof = step.asof
     parameters: dict[str, Any] = {}
@@ -57,31 +57,40 @@ def knowledge(step: Read, world: Runtime, clock: Clock) -> Knowledge:
         last, days = _look_back(within, world)
         parameters[_LOOKBACK] = days
         asof = asof or last
-    if asof is None and not parameters and step.kind in world.knowledge.kinds():
-        return world.knowledge.read(step.kind)
-    if asof is not None and not parameters:
-        try:
-            return world.knowledge.read(step.kind, asof=asof)
-        except UnknownNameError:
-            if step.kind not in tasks.names():
-                raise
-    return world.compute(step.kind, asof=asof, **parameters)
+    if not parameters:
+        found = _as_it_is(step.kind, asof, world)
+        if found is not None:
+            return found
+    return world.compute(step.kind, asof=asof, keep="if possible", **parameters)
+
+
+def _as_it_is(kind: str, asof: str | None, world: Runtime) -> Knowledge | None:
+    """Return what there is of a kind: of a task's results the newest with the default parameters."""
+    if kind not in tasks.names():
+        return world.knowledge.read(kind, asof=asof)
+    defaults = tasks.load(kind).complete({})
+    runs = [run for run in world.knowledge.runs(kind) if run.parameters == defaults]
+    if asof is not None:
+        day = parse_asof(asof)
+        runs = [run for run in runs if run.day == day]
+    return world.knowledge.read(kind, run=runs[-1].id) if runs else None
 
 
 def _look_back(within: Period, world: World) -> tuple[str, int]:
-    """Return the last day with a segment before the period's end, and the period's length in days."""
-    segments = world.snapshot.segments
-    end = within.until
-    last = [
-        day for day in segments if end is None or day <= (end - timedelta(microseconds=1)).date().isoformat()
-    ]
-    if not last:
-        raise UsageError(f"the window holds no events before {end}.", fix=f"It begins with {segments[:1]}.")
-    now = world.now
-    start, stop = within.since, end or now
-    if start is None or stop is None:
-        return last[-1], (len(last) if start is None else 1)
-    return last[-1], max(1, round((stop - start) / timedelta(days=1)))
+    """Return the last segment of a period and the period's length in days.
+
+    Segments are days of UTC: the last one is that whose end is nearest to the period's.
+    """
+    days = world.snapshot.segments
+    if within.until is not None:
+        end = (within.until - timedelta(hours=12)).date().isoformat()
+        days = [day for day in days if day <= end]
+    if not days:
+        raise UsageError(f"the window holds no events before {within.until}.")
+    if within.since is None:
+        return days[-1], len(days)
+    stop = within.until or world.now or within.since
+    return days[-1], max(1, round((stop - within.since) / timedelta(days=1)))
 
 
 def rows_about(table: pa.Table, step: Read, entities: Sequence[str] | None, within: Period) -> pa.Table:
@@ -122,7 +131,7 @@ def compare(step: Compare, left: Sequence[str], right: Sequence[str], world: Run
     types = {entity.partition(":")[0] for entity in [*left, *right]}
     if not left or not right or len(types) != 1:
         raise UsageError(
-            f"cannot compare {len(left):,} and {len(right):,} entities of the types {', '.join(sorted(types))}.",
+            f"cannot compare {len(left):,} with {len(right):,} entities ({', '.join(sorted(types))}).",
             fix="Both sets must hold entities, all of one type.",
         )
     matrix = world.features(types.pop())

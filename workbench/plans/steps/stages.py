@@ -31,6 +31,7 @@ from workbench.plans.times import Period, period
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from workbench.knowledge import Knowledge
     from workbench.plans.expressions import Clock
     from workbench.plans.model import Filter, Step
     from workbench.plans.shapes import Columns
@@ -75,7 +76,7 @@ class Staged:
         return Relation.of(self.relation.name, self.table).statement
 
 
-def run_stage(  # noqa: C901, PLR0912, PLR0913, PLR0917  (one case an operation)
+def run_stage(  # noqa: C901, PLR0911, PLR0912, PLR0913, PLR0917  (one case an operation)
     step: Step,
     starts: Mapping[str, list[str]],
     computed: Any,
@@ -113,11 +114,12 @@ def run_stage(  # noqa: C901, PLR0912, PLR0913, PLR0917  (one case an operation)
         case Similar():
             return _staged(step, vectors.similar(step, world), window, clock)
         case Nodes():
-            return _of_nodes(step, world, window, clock)
+            return _staged(step, graph.nodes(step, world), window, clock)
         case Describe():
             return _staged(step, graph.describe(begin, world), window, clock)
         case Traverse():
-            return _traversed(step, begin, within, world, clock, sql)
+            table, lineage, notes = _traversed(step, begin, within, world, sql)
+            return _staged(step, table, lineage, clock, notes=notes)
         case PathStep():
             return _staged(step, graph.path(step, world), window, clock)
         case Neighbourhood():
@@ -127,7 +129,8 @@ def run_stage(  # noqa: C901, PLR0912, PLR0913, PLR0917  (one case an operation)
         case Shared():
             return _staged(step, graph.shared(step, begin, world), window, clock)
         case Read():
-            return _read(step, starts, computed, within, generation, clock)
+            table, lineage, notes = _read(step, starts.get("start"), computed, within, window)
+            return _staged(step, table, lineage, clock, notes=notes)
         case Compare():
             table = knowledge.compare(step, starts["left"], starts["right"], world)
             return _staged(step, table, window, clock)
@@ -159,35 +162,28 @@ def _staged(step: Step, table: pa.Table, lineage: Lineage, clock: Clock, **more:
     return Staged(table, relation, lineage, **more)
 
 
-def _of_nodes(step: Nodes, world: Runtime, window: Lineage, clock: Clock) -> Staged:
-    return _staged(step, graph.nodes(step, world), window, clock)
-
-
 def _traversed(
-    step: Traverse, begin: list[str], within: Period, world: Runtime, clock: Clock, sql: Callable[[str], Any]
-) -> Staged:
+    step: Traverse, begin: list[str], within: Period, world: Runtime, sql: Callable[[str], Any]
+) -> tuple[pa.Table, Lineage, tuple[str, ...]]:
     table = graph.traverse(step, begin, within, world, sql)
     segments = tuple(world.snapshot.segments)
-    notes: tuple[str, ...] = ()
+    notes = ["The weight counts the events behind the edges."] if table.num_rows else []
     if within:
         types = {name for name, _, _ in edges.event_rules(world, step.edge_types)}
         segments = documents.segments_of(types, within, world)
         if step.depth > 1:
-            notes = ("Every edge is of an event in that time; along a way, the events may be in any order.",)
-    return _staged(step, table, Lineage(world.snapshot.generation, segments), clock, notes=notes)
+            notes.append("Every edge is of an event in that time; along a way, they may be in any order.")
+    return table, Lineage(world.snapshot.generation, segments), tuple(notes)
 
 
 def _read(
-    step: Read, starts: Mapping[str, list[str]], computed: Any, within: Period, generation: int, clock: Clock
-) -> Staged:
+    step: Read, about: list[str] | None, computed: Knowledge, within: Period, window: Lineage
+) -> tuple[pa.Table, Lineage, tuple[str, ...]]:
     run = computed.run
-    table = knowledge.rows_about(computed.to_arrow(), step, starts.get("start"), within)
-    first, last, count = run.segments
-    lineage = Lineage(generation, (first, last) if count > 1 else (first,), (run.id,), (run.seed,))
-    day = f"{run.kind} as of {run.day}"
-    look = (
-        f", looking back {run.parameters['lookback_days']} days"
-        if run.parameters.get("lookback_days")
-        else ""
-    )
-    return _staged(step, table, lineage, clock, notes=(f"Computed: {day}{look}, by {run.algorithm}.",))
+    table = knowledge.rows_about(computed.to_arrow(), step, about, within)
+    first, last, _ = run.segments
+    segments = sorted({first, last, *(day for day in window.segments if first <= day <= last)})
+    lineage = Lineage(window.generation, tuple(segments), (run.id,), (run.seed,))
+    days = run.parameters.get("lookback_days")
+    look = f", looking back {days} days" if days else ""
+    return table, lineage, (f"Computed: {run.kind} as of {run.day}{look}, by {run.algorithm}.",)
