@@ -7,7 +7,7 @@ import json
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
 __all__ = [
+    "About",
     "EdgeRule",
     "EdgeType",
     "EntityRule",
@@ -27,6 +28,7 @@ __all__ = [
     "EntityType",
     "EventRule",
     "Reference",
+    "Term",
     "load_schema",
     "schema_path",
     "shipped_schemas",
@@ -180,6 +182,40 @@ class Fields(Strict):
     test_account: str = ""
 
 
+class Term(Strict):
+    """A noun for several event types together: what people count, and of what shares are taken.
+
+    Attributes:
+        events: The event types that it stands for.
+        outcomes: Those of them that are asked for as a share of the whole term, for example "failed call".
+        synonyms: Other words for it.
+        description: One sentence for the catalog.
+    """
+
+    events: Annotated[Names, Field(min_length=1)]
+    outcomes: Names = ()
+    synonyms: Names = ()
+    description: str = ""
+
+
+class About(Strict):
+    """What people should know about a field; it changes nothing of what is stored.
+
+    Attributes:
+        synonyms: Other words for it.
+        unit: What its numbers count, in the singular, for example ``minute``.
+        worse: Which end is the bad one, ``higher`` or ``lower``; empty where neither is.
+        measure: Whether averages and sums of it mean anything; not those of codes and clock times.
+        description: One sentence for the catalog.
+    """
+
+    synonyms: Names = ()
+    unit: str = ""
+    worse: Literal["", "higher", "lower"] = ""
+    measure: bool = True
+    description: str = ""
+
+
 class _Spec(Strict):
     timezone: str = "UTC"
     nulls: tuple[str, ...] = _NULLS
@@ -189,6 +225,8 @@ class _Spec(Strict):
     edges: dict[str, EdgeType] = Field(default_factory=dict)
     events: dict[str, EventRule] = Field(default_factory=dict)
     references: dict[str, Reference] = Field(default_factory=dict)
+    terms: dict[str, Term] = Field(default_factory=dict)
+    about: dict[str, About] = Field(default_factory=dict)
 
     @field_validator("timezone")
     @classmethod
@@ -216,6 +254,7 @@ def _inconsistencies(spec: _Spec) -> Iterator[Finding]:
     rules = [(g, n, r) for g in ("events", "references") for n, r in getattr(spec, g).items()]
     yield from _type_inconsistencies(spec, [rule for _, _, rule in rules])
     yield from _clashes(spec)
+    yield from _term_inconsistencies(spec)
     for group, name, rule in rules:
         for path, reason in _rule_inconsistencies(spec, rule):
             yield (group, name, *path), reason
@@ -255,6 +294,18 @@ def _clashes(spec: _Spec) -> Iterator[Finding]:
             if field_of.setdefault(spelling, field) != field:
                 reason = f"{spelling!r} is a spelling of {field_of[spelling]!r} already."
                 yield ("fields", "aliases", field, i), reason
+
+
+def _term_inconsistencies(spec: _Spec) -> Iterator[Finding]:
+    for name, term in spec.terms.items():
+        if name in spec.events:
+            yield ("terms", name), f"{name!r} is an event type already."
+        for i, event in enumerate(term.events):
+            if event not in spec.events:
+                yield ("terms", name, "events", i), _unknown("event type", event, spec.events)
+        for i, event in enumerate(term.outcomes):
+            if event not in term.events:
+                yield ("terms", name, "outcomes", i), _unknown("event type in the term", event, term.events)
 
 
 def _rule_inconsistencies(spec: _Spec, rule: EventRule) -> Iterator[Finding]:
@@ -300,9 +351,10 @@ class EntitySchema(_Spec):
     @cached_property
     def fingerprint(self) -> str:
         """Return a hash of everything that extraction depends on: not of what only describes."""
-        described = {"entities": {"__all__": _DESCRIPTIVE}, "edges": {"__all__": _DESCRIPTIVE}}
+        described: dict[str, Any] = {"entities": {"__all__": _DESCRIPTIVE}, "edges": {"__all__": _DESCRIPTIVE}}
         described |= {group: {"__all__": {"synonyms", "description"}} for group in ("events", "references")}
-        content = self.model_dump(mode="json", by_alias=True, exclude={"metadata": True, **described})
+        described |= {"metadata": True, "terms": True, "about": True}
+        content = self.model_dump(mode="json", by_alias=True, exclude=described)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
     @cached_property
