@@ -19,6 +19,13 @@ _HOMES = {"Engine": "workbench.engine", "demo": "workbench.opening", "open": "wo
 __version__ = "0.1.0"
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """Bring ``%wb``, ``%%ask`` and ``%%wbsql`` into a notebook: ``%load_ext workbench``."""
+    from workbench.jupyter import load_ipython_extension as load  # noqa: PLC0415
+
+    load(shell)
+
+
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)

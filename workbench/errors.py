@@ -19,6 +19,7 @@ The tree, with the standard exception that each also is where users expect one::
     │   ├── ProviderContextError           what was sent is too long for the model
     │   ├── ProviderReplyError             an answer that is not what was asked for
     │   └── ProviderBudgetError            the session's or the day's cap is reached; nothing was sent
+    ├── ReportFailedError                  a cell of a report's template failed; says which and why
     ├── SourceError                        input that cannot be read at all
     ├── StorageError
     │   ├── WorkspaceError                 not a workspace, or one of a newer format
@@ -55,6 +56,7 @@ __all__ = [
     "ProviderRateLimitError",
     "ProviderReplyError",
     "ProviderTimeoutError",
+    "ReportFailedError",
     "SourceError",
     "SqlError",
     "SqlRefusedError",
@@ -197,6 +199,10 @@ class ProviderReplyError(ProviderError):
 
 class ProviderBudgetError(ProviderError):
     """The cap of the session or of the day is reached: nothing was sent."""
+
+
+class ReportFailedError(WorkbenchError):
+    """A cell of a report's template failed; the message names it with its error."""
 
 
 class SourceError(WorkbenchError):
