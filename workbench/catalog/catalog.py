@@ -12,6 +12,8 @@ from workbench.errors import CorruptFileError
 from workbench.tabular import json_value
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from workbench.catalog.model import (
         EdgeType,
         EntityType,
@@ -117,6 +119,24 @@ class Catalog:
         from workbench.catalog.search import search  # noqa: PLC0415  (the names are gathered on first use)
 
         return search(self._names, text, limit, self.timezone)
+
+    def prompt(
+        self, budget: int = 2000, question: str = "", *, values: bool = True, hidden: Collection[str] = ()
+    ) -> str:
+        """Return what there is for a language model, within a budget of tokens; spec 6.1.
+
+        Args:
+            budget: The most tokens.
+            question: What is asked; what it mentions comes first where not all fits.
+            values: Whether frequent values of fields are shown, as data.
+            hidden: Fields whose values are not shown in any case.
+
+        Raises:
+            UsageError: If the budget is too small for anything useful.
+        """
+        from workbench.catalog.prompt import prompt  # noqa: PLC0415  (each form is loaded when asked for)
+
+        return prompt(self, budget, question, values=values, hidden=hidden)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON data: times as ISO 8601 in :attr:`timezone`."""
