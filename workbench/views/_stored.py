@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from workbench.knowledge import Knowledge
     from workbench.views.base import Job
 
-__all__ = ["Stored", "about", "computing", "newest"]
+__all__ = ["Stored", "about", "computing", "newest", "select_entities"]
 
 
 class Stored:
@@ -77,3 +77,8 @@ def about(knowledge: Knowledge, *facts: str) -> str:
         f"seed {run.seed}",
     ]
     return f"<p class='soft'>{escape(' · '.join(parts))}</p>"
+
+
+def select_entities(selection: Any, entities: Iterable[str]) -> None:
+    """Select entities and leave the selected time as it is."""
+    selection.select(entities, since=selection.since, until=selection.until)

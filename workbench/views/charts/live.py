@@ -109,6 +109,7 @@ def style(*, dark: bool, grid: str = "y") -> Any:
             legend.stylesheets = [*legend.stylesheets, _LEGEND]
         for bar in figure.select(_color_bar()):
             bar.background_fill_alpha = 0
+            bar.bar_line_color = bar.major_tick_line_color = None
             bar.major_label_text_color = bar.title_text_color = colors.soft
         figure.stylesheets = [*figure.stylesheets, _INK % ink]
 
@@ -358,6 +359,8 @@ def _heatmap(shown: Figure, *, dark: bool) -> Any:
         xticks=[(n + 0.48, name) for n, name in enumerate(across)],
         yticks=[(n + 0.46, name) for n, name in enumerate(down)],
         xrotation=45 if max(map(len, across)) > 60 // len(across) else 0,
+        xlim=(-0.04, len(across)),
+        ylim=(-0.08, len(down)),
         invert_yaxis=True,
         xlabel=x.title,
         ylabel=y.title,
