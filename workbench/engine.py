@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from workbench.graph.entities import Entities
     from workbench.ingest import IngestReport
     from workbench.knowledge import Knowledge, KnowledgeStore
+    from workbench.llm import Client
     from workbench.partials.stored import Document
     from workbench.partials.types import FieldType
     from workbench.plans.answer import Answer
@@ -81,6 +82,8 @@ class Engine:
         self.lock = threading.RLock()  # threads that read one generation, views and servers, take it
         self._snapshot = self.store.snapshot()
         self._scratch = tempfile.TemporaryDirectory(prefix="workbench-")
+        self._clients: dict[str, Client | None] = {}
+        self._clients_lock = threading.Lock()
         self._sql: SqlSession | None = None
         self._finalizer = weakref.finalize(self, _dispose, self._scratch)
 
@@ -363,6 +366,36 @@ class Engine:
             )
         )
 
+    def accept(self, answer: Answer) -> None:
+        """Keep a question with the plan that answered it well: an example for the planner ``model``.
+
+        Raises:
+            UsageError: If the answer has no question or no plan.
+        """
+        from workbench.plans.planners.model import accept  # noqa: PLC0415
+
+        if answer.plan is None or not answer.question:
+            raise UsageError("there is nothing to accept.", fix="Accept the answer to a question.")
+        accept(self, answer.question, answer.plan)
+
+    def llm(self, provider: str | None = None) -> Client | None:
+        """Return the language model that answers here, or None where none is set; kept until :meth:`close`.
+
+        Args:
+            provider: A provider, or a chain of them; by default the setting ``llm_provider``.
+
+        Raises:
+            UnknownNameError: If there is no such provider.
+            ConfigError: If it needs a model and none is set.
+        """
+        from workbench.llm import connect  # noqa: PLC0415
+
+        name = self.settings.llm_provider if provider is None else provider
+        with self._clients_lock:
+            if name not in self._clients:
+                self._clients[name] = connect(self.settings, self.path, provider=name)
+            return self._clients[name]
+
     def execute(
         self,
         plan: Plan | Mapping[str, Any],
@@ -566,8 +599,9 @@ class Engine:
         return damaged
 
     def close(self) -> None:
-        """End the SQL worker and delete what it read from; the engine can still be used afterwards."""
+        """End the SQL worker and language models; the engine can still be used afterwards."""
         self._close_sql()
+        self._clients.clear()
 
     def __enter__(self) -> Self:
         """Return the engine itself."""

@@ -15,6 +15,7 @@ from workbench.progress import silent
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Mapping
 
     from workbench.plans.run import Runs
     from workbench.plans.world import Runtime
@@ -55,7 +56,7 @@ def ask(  # noqa: PLR0913  (the words of a question)
     conversation = sessions.load(session) if session is not None else Conversation()
     if not question.strip():
         return _unplanned(question, Proposal("ask_back", text="What do you want to know?"), world)
-    proposals = propose(question, world, conversation, planner=planner, provider=provider)
+    proposals = propose(question, world, conversation, planner=planner, provider=provider, stop=stop)
     answers = [_answered(question, p, world, runs=runs, progress=progress, stop=stop) for p in proposals]
     answer = answers[0] if len(answers) == 1 else _of_both(*answers)
     if session is not None and answer.status == "answered":
@@ -73,6 +74,7 @@ def propose(
     *,
     planner: str | None = None,
     provider: str | None = None,
+    stop: threading.Event | None = None,
 ) -> list[Proposal]:
     """Return what the planner, or each of two, makes of a question.
 
@@ -84,13 +86,13 @@ def propose(
     for name in names:
         if name not in planners.names():
             raise UnknownNameError("planner", name, [*planners.names(), "both"])
-    return [_proposal(name, question, world, conversation, provider) for name in names]
+    options = {"model": {"provider": provider, "stop": stop}}
+    return [_proposal(name, question, world, conversation, options.get(name, {})) for name in names]
 
 
 def _proposal(
-    name: str, question: str, world: Runtime, conversation: Conversation, provider: str | None
+    name: str, question: str, world: Runtime, conversation: Conversation, options: Mapping[str, Any]
 ) -> Proposal:
-    options: dict[str, Any] = {"provider": provider} if provider and name == "model" else {}
     try:
         found = planners.create(name, **options).plan(question, world, conversation)
     except WorkbenchError as error:

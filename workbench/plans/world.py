@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from workbench.config import EntitySchema
     from workbench.graph import Graph
     from workbench.knowledge import Knowledge, KnowledgeStore
+    from workbench.llm import Client
     from workbench.partials.stored import Document
     from workbench.partials.types import FieldType
     from workbench.settings import Settings
@@ -56,6 +57,9 @@ class World(Protocol):
     @property
     def knowledge(self) -> KnowledgeStore:
         """Return the results of compute."""
+
+    def llm(self, provider: str | None = None) -> Client | None:
+        """Return the language model that answers here, or None where none is set."""
 
 
 class Runtime(World, Protocol):

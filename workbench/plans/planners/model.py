@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import ProviderError
-from workbench.llm import Message, connect
+from workbench.llm import Message
 from workbench.llm.base import plain
 from workbench.plans.planners import _model_examples as examples
+from workbench.plans.planners._model_examples import accept
 from workbench.plans.planners._model_expand import expand
 from workbench.plans.planners._model_form import Form
 from workbench.plans.planners._model_mentions import mentions
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from workbench.plans.planners.base import Conversation
     from workbench.plans.world import World
 
-__all__ = ["Model"]
+__all__ = ["Model", "accept"]
 
 _REPAIRS = 2
 _EXAMPLES = 4
@@ -45,23 +46,22 @@ class Model(Planner):
     and the plan is validated. What is wrong with it is told to the model, at most twice.
 
     Args:
-        client: The provider; by default the one of the workspace's settings.
-        cancel: Ends the request once it is set.
+        provider: Who answers, where it is not the workspace's setting.
+        stop: Ends the request once it is set.
     """
 
-    def __init__(self, client: Client | None = None, *, cancel: threading.Event | None = None) -> None:
-        self._client = client
-        self._cancel = cancel
+    def __init__(self, provider: str | None = None, *, stop: threading.Event | None = None) -> None:
+        self._provider = provider
+        self._stop = stop
 
     def plan(self, question: str, world: World, conversation: Conversation) -> Proposal:
         """Return what the model takes the question to mean; ``failed`` says why there is no plan."""
-        client = self._client or connect(world.settings, world.path)
+        client = world.llm(self._provider)
         if client is None:
             return Proposal("failed", text=_NO_PROVIDER, planner="model")
-        self._client = client  # a model that is loaded stays so
         try:
             with client.turn():
-                return _Round(client, world, question, conversation, self._cancel).run()
+                return _Round(client, world, question, conversation, self._stop).run()
         except ProviderError as error:
             return Proposal("failed", text=str(error), planner="model")
 
@@ -75,13 +75,13 @@ class _Round:
         world: World,
         question: str,
         conversation: Conversation,
-        cancel: threading.Event | None,
+        stop: threading.Event | None,
     ) -> None:
         self.client = client
         self.world = world
         self.question = question
         self.conversation = conversation
-        self.cancel = cancel
+        self.stop = stop
         # a model in this process is a small one: the less it may choose, the better
         self.small = not any(link.provider.protocol for link in client.links)
         self.form = Form(self._mentions(), question, wide=not self.small)
@@ -98,7 +98,7 @@ class _Round:
                 schema=schema,
                 max_tokens=_MOST_TOKENS,
                 session=self.conversation.session,
-                cancel=self.cancel,
+                cancel=self.stop,
             )
             query = answer.data.get("query")
             try:
