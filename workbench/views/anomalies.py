@@ -262,7 +262,9 @@ class AnomaliesView(View):
         row = actor.row
         drivers = "".join(
             f"<tr><td class='name'>{escape(d['feature'])}</td>"
-            f"<td class='number'>{number_text(d['value'])}</td><td class='number'>{number_text(d['typical'])}</td><td class='number'>{d['z']:+.1f}</td></tr>"
+            f"<td class='number'>{number_text(d['value'])}</td>"
+            f"<td class='number'>{number_text(d['typical'])}</td>"
+            f"<td class='number'>{d['z']:+.1f}</td></tr>"
             for d in row["drivers"]
         )
         head = "".join(f"<th class='number'>{name}</th>" for name in ("found", "typical", "z"))
@@ -321,9 +323,10 @@ class AnomaliesView(View):
         assert data.actor is not None  # noqa: S101  (asked for only then)
         assert data.until is not None  # noqa: S101
         frame = pl.DataFrame(data.actor.timeline)
-        days = frame.filter(pl.col("period") >= data.until - timedelta(days=_DRAWN_DAYS))
+        first = (data.until - timedelta(days=_DRAWN_DAYS)).astimezone(ZoneInfo(self.timezone))
+        days = frame.filter(pl.col("period") >= first)
         render = Render(
-            kind="bar" if not days.height else "timeline",
+            kind="timeline",
             source="timeline",
             title=f"Events of {data.actor.row['entity']} by day, the last {_DRAWN_DAYS} days",
             x="period",
