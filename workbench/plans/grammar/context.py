@@ -146,7 +146,8 @@ class Context:
         if (since and since > last) or (until and until <= first):
             raise Decline(
                 f"There are no data for {period.name}: the events run from {first} to {last} "
-                f"({self.lexicon.timezone})."
+                f"({self.lexicon.timezone}).",
+                final=True,
             )
 
     # names
@@ -196,6 +197,8 @@ class Context:
         """
         wanted = set(types)
         found = [n for n in ref.names if not wanted or n.partition(":")[0] in wanted]
+        if len(found) > 1:
+            found = self._narrowed(found, part)
         if len(found) == 1:
             return found[0]
         if not found:
@@ -206,6 +209,26 @@ class Context:
         names = [self.lexicon.label(name) for name in found[:6]]
         more = f" and {len(found) - 6} more" if len(found) > 6 else ""
         raise Ask(f"{ref.text!r} is the name of {listed(names)}{more}. Which one do you mean?", options)
+
+    def _narrowed(self, names: list[str], part: Part) -> list[str]:
+        """Return the entities that fit the rest of a list, and the preposition before it.
+
+        Whoever has no place in an event (no role "from" or "to") is what "of" and "by" speak of.
+        """
+        value = part.value
+        entities = getattr(value, "entities", None)
+        mates = [r for r in (*entities.items, *entities.without)] if entities else []
+        sure = {r.names[0].partition(":")[0] for r in mates if len({n.partition(":")[0] for n in r.names}) == 1}
+        if len(sure) == 1:
+            kept = [n for n in names if n.partition(":")[0] in sure]
+            names = kept or names
+        preposition = getattr(value, "preposition", "")
+        places = self.lexicon.places
+        types = {n.partition(":")[0] for n in names}
+        if preposition and len(types) > 1 and types & places and types - places:
+            wants_place = preposition in ("from", "to", "at")
+            names = [n for n in names if (n.partition(":")[0] in places) == wants_place]
+        return names
 
     def _span(self, ref: EntityRef, part: Part) -> tuple[int, int]:
         """Return the tokens at which an entity is named within a part."""

@@ -124,7 +124,7 @@ class _Reader:
         self.filters: list[tuple[EntityFilter, Part]] = []
         self.conditions: list[tuple[Condition, Part]] = []
         self.clocks: list[Weekdays | Hours] = []
-        self.named_field = False
+        self.n: int | None = None
 
     def draft(self) -> Draft:
         self._gather()
@@ -180,6 +180,9 @@ class _Reader:
                 raise Ask(f"The {listed(list(aggregates))} of what?")
         for part in ctx.take("KIND", "ROLE", "BUCKET"):
             self.subjects.append((part.value, part))
+        for part in ctx.take("numbered"):
+            self.subjects.append((part.value[1], part))
+            self.n = part.value[0]
         for part in ctx.take("group"):
             self.groups += [(dim, part) for dim in part.value]
         for part in ctx.take("filter"):
@@ -288,8 +291,11 @@ class _Reader:
             if not possible:
                 reasons = [r for r in able.values() if r]
                 raise Decline(reasons[0] if reasons else "There are no events.")
+            joined = self._joined(possible)
             if self.wanted or self.conditions or any(isinstance(d, FieldRef) for d, _ in self.groups):
                 eligible = [self._nearest(possible)]
+            elif joined and self.superlative is None:
+                eligible = [joined]
             elif ctx.parts and any(p.kind == "w:events" for p in ctx.parts):
                 eligible = possible
             else:
@@ -297,6 +303,16 @@ class _Reader:
         self.frame.events = [events[name] for name in eligible]
         whole = [m for m in terms if set(m.types) == set(eligible)]
         self.frame.name = ctx.event_noun(EventRef(tuple(eligible), whole[0].term if whole else ""))
+
+    def _joined(self, possible: list[str]) -> str:
+        """Return the event type that joins the entity types of the question by an edge, if there is one."""
+        kinds = {d.type for d, _ in (*self.subjects, *self.groups) if isinstance(d, KindRef | RoleRef)}
+        if len(kinds) != 2:
+            return ""
+        edges = [e.name for e in self.lexicon.edges.values() if {e.source, e.target} == kinds]
+        events = {event for edge in edges for event, _, _ in edge_roles(self.lexicon, edge)}
+        found = [name for name in possible if name in events]
+        return found[0] if len(found) == 1 else ""
 
     def _only_measure_lacks(self, plain: list[str]) -> bool:
         return not plain
@@ -877,7 +893,7 @@ class _Reader:
                 descending = False
             if self.order is not None and self.order[0].direction in ("worst", "best"):
                 descending = self._descending(self.order[0].direction, figure)
-        n = superlative.n
+        n = superlative.n or self.n
         if n is None:
             subjects = [d for d in self.frame.dims if d.subject and d.part is not None]
             several = any(self.ctx.plural(d.part) for d in subjects if d.part) or not subjects

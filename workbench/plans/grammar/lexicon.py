@@ -148,6 +148,19 @@ class Lexicon:
                         found.setdefault(name, RoleRef(role, event.type_of(role)))
         return found
 
+    @cached_property
+    def places(self) -> frozenset[str]:
+        """Return the entity types that things come from or go to."""
+        from workbench.plans.grammar.roles import role_prepositions  # noqa: PLC0415  (roles read the lexicon)
+
+        said = role_prepositions(self)
+        return frozenset(
+            event.type_of(role)
+            for event in self.events.values()
+            for role in event.roles
+            if said.get(role, set()) & {"from", "to"}
+        )
+
     def label(self, entity: str) -> str:
         """Return what people call an entity: its label with its key, or the key."""
         type_, key = entity.split(":", 1)
@@ -251,6 +264,9 @@ class Lexicon:
         """Return every sense of every run of tokens."""
         items = [*self._words(tokens), *self._phrases(tokens), *self._numbers(tokens), *self._time_items(tokens)]
         items += self._field_items(tokens, items)
+        # "departures from" is the noun with a preposition, not the verb "departed from"
+        nouns = {it.i for it in items if it.category == "EVENT" and it.j - it.i == 1 and it.score >= 1.0}
+        items = [it for it in items if not (it.category == "EDGE" and it.i in nouns and it.score < 0.9 * (it.j - it.i))]
         strong = {
             (it.i, it.j)
             for it in items

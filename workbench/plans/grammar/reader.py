@@ -129,11 +129,13 @@ class Reader:
         properties = any(
             p.kind == "measure" and type(p.value.what).__name__ == "PropertyRef" for p in ctx.parts
         )
-        kinds = [p for p in ctx.parts if p.kind in ("KIND", "ROLE") or (p.kind == "count" and isinstance(p.value.what, KindRef | RoleRef))]
+        kinds = [p for p in ctx.parts if p.kind in ("KIND", "ROLE") or (p.kind == "numbered" and isinstance(p.value[1], KindRef | RoleRef)) or (p.kind == "count" and isinstance(p.value.what, KindRef | RoleRef))]
         if (about_events and not properties) or ctx.has("BUCKET", "group") and not properties:
             return event_draft(ctx)
         if kinds:
             return self._entities(ctx)
+        if ctx.has("rel", "EDGE") and ctx.has("rel", "filter") and not ctx.has("cond", "w:events", "count"):
+            return set_draft(ctx)
         if ctx.has("w:events", "cond", "rel", "w:timeline"):
             return event_draft(ctx)
         self._incomplete(ctx)
@@ -143,7 +145,9 @@ class Reader:
         """Return a set of entities; where events must say it (from here to there, most often), figures of events."""
         places = [p for p in ctx.of("filter") if p.value.preposition in ("from", "to", "at")]
         relations = ctx.of("rel", "EDGE")
-        most = [p for p in ctx.of("superlative", "top")]
+        most = ctx.of("superlative", "top")
+        if ctx.of("w:compare", "w:versus") and not ctx.of("filter", "rel"):
+            raise Ask("Compare them by which figure?", questions=tuple(self._examples()[:3]))
         conditions = [p for p in ctx.of("cond") if type(p.value.what).__name__ == "FieldRef"]
         if relations and (len(ctx.of("rel", "filter")) > 1 or most) or conditions:
             return event_draft(ctx)
@@ -244,8 +248,10 @@ class Reader:
         """Return the best draft, unless a better cover asks back."""
         best = max((o.cover.score for o in outcomes), default=0.0)
         ranked = sorted(outcomes, key=lambda o: (-(o.cover.score + (0.0 if o.draft else -0.45 if o.ask else -0.9))))
-        chosen = next((o for o in ranked if o.draft or o.ask), None)
         first = outcomes[0] if outcomes else None
+        if first is not None and first.decline is not None and first.decline.final:
+            ranked = []
+        chosen = next((o for o in ranked if o.draft or o.ask), None)
         if chosen is None:
             reason = first.decline if first else None
             text = reason.text if reason else "The question could not be read."

@@ -41,6 +41,7 @@ PARTS: dict[str, float] = {
     "KIND": 0.1,
     "ROLE": 0.1,
     "BUCKET": 0.0,
+    "numbered": 0.1,
     "measure": 0.05,
     "PROP": 0.0,
     "agg": 0.0,
@@ -227,6 +228,12 @@ def _top(word: str, number: Number) -> Superlative | None:
     return Superlative("fewest" if word == "bottom" else "most", None, int(number.value))
 
 
+def _numbered(number: Number, what: Any) -> tuple[int, Any] | None:
+    if number.unit or number.value != int(number.value) or number.value < 1:
+        return None
+    return int(number.value), what
+
+
 def _order(direction: str) -> Callable[..., Order]:
     def build(*values: Any) -> Order:
         by = next((v for v in values if isinstance(v, EventRef | MeasureRef | Share)), None)
@@ -387,6 +394,8 @@ def _rules() -> list[Rule]:
             add("superlative", f"NUM w:{word} {what}", _superlative, 0.5)
         add("superlative", f"w:{word} count", _superlative_count, 0.4)
         add("superlative", f"w:{word} share", _superlative_share, 0.5)
+    for what in ("KIND", "ROLE", "BUCKET"):
+        add("numbered", f"NUM {what}", _numbered, 0.3)
     # order
     for word, direction in (
         ("descending", "descending"),

@@ -236,8 +236,9 @@ class Decline(Exception):  # noqa: N818  (not an error: an answer)
     Args:
         text: Why.
         questions: Complete questions that they can answer.
+        final: Whether no other reading of the same question can do better.
     """
 
-    def __init__(self, text: str, questions: tuple[str, ...] = ()) -> None:
+    def __init__(self, text: str, questions: tuple[str, ...] = (), *, final: bool = False) -> None:
         super().__init__(text)
-        self.text, self.questions = text, questions
+        self.text, self.questions, self.final = text, questions, final

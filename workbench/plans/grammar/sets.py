@@ -135,6 +135,14 @@ class _Sets:
         ctx.take("w:distinct")
         for part in ctx.take("KIND", "ROLE"):
             self._set_kind(part.value, part)
+        self.n: int | None = None
+        for part in ctx.take("numbered"):
+            if not isinstance(part.value[1], KindRef | RoleRef):
+                raise Decline("Times are not entities.")
+            self._set_kind(part.value[1], part)
+            self.n = part.value[0]
+        if not hasattr(self, "kind"):
+            self._infer_kind()
         if not hasattr(self, "kind"):
             raise Decline("It is not clear what is asked for.")
         self.noun = " ".join(split_name(self.kind.type))
@@ -145,6 +153,22 @@ class _Sets:
         if hasattr(self, "kind") and self.kind != kind:
             raise Decline(f"The question asks for two things: {self.kind.type} and {kind.type}.")
         self.kind, self.part, self.role = kind, part, value.role if isinstance(value, RoleRef) else ""
+
+    def _infer_kind(self) -> None:
+        """Take what stands at the other end of the edge that is asked about: "who built it"."""
+        edges = [n for p in self.ctx.of("rel") for n in p.value.edge.names]
+        edges += [n for p in self.ctx.of("EDGE") for n in p.value.names]
+        items = [e for p in self.ctx.of("rel", "filter") for e in p.value.entities.items]
+        types = {n.partition(":")[0] for e in items for n in e.names}
+        ends = set()
+        for name in edges:
+            edge = self.lexicon.edges[name]
+            ends |= {edge.target} if edge.source in types else set()
+            ends |= {edge.source} if edge.target in types else set()
+        if len(ends) == 1:
+            part = self.ctx.of("rel", "EDGE")[0]
+            self._set_kind(KindRef(ends.pop()), part)
+            self.whole = True
 
     # which of them
 
@@ -331,6 +355,7 @@ class _Sets:
         degree = superlatives[0].value.degree if superlatives else "most"
         if degree not in ("most", "fewest"):
             raise Ask(f"{self.ctx.text(superlatives[0]).capitalize()} by which figure?")
+        n = n or self.n
         if superlatives:
             several = self.ctx.plural(self.part)
             n = n or (10 if several else _ONE_ROW)
