@@ -16,6 +16,8 @@ __all__ = ["Page"]
 class Page(JSComponent):
     """A fragment of HTML; an element with ``data-pick`` is a button that tells which it is.
 
+    One with ``data-copy`` copies the text of the ``pre`` beside it.
+
     Args:
         markup: The fragment, every value in it escaped.
         picked: Called with the picked element's ``data-pick``.
@@ -43,7 +45,13 @@ class Page(JSComponent):
         event.preventDefault();
         model.pick = [part.dataset.pick, ++times];
       };
-      place.addEventListener("click", pick);
+      place.addEventListener("click", (event) => {
+        const copy = event.target.closest("[data-copy]");
+        if (!copy) return pick(event);
+        event.preventDefault();
+        const text = copy.parentElement.querySelector("pre").textContent;
+        navigator.clipboard.writeText(text).then(() => { copy.textContent = "Copied"; });
+      });
       place.addEventListener("keydown", (event) => {
         if (event.key === "Enter" || event.key === " ") pick(event);
       });

@@ -72,6 +72,11 @@ class Job:
         self._cancelled.set()
 
     @property
+    def stop(self) -> threading.Event:
+        """Return the event that is set once it was asked to stop."""
+        return self._cancelled
+
+    @property
     def cancelled(self) -> bool:
         """Return whether it was asked to stop."""
         return self._cancelled.is_set()
