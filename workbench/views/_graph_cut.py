@@ -24,7 +24,7 @@ MOST = 400
 """The most nodes that a picture is asked to show at once."""
 
 _PATHS = 3
-_COMMUNITIES = 40
+_COMMUNITIES = 24
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ def route(graph: Graph, state: Mapping[str, Any], job: Job) -> Cut:
 def overview(graph: Graph, communities: pl.DataFrame | None, ranks: pl.DataFrame | None) -> Cut:
     """Return the whole window in one picture: its communities, or where they are not known its types.
 
-    Each node stands for many entities, each edge for the weight of all between them.
+    Each node stands for many entities, each edge for the weight of all between them, whichever way.
     """
     nodes = _text(graph.nodes()).select("entity", "type", "label", "key", "sightings")
     edges = _text(graph.edges()).select("source", "target", "type", "weight")
@@ -230,7 +230,8 @@ def overview(graph: Graph, communities: pl.DataFrame | None, ranks: pl.DataFrame
     between = (
         edges.join(groups.rename({"entity": "source", "group": "a"}), on="source")
         .join(groups.rename({"entity": "target", "group": "b"}), on="target")
-        .group_by("a", "b", link.alias("type"))
+        .filter(pl.col("a") != pl.col("b"))
+        .group_by(pl.min_horizontal("a", "b").alias("a"), pl.max_horizontal("a", "b").alias("b"), type=link)
         .agg(pl.col("weight").sum(), pl.len().alias("count"))
         .rename({"a": "source", "b": "target"})
         .sort("source", "target", "type")

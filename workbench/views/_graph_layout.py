@@ -13,13 +13,16 @@ if TYPE_CHECKING:
 __all__ = ["place"]
 
 _ROUNDS = 400
+_SPRINGS = 150
+"""Up to so many nodes distances on the screen can follow those in the graph; it takes nodes squared."""
+_WIDE = np.array([1.5, 1.0])  # screens are wider than high
 
 
 def place(edges: NDArray[np.int64], known: NDArray[np.float64], *, seed: int = 0) -> NDArray[np.float64]:
     """Return a position for each node, such that neighbours are near and others apart.
 
     Nodes with a known position keep it; new ones start beside their neighbours, so that a picture grows
-    and does not jump. Source: Fruchterman and Reingold 1991.
+    and does not jump. Sources: Kamada and Kawai 1989 for small pictures, Fruchterman and Reingold 1991.
 
     Args:
         edges: int64 [m, 2], positions of the ends.
@@ -42,10 +45,13 @@ def place(edges: NDArray[np.int64], known: NDArray[np.float64], *, seed: int = 0
     if not nodes or fixed.all():
         return known.copy()
     start = _start(edges, known, fixed, np.random.default_rng(seed))
+    if not fixed.any() and nodes <= _SPRINGS:
+        return _relax("kamada_kawai", edges, start) * _WIDE
     far = 10.0 * (np.abs(start).max() + np.sqrt(nodes))
     low = np.where(fixed[:, None], known, -far)
     high = np.where(fixed[:, None], known, far)
-    return _relax(
+    spots = _relax(
+        "fruchterman_reingold",
         edges,
         start,
         niter=_ROUNDS,
@@ -55,16 +61,19 @@ def place(edges: NDArray[np.int64], known: NDArray[np.float64], *, seed: int = 0
         miny=low[:, 1].tolist(),
         maxy=high[:, 1].tolist(),
     )
+    return spots if fixed.any() else spots * _WIDE
 
 
-def _relax(edges: NDArray[np.int64], start: NDArray[np.float64], **options: Any) -> NDArray[np.float64]:
+def _relax(
+    algorithm: str, edges: NDArray[np.int64], start: NDArray[np.float64], **options: Any
+) -> NDArray[np.float64]:
     import igraph  # noqa: PLC0415  (heavy)
 
     graph = igraph.Graph(n=len(start), edges=edges[edges[:, 0] != edges[:, 1]].tolist()).simplify()
     # igraph has one generator for the whole process: it is lent out seeded and given back as it is by default
     igraph.set_random_number_generator(random.Random(0))  # noqa: S311  (no secret)
     try:
-        layout = graph.layout_fruchterman_reingold(seed=start.tolist(), **options)
+        layout = graph.layout(algorithm, seed=start.tolist(), **options)
     finally:
         igraph.set_random_number_generator(random)
     return np.array(layout.coords, dtype=np.float64)

@@ -27,7 +27,7 @@ _NO_TIMES = ZoneInfo("UTC")  # texts are shown, no times
 _GREY = (LIGHT.soft, DARK.soft)
 _SERIES = list(zip(LIGHT.series, DARK.series, strict=True))
 _KINDS = [*_SERIES, _GREY]
-_LINKS = [*reversed(_SERIES), _GREY]
+_LINKS = [_GREY, *reversed(_SERIES), _GREY]
 _STYLE = (
     "".join(
         f".wb-picture .{name}{place}{{{paint}:{light};{paint}:light-dark({light},{dark})}}"
@@ -83,12 +83,14 @@ class Picture:
         edges: Between these nodes.
         summary: The picture in one sentence.
         note: What is left out of it.
+        directed: Whether edges point.
     """
 
     nodes: tuple[Node, ...] = ()
     edges: tuple[Edge, ...] = ()
     summary: str = ""
     note: str = ""
+    directed: bool = True
     kinds: list[dict[str, Any]] = field(init=False)
     links: list[dict[str, Any]] = field(init=False)
 
@@ -128,6 +130,7 @@ class Picture:
             ],
             "kinds": self.kinds,
             "links": self.links,
+            "directed": self.directed,
             "note": self.note,
             "summary": self.summary,
         }
@@ -229,7 +232,7 @@ def _line(a: tuple[float, float], b: tuple[float, float]) -> str:
 
 def _places(entries: list[dict[str, Any]]) -> dict[str, int]:
     """Return the place of each name in the colours of its legend."""
-    return {entry["name"]: min(place, len(_SERIES)) for place, entry in enumerate(entries)}
+    return {entry["name"]: min(place, len(_SERIES) + 1) for place, entry in enumerate(entries)}
 
 
 def _mark(legend: str, place: int) -> str:

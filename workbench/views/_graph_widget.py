@@ -30,7 +30,7 @@ def _component() -> type[Any]:
         event = param.Dict(default={})
         theme: Any = param.Selector(default="auto", objects=["auto", "light", "dark"])
         # "height" is taken by Panel for the whole component
-        stage = param.Integer(default=480)
+        stage = param.Integer(default=560)
 
     return GraphComponent
 
@@ -50,7 +50,7 @@ def _widget() -> type[Any]:
         selected = traitlets.List(traitlets.Unicode()).tag(sync=True)
         event = traitlets.Dict().tag(sync=True)
         theme = traitlets.Enum(["auto", "light", "dark"], "auto").tag(sync=True)
-        stage = traitlets.Int(480).tag(sync=True)
+        stage = traitlets.Int(520).tag(sync=True)
 
         def __init__(self, picture: Picture, **traits: Any) -> None:
             self._static = ""

@@ -143,8 +143,8 @@ class GraphView(View):
         nodes = tuple(
             Node(
                 id=row["group"],
-                label=", ".join(row["leading"]) if _COMMUNITIES not in missing else row["group"],
-                kind=f"mostly {row['mostly']}" if _COMMUNITIES not in missing else row["mostly"],
+                label=row["group"] if missing else f"{row['leading'][0]} +{row['size'] - 1:,}",
+                kind=row["mostly"] if missing else f"mostly {row['mostly']}",
                 x=spots[row["group"]][0],
                 y=spots[row["group"]][1],
                 size=radius,
@@ -157,10 +157,8 @@ class GraphView(View):
             )
             for row, radius in zip(cut.nodes.to_dicts(), radii, strict=True)
         )
-        loops = pl.col("source") != pl.col("target")
-        picture = Picture(
-            nodes, _edges(cut.edges.filter(loops)), self._summary(cut), self._note(cut, missing)
-        )
+        summary, note = self._summary(cut), self._note(cut, missing)
+        picture = Picture(nodes, _edges(cut.edges), summary, note, directed=False)
         return _Data(
             cut, cut.nodes.with_columns(pl.col("leading").list.join(", ")), picture, missing, overview=True
         )

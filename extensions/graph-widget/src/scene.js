@@ -6,6 +6,7 @@ import { animateNodes } from "sigma/utils";
  *   nodes  {id, label, kind, x, y, size, start, facts: [[name, value], …]}
  *   edges  {id, source, target, kind, size, curve, facts}
  *   kinds, links  the legends of nodes and of edges: {name, light, dark, count}; `kind` is a position there
+ *   directed       whether edges point
  *   note, summary  what is left out, and the picture in one sentence
  */
 export class Scene {
@@ -39,10 +40,10 @@ export class Scene {
         graph.addNode(id, { ...rest, x, y });
       }
     }
-    const type = edges.length > 400 ? "line" : "arrow";
+    const [straight, bent] = data?.directed && edges.length <= 400 ? ["arrow", "curve"] : ["line", "bow"];
     for (const { id, source, target, curve, ...rest } of edges) {
       if (!graph.hasNode(source) || !graph.hasNode(target)) continue;
-      graph.addEdgeWithKey(id, source, target, { ...rest, curvature: curve, type: curve ? "curve" : type });
+      graph.addEdgeWithKey(id, source, target, { ...rest, curvature: curve, type: curve ? bent : straight });
     }
     if (duration > 0) this.#stop = animateNodes(graph, moves, { duration });
     else for (const [id, at] of Object.entries(moves)) graph.mergeNodeAttributes(id, at);

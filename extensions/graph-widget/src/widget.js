@@ -9,7 +9,7 @@
 
 import Sigma from "sigma";
 import { EdgeArrowProgram, EdgeRectangleProgram } from "sigma/rendering";
-import { EdgeCurvedArrowProgram } from "@sigma/edge-curve";
+import EdgeCurveProgram, { EdgeCurvedArrowProgram } from "@sigma/edge-curve";
 
 import { Card } from "./card.js";
 import { element } from "./dom.js";
@@ -64,6 +64,7 @@ class Widget {
     const bar = element("div", { class: "bar" }, this.search, this.found, this.note, element("span", { class: "gap" }),
       button("+", "Zoom in (+)", () => this.zoom(1 / 1.5)),
       button("−", "Zoom out (−)", () => this.zoom(1.5)),
+      button("PNG", "Save the picture as PNG", () => this.save()),
       button("Fit", "Show everything (0)", () => this.fit()),
       this.tableButton);
     this.canvas = element("div", { class: "canvas", tabindex: "0", role: "application" });
@@ -87,7 +88,9 @@ class Widget {
       defaultDrawNodeHover: (...args) => drawHover(this.theme, ...args),
       defaultDrawNodeLabel: (...args) => drawLabel(this.theme, ...args),
       defaultEdgeType: "line",
-      edgeProgramClasses: { line: EdgeRectangleProgram, arrow: EdgeArrowProgram, curve: EdgeCurvedArrowProgram },
+      edgeProgramClasses: {
+        line: EdgeRectangleProgram, arrow: EdgeArrowProgram, bow: EdgeCurveProgram, curve: EdgeCurvedArrowProgram,
+      },
       hideEdgesOnMove: this.scene.graph.size > 10_000,
       labelDensity: 1,
       labelGridCellSize: 80,
@@ -256,6 +259,18 @@ class Widget {
 
   fit() {
     this.sigma.getCamera().animate({ x: 0.5, y: 0.5, ratio: 1, angle: 0 }, { duration: motion(200) });
+  }
+
+  /** All layers on one canvas; drawn at once, since a WebGL canvas is empty when the frame is over. */
+  save() {
+    this.sigma.render();
+    const layers = Object.values(this.sigma.getCanvases()).filter((layer) => layer.width > 0);
+    const picture = element("canvas", { width: layers[0].width, height: layers[0].height });
+    const context = picture.getContext("2d");
+    context.fillStyle = this.theme.ground;
+    context.fillRect(0, 0, picture.width, picture.height);
+    for (const layer of layers) context.drawImage(layer, 0, 0, picture.width, picture.height);
+    element("a", { href: picture.toDataURL("image/png"), download: "graph.png" }).click();
   }
 
   toggleTable() {
