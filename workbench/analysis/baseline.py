@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from workbench.analysis.series import SeriesSet
 
-__all__ = ["Baseline", "baseline_of", "classic", "seasonal"]
+__all__ = ["Baseline", "baseline_of", "classic", "seasonal", "stabilised"]
 
 _MAD = 1.4826  # median absolute deviation to standard deviation, of normal values
 _LEAST_WEEKS = 4
@@ -82,10 +82,21 @@ def seasonal(series: SeriesSet, *, weeks: int, notable: float = 2.0) -> Baseline
     expected = np.where((seen >= _LEAST) & np.isfinite(counts), rate * totals, np.nan)
     scale = np.maximum(_MAD * mad, np.sqrt(expected + 1))
     deviation = np.nan_to_num((counts - expected) / scale)
-    stable = 2 * np.abs(np.sqrt(np.maximum(counts, 0) + 0.375) - np.sqrt(expected + 1.375))
+    stable = np.abs(stabilised(counts, expected))
     rare, width = _rarity(np.abs(deviation), series, notable)
     z = np.minimum(np.minimum(np.abs(deviation), np.nan_to_num(stable)), rare) * np.sign(deviation)
     return Baseline(expected, scale, deviation, z, np.maximum(width, notable))
+
+
+def stabilised(counts: NDArray[np.float64], expected: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how far counts are from what is expected on the scale on which counts have variance 1.
+
+    One event more is expected, so that a few where there are none are not much. Source: Anscombe 1948.
+
+    >>> stabilised(np.array([5.0, 100.0]), np.array([0.0, 0.0])).round(1).tolist()
+    [2.3, 17.7]
+    """
+    return np.asarray(2 * (np.sqrt(counts + 0.375) - np.sqrt(expected + 1.375)))
 
 
 def classic(series: SeriesSet, *, notable: float = 2.0) -> Baseline:

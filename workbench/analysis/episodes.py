@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from workbench.analysis.baseline import stabilised
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -35,7 +37,8 @@ def episodes(series: SeriesSet, baseline: Baseline) -> pl.DataFrame:
 
     ``start`` and ``end`` are bucket numbers, the end not included. ``observed`` and ``expected`` are sums of
     events; of a share, the share of all events in the episode; of distinct entities, the daily mean.
-    ``excess`` is in events (entities). ``z`` and ``deviation`` are the peak's.
+    ``excess`` is in events (entities); ``size`` is how many standard deviations of a Poisson count all of
+    the episode together is off. ``z`` and ``deviation`` are the peak's.
     """
     alert = np.sign(baseline.z) * (np.abs(baseline.z) >= NOTABLE)
     padded = np.pad(alert, ((0, 0), (1, 1)))
@@ -54,7 +57,8 @@ def episodes(series: SeriesSet, baseline: Baseline) -> pl.DataFrame:
     shares = series.shares[row] if len(row) else np.empty(0, np.bool_)
     mean = series.names["metric"].str.starts_with(DISTINCT).to_numpy()[row]
     observed, expected = total(series.counts), total(np.nan_to_num(baseline.expected))
-    whole = np.where(shares, total(np.nan_to_num(series.totals)), np.where(mean, end - start, 1.0))
+    days = np.where(mean, end - start, 1.0)
+    whole = np.where(shares, total(np.nan_to_num(series.totals)), days)
     buckets = series.buckets
     starts, ends = buckets.starts, buckets.ends
     resolution = "hour" if buckets.slots_a_day > 1 else "day"
@@ -65,7 +69,8 @@ def episodes(series: SeriesSet, baseline: Baseline) -> pl.DataFrame:
         starts[peak].alias("peak"),
         pl.Series("observed", observed / whole),
         pl.Series("expected", expected / whole),
-        pl.Series("excess", (observed - expected) / np.where(mean, end - start, 1.0)),
+        pl.Series("excess", (observed - expected) / days),
+        pl.Series("size", stabilised(observed / days, expected / days)),
         pl.Series("deviation", baseline.deviation[row, peak]),
         pl.Series("z", baseline.z[row, peak]),
         pl.Series("start", start),
@@ -92,7 +97,8 @@ def fold(hours: pl.DataFrame, days: pl.DataFrame) -> pl.DataFrame:
 
     A daily episode takes in the hourly ones of its metric, value and direction that touch it: it gets their
     peak, and the larger ``z``. An episode of a dimension's value that touches one of the whole which is
-    significant, or as severe, is left to the whole's drivers.
+    significant, or as severe, is left to the whole's drivers; so is one of distinct entities, where
+    events are as clearly more or fewer.
     """
     same = ["metric", "dimension", "value", "direction"]
     days = days.with_row_index("day_episode")
@@ -115,15 +121,13 @@ def fold(hours: pl.DataFrame, days: pl.DataFrame) -> pl.DataFrame:
     alone = hours.with_row_index("hour_episode").join(pairs, on="hour_episode", how="anti")
     both = pl.concat([days.select(hours.columns), alone.select(hours.columns)]).with_row_index("episode")
     whole = both.filter(pl.col("dimension").is_null())
-    told = (
-        both.filter(pl.col("dimension").is_not_null())
-        .join(whole, on=["metric", "direction"], suffix="_whole")
-        .filter(
-            (pl.col("since") < pl.col("until_whole"))
-            & (pl.col("until") > pl.col("since_whole"))
-            # what the whole shows clearly, its parts show more clearly still: that is no news
-            & (_level(pl.col("z_whole")) >= _level(pl.col("z")).clip(upper_bound=1))
-        )
+    distinct = pl.col("metric").str.starts_with(DISTINCT)
+    parts = both.filter(pl.col("dimension").is_not_null())
+    told = pl.concat(
+        [
+            _told(parts, whole, ["metric", "direction"]),
+            _told(both.filter(distinct), whole.filter(~distinct), ["direction"]),
+        ]
     )
     return (
         both.join(told, on="episode", how="anti")
@@ -131,12 +135,22 @@ def fold(hours: pl.DataFrame, days: pl.DataFrame) -> pl.DataFrame:
         .sort(
             pl.col("level"),
             pl.col("dimension").is_null(),
-            pl.col("deviation").abs(),
+            pl.col("size").abs(),
             descending=True,
         )
         .with_columns(pl.col("level").replace_strict(dict(enumerate(SEVERITIES))).alias("severity"))
         .drop("episode", "level")
     )
+
+
+def _told(parts: pl.DataFrame, whole: pl.DataFrame, on: list[str]) -> pl.DataFrame:
+    """Return ``episode`` of the parts that touch a whole which is as severe, or significant.
+
+    What the whole shows clearly, its parts may show more clearly still: that is no news.
+    """
+    touching = (pl.col("since") < pl.col("until_whole")) & (pl.col("until") > pl.col("since_whole"))
+    as_severe = _level(pl.col("z_whole")) >= _level(pl.col("z")).clip(upper_bound=1)
+    return parts.join(whole, on=on, suffix="_whole").filter(touching & as_severe).select("episode")
 
 
 def _level(z: pl.Expr) -> pl.Expr:
@@ -145,7 +159,7 @@ def _level(z: pl.Expr) -> pl.Expr:
 
 
 def with_drivers(found: pl.DataFrame, days: SeriesSet, baseline: Baseline) -> pl.DataFrame:
-    """Add ``drivers``: of each dimension the values that the excess comes from, the largest first.
+    """Add ``drivers``: of each dimension the five values that most of the excess comes from.
 
     They are of the local days that the episode touches; of an episode by a dimension's value, of the other
     dimensions nothing is known.
@@ -187,7 +201,11 @@ def with_drivers(found: pl.DataFrame, days: SeriesSet, baseline: Baseline) -> pl
         .join(sign, on="episode")
         .with_columns((pl.col("observed") - pl.col("expected")).alias("excess"))
         .filter(pl.col("excess") * pl.col("sign") > 0)
-        .sort("episode", "dimension", pl.col("excess").abs(), "value", descending=[False, False, True, False])
+        .with_columns(pl.col("excess").abs().max().over("episode", "dimension").alias("most"))
+        .sort(
+            *("episode", "most", "dimension", pl.col("excess").abs(), "value"),
+            descending=[False, True, False, True, False],
+        )
         .group_by("episode", "dimension", maintain_order=True)
         .head(_DRIVERS)
         .group_by("episode", maintain_order=True)

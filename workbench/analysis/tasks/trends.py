@@ -20,7 +20,7 @@ __all__ = ["COLUMNS", "METHODS", "TrendEpisodes"]
 METHODS = ("seasonal", "classic")
 COLUMNS = (
     *("metric", "dimension", "value", "resolution", "since", "until", "peak", "observed", "expected"),
-    *("excess", "deviation", "z", "severity", "direction", "hours", "drivers"),
+    *("excess", "size", "deviation", "z", "severity", "direction", "hours", "drivers"),
 )
 
 
@@ -35,8 +35,9 @@ class TrendEpisodes(Task):
         """Return one row an episode, worst first.
 
         Columns: ``metric``, ``dimension`` and ``value`` (null for the whole), ``resolution``, ``since``,
-        ``until``, ``peak``, ``observed``, ``expected``, ``excess``, ``deviation`` (in the baseline's scales),
-        ``z`` (the same, as rare as it is), ``severity``, ``direction``, ``hours`` and ``drivers``.
+        ``until``, ``peak``, ``observed``, ``expected``, ``excess``, ``size`` (of the episode, in standard
+        deviations of a Poisson count), ``deviation`` (of the peak, in the baseline's scales), ``z`` (the
+        same, as rare as it is), ``severity``, ``direction``, ``hours`` and ``drivers``.
 
         Raises:
             UnknownNameError: If there is no such method.
