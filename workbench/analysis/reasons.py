@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -12,6 +11,8 @@ from workbench.analysis.activity import from_us, local_hour
 from workbench.partials.documents import DAY_US
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from workbench.analysis.signals import Scope
 
 __all__ = ["ADDRESSES", "DRIVERS", "drivers", "events_behind", "reasons"]
@@ -43,31 +44,62 @@ def drivers(evidence: pl.DataFrame) -> pl.DataFrame:
 def reasons(scope: Scope, chosen: pl.DataFrame) -> pl.DataFrame:
     """Return ``actor``, ``drivers`` and ``why``: one sentence made of the evidence."""
     zone = ZoneInfo(scope.context.timezone)
-    end = from_us(scope.until - 1).astimezone(zone)
-    opening = f"In the {_days(scope.days)} to {end:%Y-%m-%d %H:%M}: "
-    said = chosen.with_columns(pl.Series("text", [_said(r, scope, zone) for r in chosen.iter_rows(named=True)], dtype=pl.String))
-    return said.group_by("actor", maintain_order=True).agg(
-        pl.struct("feature", "value", "typical", "z").alias("drivers"),
-        (pl.lit(opening) + pl.col("text").str.join("; ") + ".").alias("why"),
+    opening = f"In the {_days(scope.days)} to {_clock(scope.until, zone)}"
+    words = {f.name: f.text for f in scope.matrix.features}
+    rows = chosen.partition_by("actor", maintain_order=True)
+    said = [_sentence(opening, part.to_dicts(), scope, words) for part in rows]
+    return chosen.group_by("actor", maintain_order=True).agg(
+        pl.struct("feature", "value", "typical", "z").alias("drivers")
+    ).with_columns(pl.Series("why", said, dtype=pl.String))
+
+
+def _sentence(opening: str, rows: list[dict[str, Any]], scope: Scope, words: dict[str, str]) -> str:
+    """Join what the rows say; rows of one kind and time that say the same of two things share a clause."""
+    clauses: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        clauses.setdefault((row["kind"], row["until"], row["z"] > 0), []).append(row)
+    said = [_clause(kind, part, scope, words) for (kind, _, _), part in clauses.items()]
+    return f"{opening}: {'; '.join(said)}."
+
+
+def _clause(kind: str, rows: list[dict[str, Any]], scope: Scope, words: dict[str, str]) -> str:
+    values = _and(f"{_number(row['value']) if row['value'] else 'no'} {row['source']}" for row in rows)
+    typical = _and(_number(row["typical"]) for row in rows)
+    first = rows[0]
+    match kind:
+        case "change":
+            return f"{values} events, its own past suggests {typical}"
+        case "burst":
+            zone = ZoneInfo(scope.context.timezone)
+            day = _clock(first["until"], zone)
+            return f"{values} events in the 24 hours to {day}, its own past suggests {typical}"
+        case "novelty":
+            kinds = {end.edge: end.neighbour for end in scope.new_edges}
+            return "; ".join(
+                f"{_number(r['value'])} new {kinds[r['source']]} neighbours by {r['source']}, "
+                f"{_number(r['typical'])} would be usual"
+                for r in rows
+            )
+        case "rhythm":
+            days = _number(first["value"])
+            return f"active on {days} days between {first['source']}, its own past suggests {typical}"
+        case "peers":
+            compared = f"the median {scope.type_} has"
+        case _:
+            compared = f"the mean {scope.type_} has"
+    return "; ".join(
+        f"{_number(row['value'])} {words.get(row['feature'], row['feature'])}, {compared} {_number(row['typical'])}"
+        for row in rows
     )
 
 
-def _said(row: dict[str, Any], scope: Scope, zone: ZoneInfo) -> str:
-    value, typical, source = _number(row["value"]), _number(row["typical"]), row["source"]
-    match row["kind"]:
-        case "change":
-            return f"{value} {source} events, {typical} expected from its own past"
-        case "burst":
-            end = from_us(row["until"] - 1).astimezone(zone)
-            return f"{value} {source} events in the 24 hours to {end:%Y-%m-%d %H:%M}, {typical} expected that day"
-        case "novelty":
-            return f"{value} new {source} neighbours, {typical} expected"
-        case "rhythm":
-            return f"active on {value} days between {source}, {typical} expected from its own past"
-        case "peers":
-            return f"{row['feature']} {value}, the median {scope.type_} has {typical}"
-        case _:
-            return f"{row['feature']} {value}, the mean {scope.type_} has {typical} (z {row['z']:.1f})"
+def _and(parts: Iterable[str]) -> str:
+    *first, last = parts
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _clock(until: int, zone: ZoneInfo) -> str:
+    return f"{from_us(until - 1).astimezone(zone):%Y-%m-%d %H:%M}"
 
 
 def _number(value: float) -> str:

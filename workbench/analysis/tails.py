@@ -23,9 +23,9 @@ _EXCEEDED = (0.32, 0.08, 0.02)
 _STEP = 4.0  # the ratio of two of them
 _HEAVIEST = 1.0
 
-# Scores at probabilities: the classes' limits lie at 3 %, 0.5 % and 0.05 %. Half of what the classes promise
-# (1 % and 0.1 % of actors where nothing is wrong) is left for what the fits miss.
-_EXPONENTS = (0.0, -np.log10(0.03), -np.log10(0.005), -np.log10(0.0005))
+# Scores at probabilities: the classes' limits lie at 3 %, 0.4 % and 0.02 %. What the classes promise is 1 % and
+# 0.1 % of actors where nothing is wrong; the rest is left for what the fits miss.
+_EXPONENTS = (0.0, -np.log10(0.03), -np.log10(0.004), -np.log10(0.0002))
 _SCORES = (0.0, 0.3, 0.5, 0.7)
 _APPROACH = 0.3
 
@@ -117,17 +117,20 @@ def calibrated(probability: NDArray[np.float64]) -> NDArray[np.float64]:
 def combined(probabilities: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return one probability a column from several, however they depend on one another.
 
+    What one signal finds usual takes nothing away from what another finds: probabilities over a half count
+    as a half.
+
     Args:
         probabilities: A row a signal, a column an actor; not a number where a signal has nothing to say.
         weights: Of the signals.
 
-    Source: Liu and Xie 2020, the Cauchy combination.
+    Source: Liu and Xie 2020, the Cauchy combination; truncated as by Fang et al. 2023.
 
     >>> combined(np.array([[0.01], [np.nan]]), np.array([1.0, 1.0])).round(4).tolist()
     [0.01]
     """
     known = np.isfinite(probabilities)
-    bounded = np.clip(np.where(known, probabilities, 0.5), SMALLEST, 1 - 1e-9)
+    bounded = np.clip(np.where(known, probabilities, 0.5), SMALLEST, 0.5)
     # for small p, tan((1/2 - p)π) is 1/(pπ), and exact where the tangent no longer is
     terms = np.where(bounded < 1e-12, 1 / (bounded * np.pi), np.tan((0.5 - bounded) * np.pi))
     weight = np.where(known, weights[:, None], 0.0)
@@ -138,9 +141,9 @@ def combined(probabilities: NDArray[np.float64], weights: NDArray[np.float64]) -
 
 
 def score(probability: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the anomaly score of an upper-tail probability: 0.3 at 3 %, 0.5 at 0.5 %, 0.7 at 0.05 %.
+    """Return the anomaly score of an upper-tail probability: 0.3 at 3 %, 0.5 at 0.4 %, 0.7 at 0.02 %.
 
-    >>> score(np.array([1.0, 0.03, 0.005, 0.0005])).round(6).tolist()
+    >>> score(np.array([1.0, 0.03, 0.004, 0.0002])).round(6).tolist()
     [0.0, 0.3, 0.5, 0.7]
     """
     exponent = -np.log10(np.clip(probability, SMALLEST, 1.0))

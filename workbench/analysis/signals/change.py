@@ -10,7 +10,7 @@ import polars as pl
 from workbench.analysis.activity import event_types
 from workbench.analysis.features import declared_features
 from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
-from workbench.analysis.tails import calibrated, count_tails, normal_score
+from workbench.analysis.tails import FEWEST, calibrated, count_tails, normal_score
 from workbench.partials.documents import DAY_US
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Change"]
 
 _HALF_LIFE = 28.0  # days after which a day of history counts half
-_PRIOR_DAYS = 0.5  # of all actors' mean rate: what an actor without much history is expected to do
+_LEAST_SPREAD = 0.02  # relative variance of rates among actors, at least
 _PRIOR_BLOCKS = 4.0  # of all actors' dispersion
 _WEEK = 7
 
@@ -40,12 +40,14 @@ class Change(Signal):
         unknown = scope.seen_days == 0
         if not scope.history or unknown.all():
             return Finding(np.full(len(scope), np.nan), reason="no history before the period")
+        activity = _activity(scope)
         tails, rows = [], []
         for event_type in event_types(scope.context.schema, scope.type_):
-            judged = _Judged.of(scope, event_type)
+            judged = _Judged.of(scope, event_type, activity)
             if judged is None:
                 continue
-            tails += [calibrated(judged.period), calibrated(judged.burst)]
+            # each judged by its own bulk: more than usual has another tail than less than usual
+            tails += [calibrated(tail) for tail in (judged.more, judged.less, judged.burst)]
             rows += judged.evidence(names.get(event_type, event_type), event_type)
         if not tails:
             return Finding(np.full(len(scope), np.nan), reason="no events")
@@ -60,46 +62,48 @@ def _count_features(scope: Scope) -> list[object]:
     ]
 
 
+def _activity(scope: Scope) -> NDArray[np.float64]:
+    """Return each actor's events a day of its history, of all types; that of an unknown one is everybody's."""
+    past = scope.activity.events.filter(pl.col("ts") < scope.since).group_by("actor").len()
+    events = np.zeros(len(scope))
+    events[past["actor"].to_numpy()] = past["len"].to_numpy()
+    known = scope.seen_days
+    everyone = events.sum() / max(known.sum(), 1)
+    return (events + everyone) / (known + 1)
+
+
 class _Judged:
     """Counts of one event type beside their expectation."""
 
-    def __init__(self, scope: Scope, counts: NDArray[np.float32]) -> None:
+    def __init__(self, scope: Scope, counts: NDArray[np.float32], activity: NDArray[np.float64]) -> None:
         days, history = scope.days, scope.history
-        known = scope.seen_days
-        ago = np.arange(history)
-        recency = 0.5 ** (ago / _HALF_LIFE)
-        exposed = ago[None, :] < known[:, None]
-        past = counts[:, days:]
-        week = _weekday_factors(past, days)
-        weights = recency * week[days:]
-        exposure = np.where(exposed, weights, 0.0).sum(1)
-        seen = (past * recency).sum(1)
-        everyone = seen.sum() / max(exposure.sum(), 1e-9)
-        self.rate = (seen + _PRIOR_DAYS * everyone) / (exposure + _PRIOR_DAYS)
         self.scope = scope
         self.now = counts[:, :days].astype(np.float64)
-        self.expected = self.rate[:, None] * week[:days]
-        self.expected *= _growth(self.now, self.expected, known > 0)
-        certainty = 1 + week[:days].sum() / np.maximum(exposure + _PRIOR_DAYS, 1e-9)
+        past, ago = counts[:, days:], np.arange(history)
+        week = _weekday_factors(past, days)
+        exposed = ago[None, :] < scope.seen_days[:, None]
+        recency = 0.5 ** (ago / _HALF_LIFE)
+        seen = (past * recency).sum(1, dtype=np.float64)
+        exposure = np.where(exposed, recency * week[days:], 0.0).sum(1)
+        rate, certainty = _rates(seen, exposure, activity)
+        self.expected = rate[:, None] * week[:days]
+        self.expected *= _growth(self.now, self.expected, scope.seen_days > 0)
         block = max(min(days, history // 4), 1)
-        wide = _dispersion(past, exposed, self.rate, week[days:], block)
-        narrow = wide if block == 1 else _dispersion(past, exposed, self.rate, week[days:], 1)
+        wide = _dispersion(past, exposed, rate, week[days:], block)
+        narrow = wide if block == 1 else _dispersion(past, exposed, rate, week[days:], 1)
+
         self.total, self.mean = self.now.sum(1), self.expected.sum(1)
-        self.spread = self.mean * wide * certainty
-        up, down = count_tails(self.total, self.mean, self.spread)
-        self.rising = up <= down
-        self.period = np.minimum(2 * np.minimum(up, down), 1.0)
-        self.daily_spread = self.expected * (
-            narrow * (1 + 1 / np.maximum(exposure + _PRIOR_DAYS, 1e-9))
-        )[:, None]
-        by_day = count_tails(self.now, self.expected, self.daily_spread)[0]
+        spread = wide * (self.mean + self.mean**2 / certainty)
+        self.more, self.less = count_tails(self.total, self.mean, spread)
+        spread = narrow[:, None] * (self.expected + self.expected**2 / certainty[:, None])
+        by_day = count_tails(self.now, self.expected, spread)[0]
         self.day = by_day.argmin(1)
         self.burst = np.minimum(by_day.min(1) * days, 1.0)
 
     @classmethod
-    def of(cls, scope: Scope, event_type: str) -> _Judged | None:
+    def of(cls, scope: Scope, event_type: str, activity: NDArray[np.float64]) -> _Judged | None:
         counts = scope.daily(event_type)
-        return cls(scope, counts) if counts.any() else None
+        return cls(scope, counts, activity) if counts.any() else None
 
     def evidence(self, feature: str, event_type: str) -> list[pl.DataFrame]:
         everyone = np.arange(len(self.total))
@@ -111,7 +115,9 @@ class _Judged:
             source=event_type,
             value=self.total,
             typical=self.mean,
-            z=np.where(self.rising, 1.0, -1.0) * normal_score(self.period / 2),
+            z=np.where(
+                self.more <= self.less, normal_score(self.more), -normal_score(self.less)
+            ),
             since=since,
             until=until,
         )
@@ -128,6 +134,27 @@ class _Judged:
             until=end,
         )
         return [period, burst]
+
+
+def _rates(
+    seen: NDArray[np.float64], exposure: NDArray[np.float64], activity: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return each actor's daily rate of an event type, and how many events it is worth to know it.
+
+    The rate is shrunk to what the actor's activity in all event types suggests: rates of rare events hardly
+    differ among actors beyond chance, and then nobody's is zero. How much they differ is estimated by
+    moments; a rate has a gamma distribution around what is suggested.
+
+    Source: Robbins 1956; Morris 1983 (empirical Bayes for Poisson rates).
+    """
+    active = activity * exposure
+    suggested = activity * seen.sum() / max(active.sum(), 1e-9)
+    mean = suggested * exposure
+    excess = np.square(seen - mean).sum() - mean.sum()
+    spread = max(excess / max(np.square(mean).sum(), 1e-9), _LEAST_SPREAD)
+    shape = 1 / spread
+    rate = (seen + shape) / (exposure + shape / np.maximum(suggested, 1e-9))
+    return np.where(suggested > 0, rate, 0.0), seen + shape
 
 
 def _weekday_factors(past: NDArray[np.float32], days: int) -> NDArray[np.float64]:
@@ -147,11 +174,11 @@ def _weekday_factors(past: NDArray[np.float32], days: int) -> NDArray[np.float64
 def _growth(
     now: NDArray[np.float64], expected: NDArray[np.float64], known: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Return by which factor all actors together did more on each day than expected.
+    """Return by which factor all actors together did more on each day than expected; 1 for fewer than 50.
 
     What one actor has beyond five standard deviations does not count: its burst is not everybody's.
     """
-    if not known.any():
+    if known.sum() < FEWEST:
         return np.ones(now.shape[1])
     mean = expected[known]
     seen = now[known]

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
-from workbench.analysis.tails import calibrated, count_tails, normal_score
+from workbench.analysis.tails import FEWEST, calibrated, count_tails, normal_score
 from workbench.partials.documents import DAY_US
 
 if TYPE_CHECKING:
@@ -88,8 +88,10 @@ def _count(
         return None
     everyone = before[known].sum() / (known.sum() * periods)
     mean = (before + _PRIOR * everyone) / (periods + _PRIOR)
+    # what is new to everybody, a new item for example, is no anomaly of anybody
     bound = np.minimum(now, mean + 5 * np.sqrt(mean + 1))
-    mean = mean * np.clip(bound[known].sum() / max(mean[known].sum(), 1e-9), 0.2, 5.0)
+    if known.sum() >= FEWEST:
+        mean = mean * np.clip(bound[known].sum() / max(mean[known].sum(), 1e-9), 0.2, 5.0)
     up, _ = count_tails(now, mean, mean * (1 + 1 / (periods + _PRIOR)) + mean * _spread(bound, mean, known))
     return now, mean, up
 
