@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from workbench.catalog.model import Series
 
-__all__ = ["Cell", "bars", "chips", "heading", "left_out", "meter", "series", "table", "text"]
+__all__ = ["Cell", "bars", "chips", "heading", "left_out", "meter", "picks", "series", "table", "text"]
 
 Cell = tuple[str, str]
 """A cell: its markup, made already, and its class."""
@@ -68,6 +68,15 @@ def chips(pairs: Iterable[tuple[str, str]], style: str = "") -> str:
     return "".join(
         f'<span class="chip {style}">{text(word)}{f"<i>{escape(note)}</i>" if note else ""}</span>'
         for word, note in pairs
+    )
+
+
+def picks(entities: Iterable[tuple[str, str, str]]) -> str:
+    """Return entities (``type:key``, word, note) as small boxes that a view can let one select."""
+    return "".join(
+        f'<span class="chip" data-pick="entity={escape(name)}">{text(word)}'
+        f"{f'<i>{escape(note)}</i>' if note else ''}</span>"
+        for name, word, note in entities
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.catalog import words
-from workbench.catalog.markup import bars, chips, heading, left_out, meter, series, table, text
+from workbench.catalog.markup import bars, chips, heading, left_out, meter, picks, series, table, text
 
 if TYPE_CHECKING:
     from workbench.catalog.catalog import Catalog
@@ -159,7 +159,10 @@ def _entity_types(catalog: Catalog) -> str:
             (words.kinds(who=entity.who, attribute=entity.attribute), "whole"),
             (f"{entity.sightings:,}", "number"),
             (
-                chips((s.label or s.key, f"{s.sightings:,}" if s.sightings else "") for s in entity.samples),
+                picks(
+                    (s.entity, s.label or s.key, f"{s.sightings:,}" if s.sightings else "")
+                    for s in entity.samples
+                ),
                 "",
             ),
             (

@@ -31,11 +31,13 @@ class Page(JSComponent):
       const place = document.createElement("div");
       let times = 0;
       const draw = () => {
-        const open = new Set([...place.querySelectorAll("details[open][id]")].map((d) => d.id));
+        const name = (d) => (d.querySelector("summary b") ?? d.querySelector("summary")).textContent;
+        const open = new Set([...place.querySelectorAll("details[open]")].map(name));
         place.innerHTML = model.markup;
-        for (const d of place.querySelectorAll("details[id]")) if (open.has(d.id)) d.open = true;
+        for (const d of place.querySelectorAll("details")) d.open ||= open.has(name(d));
         for (const part of place.querySelectorAll("[data-pick]")) {
           part.tabIndex = 0;
+          part.style.cursor = "pointer";
           if (!part.hasAttribute("role") && !["BUTTON", "TR"].includes(part.tagName)) part.role = "button";
         }
       };

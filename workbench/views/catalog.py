@@ -1,96 +1,69 @@
-"""The catalog as a view: the live page with its search."""
+"""The catalog as a view: what there is, with a search over all names."""
 
 from __future__ import annotations
 
-import asyncio
+from dataclasses import dataclass
 from html import escape
-from threading import Lock
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from workbench.errors import WorkbenchError
+from workbench.errors import UsageError
+from workbench.views._look import fragment
+from workbench.views._stored import select_entities
+from workbench.views.base import View
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pyarrow as pa
 
     from workbench.catalog import Catalog
-    from workbench.storage import Snapshot
+    from workbench.views.base import Job
 
-__all__ = ["CatalogView", "Live"]
+__all__ = ["CatalogView"]
 
-_REFRESH_MS = 5_000
-_LOADING = "<p>Reading the workspace …</p>"
-
-
-class Live(Protocol):
-    """An open workspace that can move to its newest generation."""
-
-    def refresh(self) -> object:
-        """Read the newest generation from now on."""
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """Return the generation that is being read."""
-
-    @property
-    def catalog(self) -> Catalog:
-        """Return what that generation holds."""
+_HITS = 20
 
 
-class CatalogView:
-    """Shows the catalog of a workspace with a search box; served, it follows new generations.
+@dataclass(frozen=True)
+class _Data:
+    catalog: Catalog
+    page: str
+    found: tuple[dict[str, Any], ...]
+    note: str
 
-    Reading happens in a thread, so that neither a kernel nor a server waits for it. Several views may
-    share a workspace: they read it one after the other.
 
-    Args:
-        world: The workspace.
-        lock: Held while the workspace is read; shared by all views of it.
+class CatalogView(View):
+    """What the workspace holds: events over time, fields, entities, edges, knowledge, segments.
+
+    A click on an entity selects it. State: ``search``, the name that is looked for; typos are forgiven.
     """
 
-    def __init__(self, world: Live, lock: Lock | None = None) -> None:
-        self._world = world
-        self._lock = lock or Lock()
-        self._shown = -1
-        self._panes: dict[str, Any] = {}
+    title: ClassVar[str] = "Catalog"
+    defaults: ClassVar[Mapping[str, Any]] = {"search": ""}
+    follows: ClassVar[bool] = False
 
-    def __panel__(self) -> Any:
-        """Return a new Panel viewable; in a server session it is filled in as soon as the page is out."""
-        import panel as pn  # noqa: PLC0415  (heavy, and for views alone)
+    def read(self, job: Job) -> _Data:
+        """Return the catalog of the generation, its page, and what the search found."""
+        catalog = self.world.catalog
+        page = catalog.to_html()
+        job.check()
+        found: list[dict[str, Any]] = []
+        note = ""
+        if self["search"].strip():
+            try:
+                hits = catalog.search(self["search"], _HITS)
+            except UsageError as error:
+                note = str(error)
+            else:
+                found = hits.to_arrow().to_pylist()
+                note = hits._title()  # noqa: SLF001  (a table's line above it)
+        return _Data(catalog, page, tuple(found), note)
 
-        self._shown = -1
-        html: Any = pn.pane.HTML
-        self._panes = {
-            "query": pn.widgets.TextInput(
-                label="Search",
-                placeholder="a type, field, value, entity or result",
-                sizing_mode="stretch_width",
-            ),
-            "hits": html("", sizing_mode="stretch_width", visible=False),
-            "catalog": html(_LOADING, sizing_mode="stretch_width"),
-        }
-
-        async def search(event: Any) -> None:
-            await self._search(event.new)
-
-        self._panes["query"].param.watch(search, "value")
-        session: Any = pn.state.curdoc
-        if session is None or session.session_context is None:
-            self._show(*self._read())
-        else:
-            session.add_next_tick_callback(self.follow)
-            session.add_periodic_callback(self.follow, _REFRESH_MS)
-        return pn.Column(*self._panes.values(), sizing_mode="stretch_width", max_width=1200)
-
-    async def follow(self) -> None:
-        """Show the newest generation if it is not shown yet."""
-        self._show(*await asyncio.to_thread(self._read))
-
-    def to_arrow(self) -> pa.Table:
+    def table(self, data: _Data) -> pa.Table:
         """Return the event types: ``type``, ``documents``, ``share``, ``first``, ``last``, ``fields``."""
         import pyarrow as pa  # noqa: PLC0415
 
-        with self._lock:
-            events = self._world.catalog.event_types
+        events = data.catalog.event_types
         time = pa.timestamp("us", tz="UTC")
         return pa.table(
             {
@@ -103,30 +76,66 @@ class CatalogView:
             }
         )
 
-    def _read(self) -> tuple[int, str]:
-        """Return the newest generation and its page; the page is empty where it is shown already."""
-        with self._lock:
-            try:
-                self._world.refresh()
-                generation = self._world.snapshot.generation
-                return generation, "" if generation == self._shown else self._world.catalog.to_html()
-            except WorkbenchError as error:
-                return -1, f"<p role='alert'>{escape(str(error))}</p>"
+    def controls(self) -> Mapping[str, Any]:
+        """Return the box of the search."""
+        import panel as pn  # noqa: PLC0415  (heavy)
 
-    def _show(self, generation: int, page: str) -> None:
-        if page:
-            self._shown = generation
-            self._panes["catalog"].object = page
+        hint = "a type, field, value, entity or result"
+        return {"search": pn.widgets.TextInput(label="Search", placeholder=hint, width=420)}
 
-    async def _search(self, query: str) -> None:
-        self._panes["hits"].visible = bool(query.strip())
-        if query.strip():
-            self._panes["hits"].object = await asyncio.to_thread(self._find, query)
+    def empty(self, data: _Data) -> str:
+        """Return nothing: an empty workspace has a catalog, too."""
+        del data
+        return ""
 
-    def _find(self, query: str) -> str:
-        """Return what was found as HTML, or why nothing was looked for."""
-        with self._lock:
-            try:
-                return self._world.catalog.search(query)._repr_mimebundle_()["text/html"]
-            except WorkbenchError as error:
-                return f"<p role='alert'>{escape(str(error))}</p>"
+    def draw(self, data: _Data, shown: Any) -> Any:
+        """Return what was found above the catalog's page."""
+        import panel as pn  # noqa: PLC0415  (heavy)
+
+        from workbench.views._page import Page  # noqa: PLC0415  (panel is heavy)
+
+        if shown is None:
+            shown = pn.Column(
+                Page(picked=self._pick),
+                Page(picked=self._pick),
+                sizing_mode="stretch_width",
+            )
+        found, page = shown
+        found.markup = fragment(_found(data)) if self["search"].strip() else ""
+        page.markup = data.page
+        return shown
+
+    def html(self, data: _Data) -> str:
+        """Return what was found and the catalog's page."""
+        return (_found(data) if self["search"].strip() else "") + data.page
+
+    def to_python(self) -> str:
+        """Return Python that gives the catalog, or what the search found."""
+        return f"db.catalog.search({self['search']!r})" if self["search"].strip() else "db.catalog"
+
+    def _pick(self, what: str) -> None:
+        kind, _, name = what.partition("=")
+        if kind == "entity":
+            select_entities(self.selection, [name])
+        elif kind == "search":
+            self.update(search=name)
+
+
+def _found(data: _Data) -> str:
+    """Return the hits as a table; those that are entities can be picked."""
+    note = f"<h3 role='status'>{escape(data.note)}</h3>"
+    if not data.found:
+        return note
+    lines = []
+    for hit in data.found:
+        pick = (
+            f" data-pick='{escape('entity=' + hit['name'], quote=True)}'" if hit["kind"] == "entity" else ""
+        )
+        select = "<td class='soft'>select</td>" if pick else "<td></td>"
+        lines.append(
+            f"<tr{pick}><td class='name'>{escape(hit['name'])}</td><td>{escape(hit['kind'])}</td>"
+            f"<td>{escape(hit['where'])}</td><td class='number'>{hit['weight']:,}</td>{select}</tr>"
+        )
+    head = "<tr><th>name</th><th>is</th><th>of</th><th class='number'>behind it</th><th></th></tr>"
+    table = f"<table><thead>{head}</thead><tbody>{''.join(lines)}</tbody></table>"
+    return note + table

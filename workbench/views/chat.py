@@ -50,7 +50,8 @@ class ChatView(View):
     """A conversation about the workspace, the newest answer first.
 
     State: ``questions`` in their order, ``session`` (the name under which the workspace keeps the
-    conversation; its own if not given), ``planner`` (by default the setting). A question is answered in a thread, and can be cancelled.
+    conversation; its own if not given), ``planner`` (by default the setting). A question is answered in
+    a thread, and can be cancelled.
     """
 
     title: ClassVar[str] = "Chat"
@@ -274,8 +275,11 @@ def entities_of(table: pa.Table) -> list[str]:
 def answer_head(answer: Answer) -> str:
     """Return the question, how it was taken, and the answer in words."""
     status = escape(_STATUS[answer.status])
-    by = f" · {answer.planner}, confidence {answer.confidence:.0%}" if answer.planner else ""
-    reading = f"<p class='soft'>read as: {escape(answer.reading)}{escape(by)}</p>" if answer.reading else ""
+    by = f"{answer.planner}, confidence {answer.confidence:.0%}" if answer.planner and answer.plan else ""
+    said = answer.text.startswith(answer.reading.rstrip("."))
+    taken = f"read as: {answer.reading}" if answer.reading and not said else ""
+    soft = escape(" · ".join(filter(None, [taken, by])))
+    reading = f"<p class='soft'>{soft}</p>" if soft else ""
     chip = "" if answer.status == "answered" else f"<span class='status {answer.status}'>{status}</span> "
     return (
         f"<section class='turn {answer.status}'><h3>{escape(answer.question)}</h3>"

@@ -124,7 +124,7 @@ class ClustersView(View):
             heat.object = self._heat(data)
             groups = {f"cluster {n}": str(n) for n in sorted(data.rows["cluster"].unique())}
             for select, name in ((left, "left"), (right, "right")):
-                select.param.update(options={**groups, "the selection": _SELECTED}, value=self[name])
+                select.param.update(options={**groups, "the selection": _SELECTED}, value=str(self[name]))
             comparison.object = fragment(self._comparison(data))
         return shown
 
@@ -240,7 +240,7 @@ class ClustersView(View):
         """Return ``feature``, ``left``, ``right`` and ``difference``, largest first."""
         sides = []
         for name in ("left", "right"):
-            if self[name] == _SELECTED:
+            if str(self[name]) == _SELECTED:
                 sides.append(self._profile_of_selection(rows))
             else:
                 sides.append(profile.filter(pl.col("cluster").cast(pl.String) == str(self[name])))
