@@ -23,6 +23,7 @@ Kind = Literal[
     "cut",  # the connection ends within the answer
     "endless",  # text without an end
     "redirect",  # 307 to somewhere else
+    "saying",  # no fault: what was written beforehand, one text a request, the last one again and again
 ]
 
 
@@ -35,12 +36,14 @@ class Fault:
         times: For how many requests; 0 for all of them.
         retry_after: Of a rate limit, what the header says.
         elsewhere: Of a redirect, where to.
+        texts: What is said.
     """
 
     kind: Kind = ""
     times: int = 0
     retry_after: str = ""
     elsewhere: str = ""
+    texts: tuple[str, ...] = ()
 
 
 @dataclass

@@ -37,7 +37,7 @@ class LlmServer:
         log: What it saw.
     """
 
-    def __init__(self, model: SmallModel, protocol: str, fault: Fault, root: str) -> None:
+    def __init__(self, model: SmallModel | None, protocol: str, fault: Fault, root: str) -> None:
         self.log = Log()
         self._model = model
         self._dialect = DIALECTS[protocol]()
@@ -63,6 +63,7 @@ class LlmServer:
             return self._error(401, f"Incorrect API key provided: {self._dialect.key(headers)}")
         if body["model"] != MODEL:
             return self._error(404, self._dialect.unknown(body["model"]))
+        assert self._model is not None, "a server without a model has to have something to say"
         parts = self._model.answer(self._dialect.understand(body))
         try:
             first = await anext(parts)
@@ -81,7 +82,7 @@ class LlmServer:
         finally:
             self.log.abandoned += not ended
 
-    def _faulty(self, headers: dict[str, str], body: dict[str, Any]) -> Response:  # noqa: PLR0911
+    def _faulty(self, headers: dict[str, str], body: dict[str, Any]) -> Response:  # noqa: C901, PLR0911
         fault, dialect = self._fault, self._dialect
         match fault.kind:
             case "unauthorized":
@@ -101,6 +102,9 @@ class LlmServer:
                 return self._stream(dialect.frames(body, _said('Sure! Here it is: {"a": ', "the end")))
             case "cut":
                 return self._stream(_cut(dialect.frames(body, _said("a", "b", "c"))))
+            case "saying":
+                text = fault.texts[min(len(self.log.bodies), len(fault.texts)) - 1]
+                return self._stream(dialect.frames(body, _said(text)))
             case "endless":
                 return self._stream(dialect.frames(body, _without_end()))
             case _:
@@ -136,12 +140,12 @@ async def _cut(frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 class Servers:
-    """The servers of one test session, over one model: one port, a path for each server."""
+    """The servers of some tests, over one model or none: one port, a path for each server."""
 
     key = KEY
     model = MODEL
 
-    def __init__(self, small: SmallModel) -> None:
+    def __init__(self, small: SmallModel | None = None) -> None:
         self._small = small
         self._app = FastAPI()
         config = uvicorn.Config(
@@ -158,6 +162,7 @@ class Servers:
     @property
     def direct(self) -> str:
         """Return the address of llama.cpp's own server, which speaks OpenAI's API."""
+        assert self._small is not None
         return self._small.address
 
     @contextmanager

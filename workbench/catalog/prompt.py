@@ -187,7 +187,10 @@ def _field(field: Field) -> str:
 
 
 def _values(field: Field) -> str:
-    shown = [value[:_LONGEST_VALUE] for value, _ in field.top[:_VALUES]]
+    shown = [
+        value if len(value) <= _LONGEST_VALUE else f"{value[:_LONGEST_VALUE]}…"
+        for value, _ in field.top[:_VALUES]
+    ]
     # JSON keeps each value on its line, within its quotes; "<" is escaped so that no value ends the section
     return json.dumps(shown, ensure_ascii=False).replace("<", "\\u003c")
 

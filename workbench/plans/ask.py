@@ -67,7 +67,7 @@ def ask(  # noqa: PLR0913  (the words of a question)
     return answer
 
 
-def propose(
+def propose(  # noqa: PLR0913  (likewise)
     question: str,
     world: Runtime,
     conversation: Conversation,

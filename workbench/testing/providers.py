@@ -96,7 +96,7 @@ class Servers(Protocol):
             protocol: Which API.
             kind: The fault: "unauthorized", "rate limit", "failing", "hanging", "dribbling", "rubbish",
                 "rubbish json", "cut", "endless" or "redirect".
-            how: ``times``: for how many requests; ``retry_after``: of a rate limit; ``elsewhere``: of a redirect.
+            how: ``times``: for how many requests; ``retry_after``; ``elsewhere``: of a redirect.
         """
 
 

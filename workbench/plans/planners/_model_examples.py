@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ __all__ = ["Example", "accept", "accepted", "nearest", "shipped"]
 
 FILE = "examples.jsonl"
 _MOST_BYTES = 4 << 20
+_WITH_VALUES = ("where", "start", "entity", "from", "of")  # the parts of a query that hold values of the data
 
 
 @dataclass(frozen=True)
@@ -37,14 +39,28 @@ def accept(world: World, question: str, plan: Plan) -> None:
     kept = {q: p for q, p in _read(world) if q != question}
     kept[question] = plan.to_json()
     lines = [json.dumps({"question": q, "plan": p}, ensure_ascii=False) for q, p in kept.items()]
-    (world.path / FILE).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    written = world.path / f"{FILE}.{os.getpid()}"
+    written.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    written.replace(world.path / FILE)
 
 
-def accepted(world: World) -> list[Example]:
-    """Return what was accepted in this workspace, as far as the form can say it."""
+def accepted(world: World, *, values: bool = True) -> list[Example]:
+    """Return what was accepted in this workspace, as far as the form can say it.
+
+    Args:
+        world: The workspace.
+        values: Also what has values of the data in it.
+    """
     terms = {name: term.events for name, term in world.schema.terms.items()}
     found = ((q, contract(Plan.model_validate(p), terms)) for q, p in _read(world))
-    return [Example(question, query) for question, query in found if query is not None]
+    known = {*world.fields, *terms}
+    fit = [Example(q, query) for q, query in found if query and known.issuperset(_events(query))]
+    return [e for e in fit if values or not any(part in e.query for part in _WITH_VALUES)]
+
+
+def _events(query: dict[str, Any]) -> Iterator[str]:
+    if "events" in query:
+        yield query["events"]
 
 
 def _read(world: World) -> list[tuple[str, dict[str, Any]]]:
@@ -114,19 +130,17 @@ def _of_events(lexicon: Lexicon) -> Iterator[Example]:
 
 
 def _of_entities(lexicon: Lexicon) -> Iterator[Example]:
+    # the keys are made up: those of the data are strangers' words
     edges = sorted(lexicon.edges.values(), key=lambda edge: -edge.count)
     for edge in edges[:1]:
-        samples = [sample.entity for sample in lexicon.types[edge.source].samples[:2]]
-        if not samples:
-            continue
-        one = samples[0]
+        one, other = f"{edge.source}:X1", f"{edge.source}:X2"
         connected = {"do": "connected", "start": [one], "to": f"{edge.target} by {edge.name}", "of": "each"}
         yield Example(f"which {edge.target} is {one} connected to?", connected)
+        together = {"do": "connected", "start": [one, other], "to": edge.target, "of": "all together"}
+        yield Example(f"which {edge.target} have both {one} and {other}?", together)
         yield Example(f"what do you know about {one}?", {"do": "describe", "entity": one})
         yield Example(f"what is similar to {one}?", {"do": "similar", "entity": one, "k": 10})
-        if len(samples) > 1:
-            ends = {"from": one, "to": samples[1]}
-            yield Example(f"how are {one} and {samples[1]} connected?", {"do": "path", **ends})
+        yield Example(f"how are {one} and {other} connected?", {"do": "path", "from": one, "to": other})
         for kind in lexicon.knowledge[:1]:
             yield Example(f"the {kind} of {one}", {"do": "knowledge", "kind": kind, "of": one})
 

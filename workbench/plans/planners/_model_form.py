@@ -72,7 +72,7 @@ class Form:
             *self._connections(),
             *self._entities(),
             *self._knowledge(),
-            _object({"do": _choice(["catalog"]), "section": _choice(SECTIONS)}),
+            *self._catalog(),
             *(_object({"do": _choice([do]), "text": _text()}) for do in ("ask back", "decline")),
         ]
         return _object({"query": {"anyOf": kinds}})
@@ -275,8 +275,8 @@ class Form:
         every = [entity for entities in self.starts().values() for entity in entities]
         if not every:
             return
-        if len(every) > 1:
-            ends = {"from": _choice(every), "to": _choice(every)}
+        for number, entity in enumerate(every[:-1], 1):
+            ends = {"from": _choice([entity]), "to": _choice(every[number:])}
             yield _object({"do": _choice(["path"]), **ends})
         k = {"type": "integer", "minimum": 1, "maximum": 100}
         who = [entity for entity in every if self.found.lexicon.types[entity.partition(":")[0]].who]
@@ -294,6 +294,10 @@ class Form:
         yield _object(
             {"do": _choice(["knowledge"]), "kind": _choice(kinds), "of": _choice(entities)} | self._time()
         )
+
+    def _catalog(self) -> Iterable[Schema]:
+        if self.wide or not (self.found.entities or self.found.kinds):
+            yield _object({"do": _choice(["catalog"]), "section": _choice(SECTIONS)})
 
 
 def _text() -> Schema:

@@ -131,8 +131,9 @@ class _Round:
         return times + (keys if len(keys) == len(found.entities) else [])
 
     def _messages(self) -> list[Message]:
-        settings, here = self.world.settings, self.client.on_this_machine
-        values = settings.llm_values == "always" or (settings.llm_values == "local" and here)
+        settings = self.world.settings
+        here = settings.llm_values == "local" and self.client.on_this_machine
+        values = here or settings.llm_values == "always"
         catalog = self.world.catalog.prompt(
             _SMALL_BUDGET if self.small else _BUDGET,
             self.question,
@@ -140,7 +141,7 @@ class _Round:
             hidden=[name.strip() for name in settings.llm_hidden_fields.split(",")],
         )
         messages = [Message("system", f"{_TASK}\n\n{catalog}")]
-        pool = [*examples.shipped(self.form.found.lexicon), *examples.accepted(self.world)]
+        pool = [*examples.shipped(self.form.found.lexicon), *examples.accepted(self.world, values=values)]
         for example in examples.nearest(self.question, pool, _EXAMPLES):
             messages += [
                 Message("user", example.question),
