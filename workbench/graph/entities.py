@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -18,6 +19,7 @@ from workbench.tabular import html_table, text_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import datetime
 
     import pyarrow as pa
 
@@ -119,7 +121,7 @@ class Entity:
         """Return the latest value of each property."""
         return {name: p["value"] for name, p in sorted(self.facts["properties"].items())}
 
-    @property
+    @cached_property
     def sightings(self) -> pl.DataFrame:
         """Return every event that names the entity, in order of time.
 
@@ -142,6 +144,11 @@ class Entity:
                 )
         return _with_times(frames)
 
+    def seen(self, since: datetime | None, until: datetime | None) -> pl.DataFrame:
+        """Return the :attr:`sightings` from ``since`` on and before ``until``; None is no bound."""
+        bounds = [*([pl.col("_ts") >= since] if since else []), *([pl.col("_ts") < until] if until else [])]
+        return self.sightings.filter(*bounds) if bounds else self.sightings
+
     def timeline(self, every: str = "1d") -> pl.DataFrame:
         """Return ``period``, ``event_type`` and ``events``: counts in periods of the workspace's zone.
 
@@ -155,9 +162,17 @@ class Entity:
             .sort("period", "event_type")
         )
 
-    def events(self, limit: int = 20) -> pl.DataFrame:
-        """Return the newest ``limit`` documents that name the entity, newest first, with their address."""
-        newest = self.sightings.tail(limit)
+    def events(
+        self, limit: int = 20, *, since: datetime | None = None, until: datetime | None = None
+    ) -> pl.DataFrame:
+        """Return the newest ``limit`` documents that name the entity, newest first, with their address.
+
+        Args:
+            limit: The most documents.
+            since: The first moment; None for no bound.
+            until: The first moment after the range; None for no bound.
+        """
+        newest = self.seen(since, until).tail(limit)
         documents = read_documents(self._world.snapshot, newest["segment"].unique(), self._world.fields)
         found = [
             frame.join(
