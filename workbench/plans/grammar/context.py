@@ -246,6 +246,22 @@ class Context:
         """Return whether the noun of a part stands in the plural."""
         return any(t.plural for t in self.tokens[part.i : part.j])
 
+    def several(self, part: Part) -> bool:
+        """Return whether more than one is asked for; a noun without a plural leaves it to the verb."""
+        if self.plural(part):
+            return True
+        tokens = self.tokens[part.i : part.j]
+        invariant = self.lexicon.language.data["stems"]["irregular"]
+        if not any(invariant.get(t.word) == t.word for t in tokens):
+            return False
+        words = {t.word for t in self.tokens}
+        speech = self.lexicon.language.data["speech"]
+        return not words & set(speech["which"]) or bool(words & set(speech["plural_verbs"]))
+
+    def plural_of(self, noun: str) -> str:
+        """Return the plural of a noun."""
+        return self.lexicon.language.plural(noun)
+
     def field_span(self, ref: FieldRef | PropertyRef, part: Part) -> tuple[int, int]:
         """Return the tokens of a part at which a field is named: the longest run that is it."""
         best = (part.i, part.j)

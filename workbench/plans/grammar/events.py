@@ -192,13 +192,52 @@ class _Reader:
         for part in ctx.take("EDGE"):
             self._bare_edge(part)
         for part in ctx.take("cond"):
-            self.conditions.append((part.value, part))
+            self.conditions.append((self._with_field(part.value, part), part))
+        self.having: list[tuple[str, float, Any, Part]] = []
+        for part in ctx.take("having"):
+            op, number, what = part.value
+            self.having.append((op, number, what, part))
+            if isinstance(what, EventRef):
+                self.mentions.append((what, part))
         for part in ctx.take("DAYHOUR"):
             self.clocks.append(part.value)
         self.distinct = bool(ctx.take("w:distinct")) or (self.count is not None and self.count[0].distinct)
+        bare = [p for m, p in self.wanted if not m.ops]
+        if self.count is not None and isinstance(self.count[0].what, EventRef) and bare and not self.superlative and not self.order:
+            i, j = bare[0].i, bare[0].j
+            words = self._words(i, j)
+            raise Ask(f"{words.capitalize()}: by how much? Say, for example, with a {words} of more than 15.")
         self.timeline = bool(ctx.take("w:timeline")) or bool(ctx.take("w:trends"))
         self.versus = bool(ctx.take("w:versus"))
         ctx.take("w:compare", "w:events")
+
+    def _with_field(self, condition: Condition, part: Part) -> Condition:
+        """Return a condition that names a unit only with the fields that are counted in it."""
+        if not isinstance(condition.what, FieldRef) or condition.what.names:
+            return condition
+        language = self.lexicon.language
+        seconds = {language.stem(w): s for w, s in language.times["seconds"].items()}
+        fields = tuple(
+            name
+            for name, about in self.lexicon.schema.about.items()
+            if name in self.lexicon.fields
+            and about.measure
+            and about.unit
+            and (
+                language.stem(about.unit) == condition.unit
+                or (condition.unit in seconds and about.unit in _SECONDS)
+            )
+        )
+        spoken = [n for m, _ in self.wanted if isinstance(m.what, FieldRef) and not m.ops for n in m.what.names]
+        named = tuple(n for n in fields if n in spoken)
+        if named:
+            self.wanted = [
+                (m, p) for m, p in self.wanted if m.ops or not isinstance(m.what, FieldRef) or not set(m.what.names) & set(named)
+            ]
+            return replace(condition, what=FieldRef(named))
+        if not fields:
+            raise Decline(f"It is not clear which field {self.ctx.text(part)!r} is about.")
+        return replace(condition, what=FieldRef(fields))
 
     def _superlative(self, part: Part) -> None:
         value: Superlative = part.value
@@ -294,7 +333,7 @@ class _Reader:
             joined = self._joined(possible)
             if self.wanted or self.conditions or any(isinstance(d, FieldRef) for d, _ in self.groups):
                 eligible = [self._nearest(possible)]
-            elif joined and self.superlative is None:
+            elif joined and (self.superlative is None or self.superlative[0].what is None):
                 eligible = [joined]
             elif ctx.parts and any(p.kind == "w:events" for p in ctx.parts):
                 eligible = possible
@@ -306,7 +345,11 @@ class _Reader:
 
     def _joined(self, possible: list[str]) -> str:
         """Return the event type that joins the entity types of the question by an edge, if there is one."""
-        kinds = {d.type for d, _ in (*self.subjects, *self.groups) if isinstance(d, KindRef | RoleRef)}
+        dims = [d for d, _ in (*self.subjects, *self.groups)] + [w for _, _, w, _ in self.having]
+        kinds = {d.type for d in dims if isinstance(d, KindRef | RoleRef)}
+        if len(kinds) == 1:
+            named = {n.partition(":")[0] for f, _ in self.filters for e in f.entities.items for n in e.names}
+            kinds |= named if len(named) == 1 else set()
         if len(kinds) != 2:
             return ""
         edges = [e.name for e in self.lexicon.edges.values() if {e.source, e.target} == kinds]
@@ -318,13 +361,18 @@ class _Reader:
         return not plain
 
     def _ask_events(self, possible: list[str]) -> None:
+        who = set(self.lexicon.schema.who)
+        events = self.lexicon.events
+        acting = [n for n in possible if who & {events[n].type_of(r) for r in events[n].roles}]
+        possible = acting or possible
         nouns = [" ".join(split_name(n)) for n in possible]
         if self.superlative is not None:
             part = self.superlative[1]
             text = self.ctx.text(part)
-            options = tuple((part.j, part.j, f"{noun}s") for noun in nouns[:4])
-            raise Ask(f"{text.capitalize()} of what: {listed([n + 's' for n in nouns], 'or')}?", options)
-        raise Ask(f"What is asked about: {listed([n + 's' for n in nouns], 'or')}?")
+            several = [self.ctx.plural_of(n) for n in nouns]
+            options = tuple((len(self.ctx.tokens), 0, f"by {noun}") for noun in several[:4])
+            raise Ask(f"{text.capitalize()} by what: {listed(several, 'or')}?", options)
+        raise Ask(f"What is asked about: {listed([self.ctx.plural_of(n) for n in nouns], 'or')}?")
 
     def _lacks(self, event: Event) -> str:
         """Return what a question about these events would need and they do not have; empty if nothing."""
@@ -338,7 +386,8 @@ class _Reader:
                 return f"{event.name} events have no field {condition.what.names[0][1]}."
             if not set(condition.what.names) & set(event.fields):
                 return f"{event.name} events have no field {condition.what.names[0]}."
-        for dim, _ in (*self.subjects, *self.groups):
+        counted = [(what, part) for _, _, what, part in self.having if not isinstance(what, EventRef)]
+        for dim, _ in (*self.subjects, *self.groups, *counted):
             if isinstance(dim, KindRef) and not event.roles_of(dim.type):
                 return f"{event.name} events do not say which {dim.type} they belong to."
             if isinstance(dim, RoleRef) and dim.role not in event.roles:
@@ -616,7 +665,10 @@ class _Reader:
             figures.append(self._share_figure())
         for measure, part in self.wanted:
             figures += self._field_figures(measure, part)
-        if not figures or self._counts_too():
+        for _, _, what, part in self.having:
+            if isinstance(what, KindRef | RoleRef):
+                figures.append(self._distinct_figure(what, part))
+        if not figures or self._counts_too() or any(isinstance(w, EventRef) for _, _, w, _ in self.having):
             counted = self.count[0].what if self.count else None
             if isinstance(counted, KindRef | RoleRef) and not self.superlative:
                 figures.insert(0, self._distinct_figure(counted, self.count[1]))  # type: ignore[index]
@@ -737,6 +789,8 @@ class _Reader:
         main, columns = source or self._tabled(steps, measures)
         if frame.figures[0].whole and self.clocks:
             raise Decline("Parts of a whole cannot be taken of some days or hours only.")
+        if self.having:
+            main = self._having(steps, main, measures)
         order = self._ordered(steps, main, measures, columns)
         steps = order[0]
         reading = self._told(about, times, order[1])
@@ -790,6 +844,21 @@ class _Reader:
         groups = tuple(g for d in dims for g in d.groups)
         steps.append(Aggregate(id="figures", title=self._title(), source="events", by=groups, measures=tuple(measures)))
         return "figures", tuple(g.column for g in groups)
+
+    def _having(self, steps: list[Step], main: str, measures: list[Measure]) -> str:
+        """Add the step that keeps groups whose figures satisfy a condition."""
+        if not self.frame.dims:
+            raise Ask("Which groups should have that many: by what?")
+        if self.compared:
+            raise Decline("A condition on figures of several times is not possible yet.")
+        tests = []
+        for op, number, what, _ in self.having:
+            counted = next(
+                m for m in measures if (m.op == "count") == isinstance(what, EventRef) and m.op in ("count", "distinct")
+            )
+            tests.append(Filter(field=counted.name, op=op, value=_plain(number)))  # type: ignore[arg-type]
+        steps.append(FilterRows(id="kept", title=self._title(), source=main, where=tuple(tests)))
+        return "kept"
 
     def _clocked(self, steps: list[Step], measures: list[Measure]) -> tuple[str, tuple[str, ...]]:
         """Add steps that keep some days of the week or hours only: group by them, keep them, add them up."""
@@ -896,7 +965,7 @@ class _Reader:
         n = superlative.n or self.n
         if n is None:
             subjects = [d for d in self.frame.dims if d.subject and d.part is not None]
-            several = any(self.ctx.plural(d.part) for d in subjects if d.part) or not subjects
+            several = any(self.ctx.several(d.part) for d in subjects if d.part) or not subjects
             n = 10 if several else 1
         kept = [d for d in self.frame.dims if not d.subject]
         if kept and any(d.subject for d in self.frame.dims):
@@ -908,10 +977,35 @@ class _Reader:
         return steps, f"the {n} with the {'highest' if descending else 'lowest'} {figure.noun}"
 
     def _documents(self) -> bool:
-        """Return whether the events themselves are wanted, not figures of them."""
-        if self.count or self.share or self.wanted or self.frame.dims or self.superlative or self.compared or self.clocks:
+        """Return whether the events themselves are wanted, not figures of them.
+
+        A noun in the singular that is no verb ("weather on 8 February") asks for them too.
+        """
+        if self.having or self.count or self.share or self.wanted or self.frame.dims or self.superlative or self.compared or self.clocks:
             return False
-        return self.ctx.asked_which()
+        if any(t.word == "who" for t in self.ctx.tokens):
+            self._ask_who()
+        nouns = [
+            self.ctx.tokens[p.j - 1]
+            for m, p in self.mentions
+            if not m.term and p.j - p.i == len(split_name(m.types[0]))
+        ]
+        single = bool(nouns) and all(
+            not t.plural and t.word == "".join(split_name(m.types[0])) for t, (m, _) in zip(nouns, self.mentions, strict=False)
+        )
+        return single or self.ctx.asked_which()
+
+    def _ask_who(self) -> None:
+        event = self.frame.events[0]
+        fixed = {f.field for f in self.frame.filters}
+        nouns = [
+            self.ctx.role_noun(RoleRef(r, event.type_of(r)))
+            for r in event.roles
+            if len(role_fields(event, r)) == 1 and not fixed & set(role_fields(event, r))
+        ]
+        place = next(n for n, t in enumerate(self.ctx.tokens) if t.word == "who")
+        options = tuple((place, place + 1, f"which {self.ctx.plural_of(noun)}") for noun in nouns[:3])
+        raise Ask(f"Who: which {listed(nouns, 'or')}?", options)
 
     def _document_draft(self, steps: list[Step], about: str, times: str) -> Draft:
         key = self.order[0] if self.order else None
@@ -925,6 +1019,9 @@ class _Reader:
         figures = listed([f.noun for f in self.frame.figures])
         by = f" for each {listed([d.noun for d in self.frame.dims])}" if self.frame.dims else ""
         reading = [f"{figures[:1].upper()}{figures[1:]} of {about}{by}{f', {times}' if times else ''}"]
+        for op, number, what, _ in self.having:
+            noun = "their number" if isinstance(what, EventRef) else f"the number of different {self.ctx.kind_noun(what)}"
+            reading.append(f"only where {noun} is {op} {_plain(number):,}")
         if self.clocks:
             reading.append(f"only {listed([c.name for c in self.clocks])}")
         if order:
@@ -963,10 +1060,10 @@ class _Reader:
         """Return questions that go on from here."""
         event = self.frame.events[0]
         words = " ".join(split_name(event.name))
-        noun = f"{words}s"
+        noun = self.ctx.plural_of(words)
         named = [t for t, term in self.lexicon.schema.terms.items() if set(term.events) == {e.name for e in self.frame.events}]
         if named:
-            noun = f"{named[0]}s"
+            noun = self.ctx.plural_of(named[0])
         found = []
         grouped = {c for d in self.frame.dims for c in d.columns}
         for role in event.roles:
@@ -998,5 +1095,7 @@ def _time_words(period: Period) -> str:
     if period.since is None and period.until is None:
         return "over the whole window"
     if period.since and period.until and period.since[:1].isdigit():
+        if day_before(period.until) == period.since:
+            return f"on {period.name}"
         return f"in {period.name} ({period.since} to {day_before(period.until)})"
     return period.name

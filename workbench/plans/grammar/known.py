@@ -158,6 +158,9 @@ def _kind(ctx: Context) -> str:
 
 def _group_of(ctx: Context) -> Draft | None:
     """The cluster of an entity, or those in a cluster that is named by its number."""
+    numbered = ctx.of("knownnum")
+    if numbered and numbered[0].value[0].kind in _GROUPS and not ctx.has("EVENT", "measure", "agg", "share", "filter"):
+        return _numbered_group(ctx, numbered[0])
     known = ctx.of("KNOW", "knownof")
     if not known or ctx.has("EVENT", "measure", "agg", "share", "w:anomalies", "w:similar"):
         return None
@@ -180,6 +183,22 @@ def _group_of(ctx: Context) -> Draft | None:
         [f"The {column} of {labels}, from the newest {ref.kind}"],
         suggestions=[f"Which {ctx.lexicon.label(entities[0]) and entities[0].split(':')[0]} are in the same {column} as {ctx.entity_text(entities[0])}?"],
     )
+
+
+def _numbered_group(ctx: Context, part: Part) -> Draft:
+    kind, number = part.value[0].kind, part.value[1]
+    column = _GROUPS[kind]
+    ctx.take("knownnum", "w:describe")
+    type_ = _kind(ctx)
+    where = [Filter(field=column, value=number)]
+    if type_:
+        where.append(Filter(field="type", value=type_))
+    title = f"{type_ or 'entities'} in {column} {number}"
+    steps: list[Step] = [Read(id="group", title=title, kind=kind, where=tuple(where))]
+    if ctx.take("count"):
+        steps.append(Aggregate(id="number", title=f"number of {title}", source="group", measures=(Measure(name="count"),)))
+        return Draft(steps, [Render(kind="metric", source="number", y=("count",))], [f"The number of {title}"])
+    return Draft(steps, [Render(kind="table", source="group", title=title)], [f"The {title}"])
 
 
 def _knowledge(ctx: Context) -> Draft | None:
@@ -207,7 +226,8 @@ def _knowledge(ctx: Context) -> Draft | None:
             steps: list[Step] = [read, Aggregate(id="number", source="known", measures=(Measure(name="count", op="distinct", field=column),))]
             return Draft(steps, [Render(kind="metric", source="number", y=("count",))], [f"The number of different {column} values in the newest {kind}"])
         sizes = Aggregate(id="sizes", title=f"{kind} by size", source="known", by=(Group(field=column),), measures=(Measure(name="count"),))
-        n = next((p.value.n for p in tops if p.value.n), None) or 1000
+        one = bool(tops) and not ctx.plural(known[0])
+        n = next((p.value.n for p in tops if p.value.n), None) or (1 if one else 1000)
         small = any(p.value.degree in ("fewest", "lowest") for p in tops)
         top = Top(id="top", title=f"{kind} by size", source="sizes", by="count", n=n, ascending=small)
         return Draft(

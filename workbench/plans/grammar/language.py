@@ -60,6 +60,21 @@ class Language:
 
         return tuple(self.stem(word) for word in split(text) if word not in self.determiners)
 
+    def plural(self, noun: str) -> str:
+        """Return the plural of a noun.
+
+        >>> english = load_language("english")
+        >>> english.plural("aircraft"), english.plural("departure delay"), english.plural("city")
+        ('aircraft', 'departure delays', 'cities')
+        """
+        last = noun.split()[-1] if noun.split() else noun
+        if self.data["stems"]["irregular"].get(last) == last or last.endswith("s"):
+            return noun
+        for ending, plural in self.data["speech"]["plurals"].items():
+            if noun.endswith(ending):
+                return noun[: -len(ending)] + plural
+        return noun + self.data["speech"]["plural"]
+
     def stem(self, word: str) -> str:
         """Return a word without its inflection.
 

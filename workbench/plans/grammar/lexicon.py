@@ -512,7 +512,11 @@ class Lexicon:
         own = {w for key in self._names.stems for w in key}
         labels = {w for w, holders in self._label_words[1].items() if len(holders) <= _TOO_COMMON and len(w) > 4}
         plain = {w for _, words, _ in self._spelled for w in words}
-        return frozenset(own | labels | plain)
+        times = self.language.times
+        spoken = {w for name in ("months", "weekdays", "seasons", "adjectives") for w in times[name]}
+        wanted = ("mean", "median", "max", "min", "similar", "anomalies", "trends", "connected", "describe", "share")
+        spoken |= {w for name in wanted for w in self._word_list(name)}
+        return frozenset(w for w in own | labels | plain | spoken if len(w) >= 5)
 
     def corrected(self, token: Token) -> Token | None:
         """Return the word that was probably meant by one that means nothing; None where that is not clear."""

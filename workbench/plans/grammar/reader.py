@@ -119,17 +119,19 @@ class Reader:
         draft = known_draft(ctx)
         if draft is not None:
             return draft
-        about_events = ctx.has("EVENT", "measure", "share", "agg", "DAYHOUR") or any(
+        about_events = ctx.has("EVENT", "measure", "share", "agg", "DAYHOUR", "having") or any(
             p.kind == "count" and p.value.what is None for p in ctx.parts
         )
         about_events |= any(
-            p.kind in ("superlative", "order", "count") and type(getattr(p.value, "what", getattr(p.value, "by", None))).__name__ in ("EventRef", "MeasureRef")
+            p.kind in ("superlative", "order", "count") and type(getattr(p.value, "what", getattr(p.value, "by", None))).__name__ in ("EventRef", "MeasureRef", "Share")
             for p in ctx.parts
         )
         properties = any(
             p.kind == "measure" and type(p.value.what).__name__ == "PropertyRef" for p in ctx.parts
         )
         kinds = [p for p in ctx.parts if p.kind in ("KIND", "ROLE") or (p.kind == "numbered" and isinstance(p.value[1], KindRef | RoleRef)) or (p.kind == "count" and isinstance(p.value.what, KindRef | RoleRef))]
+        if properties and not kinds:
+            return set_draft(ctx)
         if (about_events and not properties) or ctx.has("BUCKET", "group") and not properties:
             return event_draft(ctx)
         if kinds:
@@ -149,8 +151,14 @@ class Reader:
         if ctx.of("w:compare", "w:versus") and not ctx.of("filter", "rel"):
             raise Ask("Compare them by which figure?", questions=tuple(self._examples()[:3]))
         conditions = [p for p in ctx.of("cond") if type(p.value.what).__name__ == "FieldRef"]
-        if relations and (len(ctx.of("rel", "filter")) > 1 or most) or conditions:
+        if ctx.of("ROLE") and (relations or ctx.of("filter")):
             return event_draft(ctx)
+        if relations and (len(ctx.of("rel", "filter")) > 1 or most) or conditions:
+            try:
+                return event_draft(Context(ctx.lexicon, ctx.tokens, ctx.parts, ctx.them))
+            except Decline:
+                if conditions or most:
+                    raise
         if most and not relations and not ctx.of("filter"):
             self._ask_most(ctx, most[0])
         if len(places) > 1:
@@ -160,7 +168,7 @@ class Reader:
     def _ask_most(self, ctx: Context, part: Part) -> None:
         kinds = {p.value.type for p in ctx.of("KIND", "ROLE")}
         nouns = [
-            f"{' '.join(split_name(e.name))}s"
+            ctx.plural_of(" ".join(split_name(e.name)))
             for e in sorted(self.lexicon.events.values(), key=lambda e: -e.documents)
             if kinds <= {e.type_of(r) for r in e.roles}
         ]
@@ -309,10 +317,11 @@ class Reader:
         events = sorted(self.lexicon.events.values(), key=lambda e: -e.documents)
         for event in events[:1]:
             noun = " ".join(split_name(event.name))
+            several = self.language.plural(noun)
             for role in list(event.roles)[:1]:
                 ctx = Context(self.lexicon, (), ())
-                found.insert(0, f"Number of {noun}s by {ctx.role_noun(RoleRef(role, event.type_of(role)))}")
-            found.append(f"{noun.capitalize()}s per month as a timeline")
+                found.insert(0, f"Number of {several} by {ctx.role_noun(RoleRef(role, event.type_of(role)))}")
+            found.append(f"{several.capitalize()} per month as a timeline")
         return found
 
     def _answer(self, status: str, text: str, question: str, suggestions: Sequence[str] = ()) -> Proposal:

@@ -50,6 +50,8 @@ PARTS: dict[str, float] = {
     "group": 0.2,
     "filter": 0.15,
     "cond": 0.15,
+    "having": 0.2,
+    "knownnum": 0.3,
     "when": 0.2,
     "DAYHOUR": 0.2,
     "top": 0.1,
@@ -163,6 +165,22 @@ def _condition(*values: Any) -> Condition | None:
     if what is None or op is None or len(number) != 1:
         return None
     return Condition(what, op, (number[0].value,), number[0].unit)
+
+
+def _by_unit(op: str, number: Number) -> Condition | None:
+    """A number with a unit compares the field that is counted in it."""
+    return Condition(FieldRef(()), _COMPARED[op], (number.value,), number.unit) if number.unit else None
+
+
+def _having(*values: Any) -> tuple[str, float, Any] | None:
+    op = next(_COMPARED[v] for v in values if isinstance(v, str) and v in _COMPARED)
+    number = next(v for v in values if isinstance(v, Number))
+    return None if number.unit else (op, number.value, values[-1])
+
+
+def _known_number(*values: Any) -> tuple[Any, int] | None:
+    number = values[-1]
+    return (values[0], int(number.value)) if not number.unit and number.value >= 0 else None
 
 
 def _between(what: Any, *values: Any) -> Condition:
@@ -351,6 +369,12 @@ def _rules() -> list[Rule]:
         add("cond", f"{what} w:between NUM w:and NUM", _between, 0.5)
         add("cond", f"{what} w:of w:between NUM w:and NUM", _between, 0.5)
         add("cond", f"{what} w:equals NUM", _condition, 0.3)
+    for op in _COMPARED:
+        add("cond", f"w:{op} NUM", _by_unit, 0.2)
+        for what in ("EVENT", "KIND", "ROLE"):
+            add("having", f"w:{op} NUM {what}", _having, 0.5)
+            add("having", f"w:with w:{op} NUM {what}", _having, 0.5)
+            add("having", f"w:for w:{op} NUM {what}", _having, 0.5)
     add("cond", "FIELD w:missing", _missing, 0.2)
     add("cond", "w:missing FIELD", _missing_before, 0.2)
     add("cond", "VAL", _valued, 0.0)
@@ -370,6 +394,7 @@ def _rules() -> list[Rule]:
         add("measure", what, lambda w: MeasureRef(w) if isinstance(w, FieldRef) else None, 0.0)
         add("measure", f"agg {what}", _measure, 0.4)
         add("measure", f"agg w:of {what}", _measure, 0.4)
+        add("measure", f"agg w:how_many {what}", _measure, 0.4)
     add("count", "w:how_many", _count, 0.0)
     for what in ("EVENT", "KIND", "ROLE"):
         add("count", f"w:how_many {what}", _count, 0.4)
@@ -389,6 +414,7 @@ def _rules() -> list[Rule]:
     for word in _DEGREES:
         add("superlative", f"w:{word}", _superlative, 0.0)
         add("superlative", f"NUM w:{word}", _superlative, 0.4)
+        add("superlative", f"w:{word} NUM", _superlative, 0.3)
         for what in ("EVENT", "measure"):
             add("superlative", f"w:{word} {what}", _superlative, 0.4)
             add("superlative", f"NUM w:{word} {what}", _superlative, 0.5)
@@ -435,6 +461,8 @@ def _rules() -> list[Rule]:
     # knowledge of entities
     for link in ("of", "for"):
         add("knownof", f"KNOW w:{link} list", _known_of, 0.3)
+    add("knownnum", "KNOW NUM", _known_number, 0.4)
+    add("knownnum", "KNOW w:how_many NUM", _known_number, 0.2)
     add("samegroup", "w:same KNOW list", _same_group, 0.4)
     for link in ("as", "of", "with"):
         add("samegroup", f"w:same KNOW w:{link} list", _same_group, 0.4)

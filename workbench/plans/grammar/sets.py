@@ -103,7 +103,9 @@ class _Sets:
         when = f", {periods[0].name}" if periods else ""
         told = listed([*(m.told for m in self.members if not m.left_out), *self.told]) if self.members or self.told else ""
         without = listed([m.told for m in self.members if m.left_out], "or") if any(m.left_out for m in self.members) else ""
-        what = f"{self.noun}{f' {told}' if told else ''}{f' but not {without}' if without else ''}{when}"
+        but = " but not " if told else " not "
+        noun = ctx.plural_of(self.noun)
+        what = f"{noun}{f' {told}' if told else ''}{f'{but}{without}' if without else ''}{when}"
         if aggregates:
             return self._figures(steps, main, aggregates, what)
         if self.counted:
@@ -111,7 +113,8 @@ class _Sets:
             return Draft(
                 steps, [Render(kind="metric", source="number", title=f"number of {what}"[:200], y=("count",))], [f"The number of {what}"], self.notes
             )
-        reading = [f"{what[:1].upper()}{what[1:]}"]
+        whole = "" if told or without else "All "
+        reading = [f"{whole}{what}" if whole else f"{what[:1].upper()}{what[1:]}"]
         if superlative or orders:
             steps, said = self._topped(steps, main, superlative, orders)
             reading.append(said)
@@ -144,6 +147,8 @@ class _Sets:
         if not hasattr(self, "kind"):
             self._infer_kind()
         if not hasattr(self, "kind"):
+            self._infer_owner()
+        if not hasattr(self, "kind"):
             raise Decline("It is not clear what is asked for.")
         self.noun = " ".join(split_name(self.kind.type))
         self.grouped = ctx.take("group")
@@ -153,6 +158,14 @@ class _Sets:
         if hasattr(self, "kind") and self.kind != kind:
             raise Decline(f"The question asks for two things: {self.kind.type} and {kind.type}.")
         self.kind, self.part, self.role = kind, part, value.role if isinstance(value, RoleRef) else ""
+
+    def _infer_owner(self) -> None:
+        """Take the entity type that has the property which is asked about."""
+        found = [(p.value if isinstance(p.value, PropertyRef) else p.value.what, p) for p in self.ctx.of("PROP", "measure")]
+        owners = [({t for t, _ in ref.names}, p) for ref, p in found if isinstance(ref, PropertyRef)]
+        common = set.intersection(*(o for o, _ in owners)) if owners else set()
+        if len(common) == 1:
+            self._set_kind(KindRef(common.pop()), owners[0][1])
 
     def _infer_kind(self) -> None:
         """Take what stands at the other end of the edge that is asked about: "who built it"."""
@@ -240,7 +253,8 @@ class _Sets:
             if fitting:
                 self._members(Relation(edges[0].value, entities, negated=wanted.negated), fitting, part)
                 return
-            raise Decline(f"{self.ctx.text(edges[0])!r} joins nothing of type {self.kind.type} to {part.value.entities.items[0].text}.")
+            if len(edges) == len(self.ctx.parts):
+                raise Decline(f"{self.ctx.text(edges[0])!r} joins nothing of type {self.kind.type} to {part.value.entities.items[0].text}.")
         fitting = self._fitting(tuple(self.lexicon.edges), entities.items)
         if any_edge or not fitting:
             types = {n.partition(":")[0] for e in entities.items for n in e.names}
@@ -357,7 +371,7 @@ class _Sets:
             raise Ask(f"{self.ctx.text(superlatives[0]).capitalize()} by which figure?")
         n = n or self.n
         if superlatives:
-            several = self.ctx.plural(self.part)
+            several = self.ctx.several(self.part)
             n = n or (10 if several else _ONE_ROW)
             steps.append(Top(id="top", title=f"{n} {self.noun}", source=main, by=column, n=n, ascending=degree == "fewest"))
             return steps, f"the {n} with the {'most' if degree == 'most' else 'fewest'} events"
