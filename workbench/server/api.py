@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingRes
 from pydantic import BaseModel, ConfigDict, Field
 
 from workbench.server.asking import answer_events
+from workbench.server.dashboard import usable_views
 from workbench.server.errors import answer_errors
 from workbench.tabular import json_value
 
@@ -124,17 +125,14 @@ def _add_catalog(app: FastAPI, world: World) -> None:
         return _table(request, hits.to_arrow(), world.timezone, {"total": hits.total})
 
     @app.get("/views", tags=["catalog"])
-    def listed() -> dict[str, Any]:
+    def all_views() -> dict[str, Any]:
         """Return the views that can be looked at in a browser, with their state's defaults."""
-        from workbench.views import views  # noqa: PLC0415  (drivers are looked up when asked for)
-
-        classes = {name: views.load(name) for name in views.names()}
-        return {
-            "views": [
-                {"name": name, "title": view.title, "page": f"/views/{name}", "state": dict(view.defaults)}
-                for name, view in classes.items()
-            ]
-        }
+        usable, problems = usable_views()
+        listed = [
+            {"name": name, "title": view.title, "page": f"/views/{name}", "state": dict(view.defaults)}
+            for name, view in usable.items()
+        ]
+        return {"views": listed, "problems": problems}
 
 
 def _add_tables(app: FastAPI, world: World) -> None:

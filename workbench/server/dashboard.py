@@ -18,20 +18,42 @@ if TYPE_CHECKING:
     from workbench.server.world import World
     from workbench.views import View
 
-__all__ = ["pages"]
+__all__ = ["pages", "usable_views"]
 
 _FIRST = "catalog"
 _SHOWN_ENTITIES = 8
 # The page's own colours, for the two schemes that its switch chooses between.
 _STYLE = """
-#header { --header-background: #21374f; background-color: #21374f !important; box-shadow: none; }
+#header { --header-background: #21374f; background-color: #21374f !important; box-shadow: none !important; }
 #header .app-header .title { font-size: 17px; font-weight: 600; }
-#header form { margin: 0 }
-#header form button { font: inherit; font-size: 13px; color: #fff; background: none; cursor: pointer;
-  border: 1px solid rgb(255 255 255 / 45%); border-radius: 5px; padding: 3px 10px }
-#header form button:focus-visible { outline: 2px solid #fff; outline-offset: 2px }
 """
+_BUTTON = """<style>
+form { margin: 0 } button { font: inherit; font-size: 13px; color: #fff; background: none; cursor: pointer;
+  border: 1px solid rgb(255 255 255 / 45%); border-radius: 5px; padding: 3px 10px }
+button:focus-visible { outline: 2px solid #fff; outline-offset: 2px }</style>"""
+# The page is drawn anew: its charts are pictures in the colours of one scheme.
+_SWITCH = """<button onclick="const to = new window.URL(location.href), kept = to.searchParams;
+if (kept.get('theme') === 'dark') kept.delete('theme'); else kept.set('theme', 'dark');
+location.assign(to)">{}</button>"""
 _LOGOUT = '<form method="post" action="/logout"><button>Log out</button></form>'
+
+
+def usable_views() -> tuple[dict[str, type[View]], list[str]]:
+    """Return the views that can run here, the catalog first, and why the others cannot."""
+    usable: dict[str, type[View]] = {}
+    problems = []
+    for name in sorted(views.names(), key=lambda name: (name != _FIRST, name)):
+        try:
+            kind = views.load(name)
+        except WorkbenchError as error:  # one that is wrong takes none of the others away
+            problems.append(str(error))
+            continue
+        reason = kind.can_run()
+        if reason is True:
+            usable[name] = kind
+        else:
+            problems.append(f"{name} cannot run here: {reason}.")
+    return usable, problems
 
 
 def pages(world: World, *, login: bool) -> dict[str, Callable[[], Any]]:
@@ -47,23 +69,31 @@ def pages(world: World, *, login: bool) -> dict[str, Callable[[], Any]]:
     def page(only: str | None) -> Callable[[], Any]:
         return lambda: _page(world, only, login=login)
 
-    return {"/": page(None), **{f"/views/{name}": page(name) for name in views.names()}}
+    return {"/": page(None), **{f"/views/{name}": page(name) for name in usable_views()[0]}}
 
 
 def _page(world: World, only: str | None, *, login: bool) -> Any:
     import panel as pn  # noqa: PLC0415  (heavy)
 
     wanted = _arguments(pn.state.session_args)
-    window = _Window(world, [only] if only else _ordered(), wanted)
+    usable, problems = usable_views()
+    window = _Window(world, {only: usable[only]} if only else usable, wanted, problems)
     body = window.place(only) if only else window.tabs
-    header: list[Any] = [pn.pane.HTML(_LOGOUT, align="center")] if login else []
+    dark = wanted.get("theme") == "dark"
+    buttons = [_SWITCH.format("Light" if dark else "Dark"), *([_LOGOUT] if login else [])]
+    html: Any = pn.pane.HTML
+    header = pn.Row(
+        pn.Spacer(sizing_mode="stretch_width"),
+        *(html(_BUTTON + button, align="center") for button in buttons),
+        sizing_mode="stretch_width",
+    )
     page = pn.template.BootstrapTemplate(
         title=f"workbench · {world.path.name}",
         main=[pn.Column(window.bar, body, sizing_mode="stretch_width")],
-        header=header,
+        header=[header],
         header_background="#21374f",
         favicon="",
-        theme="dark" if wanted.get("theme") == "dark" else "default",
+        theme="dark" if dark else "default",
         raw_css=[_STYLE],
     )
     window.begin()
@@ -73,14 +103,18 @@ def _page(world: World, only: str | None, *, login: bool) -> Any:
 class _Window:
     """One browser window: views made when they are first looked at, their selection and their address."""
 
-    def __init__(self, world: World, names: list[str], wanted: dict[str, Any]) -> None:
+    def __init__(
+        self, world: World, kinds: Mapping[str, type[View]], wanted: dict[str, Any], problems: list[str]
+    ) -> None:
         import panel as pn  # noqa: PLC0415  (heavy)
 
         self._world = world
-        self._names = names
+        self._kinds = kinds
+        self._names = names = list(kinds)
         self._selection = Selection()
-        self._problem = ""
+        self._problem = " ".join(problems)
         self._views: dict[str, View] = {}
+        self._in_browser = False
         self._state = {k: v for k, v in wanted.items() if k not in ("view", "theme")}
         first = wanted.get("view", names[0])
         self._first = first if first in names else names[0]
@@ -88,9 +122,8 @@ class _Window:
             self._problem = f"There is no view {first!r}."
         wide = {"sizing_mode": "stretch_width"}
         self._places = {name: pn.Column(**wide, min_height=200) for name in names}
-        titles = {name: views.load(name).title or name for name in names}
         self.tabs = pn.Tabs(
-            *((titles[name], self._places[name]) for name in names),
+            *((kind.title or name, self._places[name]) for name, kind in kinds.items()),
             active=names.index(self._first),
             dynamic=True,
             **wide,
@@ -106,11 +139,13 @@ class _Window:
 
     def begin(self) -> None:
         """Show the first view, and follow the tabs and the selection from now on."""
+        import panel as pn  # noqa: PLC0415  (heavy)
+
         self._select()
         self._show(self._first)
         self.tabs.param.watch(lambda event: self._show(self._names[event.new]), "active")
         self._selection.param.watch(lambda *_: self._told(), ["entities", "since", "until"])
-        self._told()
+        pn.state.onload(self._loaded)
 
     def _select(self) -> None:
         """Take the selection out of the address."""
@@ -130,7 +165,7 @@ class _Window:
         """Return a view's Panel object, or why there is none; what the address says is for the first view."""
         import panel as pn  # noqa: PLC0415  (heavy)
 
-        kind = views.load(name)
+        kind = self._kinds[name]
         state = self._state if name == self._first else {}
         try:
             view = kind(self._world, self._selection, **state)
@@ -139,6 +174,10 @@ class _Window:
         self._views[name] = view
         view.listen(weakref.WeakMethod(self._told))
         return pn.panel(view)
+
+    def _loaded(self) -> None:
+        self._in_browser = True  # before that the browser's address would win
+        self._told()
 
     def _told(self) -> None:
         """Write the selection on the page, and all that is shown into its address."""
@@ -149,14 +188,8 @@ class _Window:
         name = self._names[self.tabs.active]
         view = self._views.get(name)
         location = pn.state.location
-        if location is not None and view is not None:
+        if self._in_browser and location is not None and view is not None:
             location.search = _search(name if len(self._names) > 1 else "", view.state, location.search)
-
-
-def _ordered() -> list[str]:
-    """Return the names of the views that can run here, the catalog first."""
-    names = [name for name in views.names() if views.load(name).can_run() is True]
-    return sorted(names, key=lambda name: (name != _FIRST, name))
 
 
 def _arguments(given: Mapping[str, list[bytes]]) -> dict[str, Any]:

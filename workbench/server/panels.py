@@ -23,6 +23,8 @@ __all__ = ["add_pages"]
 def add_pages(app: FastAPI, world: World, access: Access) -> None:
     """Add the dashboard, the views' pages and what they need to an application."""
     import panel as pn  # noqa: PLC0415  (heavy, and for the server alone)
+    from bokeh.core.validation import silence  # noqa: PLC0415
+    from bokeh.core.validation.warnings import EMPTY_LAYOUT  # noqa: PLC0415
     from panel.io.fastapi import add_applications  # noqa: PLC0415
     from tornado.web import HTTPError  # noqa: PLC0415
 
@@ -31,6 +33,7 @@ def add_pages(app: FastAPI, world: World, access: Access) -> None:
         """Answer as Panel's own server would: its handler of components raises the errors of that one."""
         return JSONResponse(refused(error.reason or "no such file.", request.url.path), error.status_code)
 
+    silence(EMPTY_LAYOUT)  # a view that is not looked at yet has nothing in it
     pn.extension("tabulator")
     pn.config.session_history = 0
     _detach_when_closed()
