@@ -77,7 +77,7 @@ def _misfit(value: Value, op: str, kind: Kind, clock: Clock) -> str:
     elif kind == "bool":
         if not isinstance(value, bool) and str(value).strip().lower() not in ("true", "false"):
             return "Write true or false."
-    elif kind == "string" and not isinstance(value, str) and op not in _EQUALITY:
+    elif kind == "string" and not isinstance(value, str) and op not in (*_EQUALITY, *_TEXT_TESTS):
         return "Write the value as text; text is compared letter by letter."
     return ""
 

@@ -48,7 +48,7 @@ def phrase(
         Sentences(plan, main.table, ZoneInfo(timezone)).finding(),
         *dict.fromkeys([*notes, *said]),
     ]
-    if _has_times(plan, shown):
+    if timezone not in reading and _has_times(plan, shown):
         sentences.append(f"Times are in {timezone}.")
     sentences.append(_origin(main.lineage))
     return " ".join(sentences)
