@@ -33,7 +33,8 @@ class Hnswlib(Index):
         self._graph.init_index(
             max_elements=max(len(self.vectors), 1), M=_M, ef_construction=_EF_CONSTRUCTION, random_seed=seed
         )
-        self._graph.add_items(self.vectors, num_threads=1)
+        if len(self.vectors):
+            self._graph.add_items(self.vectors, num_threads=1)
 
     def find(
         self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None

@@ -172,9 +172,11 @@ class Vectors:
             )
         others = np.ones(len(vectors.keys), np.bool_)
         others[place] = False
-        index = indexes.create("exact" if len(others) <= EXACT_BELOW else "hnswlib").build(vectors.own)
-        found, scores = index.search(vectors.own[place][None, :], k, allowed=others)
-        tied = int((vectors.own[others] @ vectors.own[place] >= scores[0, -1] - _EQUAL).sum()) if k else 0
+        # one query is not worth an index
+        exact = indexes.create("exact").build(vectors.own)
+        found, scores = exact.search(vectors.own[place][None, :], k, allowed=others)
+        least = scores[0, -1] if scores.size else 0.0
+        tied = int((vectors.own[others] @ vectors.own[place] >= least - _EQUAL).sum())
         keys = vectors.keys[found[0]]
         frame = pl.DataFrame(
             {
