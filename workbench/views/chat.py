@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
+from concurrent.futures import CancelledError
 from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -90,9 +91,11 @@ class ChatView(View):
                 )
             except WorkbenchError as error:
                 answer = Answer("failed", str(error), question=question, timezone=self.timezone)
+            except CancelledError:
+                answer = Answer("failed", "Cancelled.", question=question, timezone=self.timezone)
             # kept also where nobody waits for it any more: a cancelled question is not asked again
             self._answers.append(answer)
-        job.check()
+            job.check()
         return tuple(self._answers)
 
     def table(self, data: tuple[Answer, ...]) -> pa.Table:
