@@ -102,7 +102,7 @@ def holds(test: dict[str, Any]) -> pl.Expr:
 
 
 def all_hold(tests: list[dict[str, Any]]) -> pl.Expr:
-    return reduce(operator.and_, map(holds, tests), pl.lit(value=True))
+    return reduce(operator.and_, map(holds, tests), pl.col("_id").is_not_null())
 
 
 @st.composite
