@@ -190,7 +190,7 @@ def test_an_explanation_is_readable(planted: Engine) -> None:
     assert "change 1.0" in text
     assert "fail_count: 30, expected" in text
     with pytest.raises(UnknownNameError, match="Did you mean 'user:u006'"):
-        planted.anomalies.explain("user:u0O6")
+        planted.anomalies.explain("user:u006x")
 
 
 def test_an_earlier_day_does_not_know_what_came_later(planted: Engine) -> None:

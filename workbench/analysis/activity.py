@@ -154,7 +154,7 @@ class Activity:
     until: int
 
     def between(self, since: int, until: int) -> Activity:
-        """Return the same of a shorter range: whole days at least, for which edges tell their times exactly."""
+        """Return the same of a shorter range, a day at least: over days edges tell their times exactly."""
         since, until = max(since, self.since), min(until, self.until)
         starts = pl.col("day") * DAY_US
         return replace(
@@ -166,7 +166,7 @@ class Activity:
         )
 
     def neighbours(self) -> pl.DataFrame:
-        """Return ``actor``, ``edge``, ``outgoing``, ``neighbour`` of each edge and day seen within the range."""
+        """Return the edges that were seen within the range, a row an edge and segment."""
         inside = [pl.col(end).is_between(self.since, self.until, closed="left") for end in ("first", "last")]
         return self.edges.filter(pl.any_horizontal(inside))
 
@@ -175,7 +175,7 @@ class Activity:
         return format_entities(pl.Series([self.type_] * len(self.keys), dtype=pl.String), self.keys)
 
 
-def read_activity(
+def read_activity(  # noqa: PLR0913, PLR0917  (what, of whom, and from when to when)
     snapshot: Snapshot,
     segments: Iterable[str],
     schema: EntitySchema,
@@ -319,7 +319,8 @@ class _Stack:
 
 
 def _time() -> pl.Expr:
-    return pl.col("day").cast(pl.Int64) * DAY_US + pl.col("_id") // 2**HASH_BITS
+    into: pl.Expr = pl.col("_id") // 2**HASH_BITS
+    return pl.col("day").cast(pl.Int64) * DAY_US + into
 
 
 def _start(segment: str) -> int:
@@ -341,7 +342,7 @@ def _read(snapshot: Snapshot, kind: str, segments: Sequence[str], columns: list[
 def _properties(
     snapshot: Snapshot, segments: Iterable[str], type_: str, keys: pl.Series, until: int
 ) -> pl.DataFrame:
-    """Return the latest value of each property that ``keys`` had before ``until``; events before references."""
+    """Return the latest value of each property before ``until``; events count before references."""
     places = ["", *(s for s in segments if _start(s) < until)]
     entities = _read(snapshot, "entities", places, ["type", "key", "is_test"])
     nodes = entities.with_columns(pl.int_range(pl.len(), dtype=pl.Int32).over("segment").alias("node"))

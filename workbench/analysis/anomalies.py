@@ -53,7 +53,7 @@ class Anomalies(Tabular):
         return self.knowledge.table
 
     def top(self, n: int = 20) -> pl.DataFrame:
-        """Return the ``n`` most anomalous actors: ``place``, ``entity``, ``score``, ``class``, ``why``, ``events``."""
+        """Return place, entity, score, class, reason and detections of the ``n`` most anomalous actors."""
         columns = ["place", "entity", "score", "class", "why", "events", "first_detected", "consecutive"]
         return self.to_polars().head(n).select(columns)
 

@@ -77,10 +77,10 @@ class Clusters(Tabular):
         return rows.sort("distance", "entity")
 
     def profile(self) -> pl.DataFrame:
-        """Return what sets each cluster apart: ``cluster``, ``size``, ``feature``, ``mean``, ``population_mean``, ``z``.
+        """Return what sets each cluster apart, the most telling features of a cluster first.
 
-        The most telling features of a cluster come first. Features are read again from the partials that
-        the run saw.
+        Columns: ``cluster``, ``size``, ``feature``, ``mean``, ``population_mean``, ``z``. Features are read
+        again from the partials that the run saw.
 
         Raises:
             UsageError: If the window no longer holds them.
@@ -89,7 +89,7 @@ class Clusters(Tabular):
         alive = set(self._world.snapshot.segments)
         if not {run.segments[0], run.segments[1]} <= alive:
             raise UsageError(
-                f"the clusters are of {run.segments[0]} to {run.segments[1]}, and the window lacks some of it.",
+                f"the clusters are of {run.segments[0]} to {run.segments[1]}, not all in the window now.",
                 fix="Compute them again.",
             )
         segments = [run.segments[0]]

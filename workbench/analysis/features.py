@@ -308,9 +308,10 @@ def _encode(activity: Activity, encoding: Encoding, feature: Feature) -> NDArray
 def standardise(values: NDArray[np.float64], features: Iterable[Feature]) -> NDArray[np.float64]:
     """Return the values on one robust scale: what k-means and distance-based detectors see.
 
-    Counts and gaps as log(1 + x); then less the median, over the interquartile range. Where more than half of
-    the values are equal, the range is zero and 1.349 standard deviations stand for it; of counts and gaps the
-    range is at least 0.35, half the step from 0 to 1. A column without any spread is 0. One-hot columns are only centred. What is not a number becomes 0, the typical value.
+    Counts and gaps as log(1 + x); then less the median, over the interquartile range. Where half of the
+    values are equal, the range is zero and 1.349 standard deviations stand for it; of counts and gaps the
+    range is at least 0.35, half the step from 0 to 1. A column without any spread is 0. One-hot columns are
+    only centred. What is not a number becomes 0, the typical value.
 
     >>> values = np.array([[1.0], [2.0], [3.0], [np.nan]])
     >>> standardise(values, [Feature("x", "ordinal", "x")]).ravel().tolist()

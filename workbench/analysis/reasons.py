@@ -48,9 +48,11 @@ def reasons(scope: Scope, chosen: pl.DataFrame) -> pl.DataFrame:
     words = {f.name: f.text for f in scope.matrix.features}
     rows = chosen.partition_by("actor", maintain_order=True)
     said = [_sentence(opening, part.to_dicts(), scope, words) for part in rows]
-    return chosen.group_by("actor", maintain_order=True).agg(
-        pl.struct("feature", "value", "typical", "z").alias("drivers")
-    ).with_columns(pl.Series("why", said, dtype=pl.String))
+    return (
+        chosen.group_by("actor", maintain_order=True)
+        .agg(pl.struct("feature", "value", "typical", "z").alias("drivers"))
+        .with_columns(pl.Series("why", said, dtype=pl.String))
+    )
 
 
 def _sentence(opening: str, rows: list[dict[str, Any]], scope: Scope, words: dict[str, str]) -> str:
@@ -87,10 +89,8 @@ def _clause(kind: str, rows: list[dict[str, Any]], scope: Scope, words: dict[str
             compared = f"the median {scope.type_} has"
         case _:
             compared = f"the mean {scope.type_} has"
-    return "; ".join(
-        f"{_number(row['value'])} {words.get(row['feature'], row['feature'])}, {compared} {_number(row['typical'])}"
-        for row in rows
-    )
+    said = [(_number(r["value"]), words.get(r["feature"], r["feature"]), _number(r["typical"])) for r in rows]
+    return "; ".join(f"{value} {what}, {compared} {typical}" for value, what, typical in said)
 
 
 def _and(parts: Iterable[str]) -> str:
@@ -135,12 +135,11 @@ def events_behind(scope: Scope, chosen: pl.DataFrame) -> pl.DataFrame:
     counted = timed.filter(
         (pl.col("kind") != "rhythm") & ((pl.col("source") == "") | (pl.col("source") == pl.col("event_type")))
     )
-    hours = timed.filter(
-        (pl.col("kind") == "rhythm")
-        & (local_hour(scope.context.timezone).cast(pl.Int32) >= pl.col("source").str.slice(0, 2).cast(pl.Int32, strict=False))
-        & (local_hour(scope.context.timezone).cast(pl.Int32) < pl.col("source").str.slice(6, 2).cast(pl.Int32, strict=False))
-    )
-    found = pl.concat([f.select("actor", "day", "_id", "ts") for f in (counted, hours, _first_meetings(scope, chosen, events))])
+    hour = local_hour(scope.context.timezone).cast(pl.Int32)
+    first, end = (pl.col("source").str.slice(at, 2).cast(pl.Int32) for at in (0, 6))  # of 03:00-06:00
+    hours = timed.filter(pl.col("kind") == "rhythm").filter((hour >= first) & (hour < end))
+    parts = (counted, hours, _first_meetings(scope, chosen, events))
+    found = pl.concat([part.select("actor", "day", "_id", "ts") for part in parts])
     day = pl.from_epoch(pl.col("day").cast(pl.Int64) * (DAY_US // 1_000_000), "s").dt.strftime("%Y-%m-%d")
     return (
         found.unique()
@@ -154,15 +153,13 @@ def events_behind(scope: Scope, chosen: pl.DataFrame) -> pl.DataFrame:
 def _first_meetings(scope: Scope, chosen: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     """Return the events that showed a new neighbour first: an edge tells to the microsecond when that was."""
     new = chosen.filter(pl.col("kind") == "novelty").select("actor", edge="source")
-    givers = {end.edge: list(end.events) for end in scope.new_edges}
+    pairs = [(end.edge, event) for end in scope.new_edges for event in end.events]
+    givers = pl.DataFrame(pairs, schema={"edge": pl.String(), "event_type": pl.String()}, orient="row")
     first = (
         scope.activity.edges.join(new, on=["actor", "edge"], how="semi")
         .group_by("actor", "edge", "neighbour")
         .agg(pl.col("first").min().alias("ts"))
         .filter(pl.col("ts") >= scope.since)
-        .with_columns(
-            pl.col("edge").replace_strict(givers, default=None, return_dtype=pl.List(pl.String())).alias("event_type")
-        )
-        .explode("event_type")
+        .join(givers, on="edge")
     )
     return events.join(first, on=["actor", "ts", "event_type"], how="semi")

@@ -9,7 +9,16 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["SMALLEST", "FEWEST", "calibrated", "combined", "count_tails", "normal_score", "score", "upper_tail"]
+__all__ = [
+    "FEWEST",
+    "SMALLEST",
+    "calibrated",
+    "combined",
+    "count_tails",
+    "normal_score",
+    "score",
+    "upper_tail",
+]
 
 
 # No probability is below this: far in a tail no model is right.
@@ -23,8 +32,8 @@ _EXCEEDED = (0.32, 0.08, 0.02)
 _STEP = 4.0  # the ratio of two of them
 _HEAVIEST = 1.0
 
-# Scores at probabilities: the classes' limits lie at 3 %, 0.4 % and 0.02 %. What the classes promise is 1 % and
-# 0.1 % of actors where nothing is wrong; the rest is left for what the fits miss.
+# Scores at probabilities: the classes' limits lie at 3 %, 0.4 % and 0.02 %. Promised is 1 % and 0.1 % of
+# actors where nothing is wrong; the rest is left for what the fits miss.
 _EXPONENTS = (0.0, -np.log10(0.03), -np.log10(0.004), -np.log10(0.0002))
 _SCORES = (0.0, 0.3, 0.5, 0.7)
 _APPROACH = 0.3
@@ -56,10 +65,11 @@ def count_tails(
 
 
 def normal_score(probability: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how many standard deviations out a normal value of that upper-tail probability lies, at least 0."""
+    """Return how many standard deviations out a value of that upper-tail probability lies; at least 0."""
     from scipy.special import ndtri  # noqa: PLC0415  (loaded when anomalies are)
 
-    return np.maximum(-ndtri(np.clip(probability, SMALLEST, 1.0)), 0.0)
+    found: NDArray[np.float64] = np.maximum(-ndtri(np.clip(probability, SMALLEST, 1.0)), 0.0)
+    return found
 
 
 def upper_tail(statistic: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -93,14 +103,19 @@ def _pareto(values: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray
     if first <= 0 or second <= 0:
         # too many equal values for a shape: an exponential tail through the last point
         width = max(points[2] - points[0], 1e-12) / np.log(_EXCEEDED[0] / _EXCEEDED[2])
-        return _EXCEEDED[0] * np.exp(-np.maximum(values - points[0], 0) / width)
+        return _exponential(values - points[0], width)
     shape = float(np.clip(np.log(second / first) / np.log(_STEP), 0.0, _HEAVIEST))
     excess = np.maximum(values - points[0], 0)
     if shape < 1e-3:
         width = max(first / np.log(_STEP), (first + second) / (2 * np.log(_STEP)))
-        return _EXCEEDED[0] * np.exp(-excess / width)
+        return _exponential(excess, width)
     width = shape * first / (_STEP**shape - 1)
     found: NDArray[np.float64] = _EXCEEDED[0] * (1 + shape * excess / width) ** (-1 / shape)
+    return found
+
+
+def _exponential(excess: NDArray[np.float64], width: float) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = _EXCEEDED[0] * np.exp(-np.maximum(excess, 0) / width)
     return found
 
 

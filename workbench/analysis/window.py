@@ -29,9 +29,12 @@ class World(Protocol):
     schema: EntitySchema
 
     @property
-    def snapshot(self) -> Snapshot: ...
+    def snapshot(self) -> Snapshot:
+        """The generation."""
+
     @property
-    def feature_config(self) -> FeatureConfig: ...
+    def feature_config(self) -> FeatureConfig:
+        """What is measured beyond the defaults."""
 
 
 def actor_type(schema: EntitySchema, type_: str | None = None) -> str:
@@ -82,7 +85,7 @@ def window_features(
 
 
 def period(asof: datetime, segments: Sequence[str], lookback_days: int) -> tuple[int, int]:
-    """Return the start and the end of the ``lookback_days`` up to ``asof``, in microseconds; 0 days: all segments.
+    """Return start and end, in microseconds, of the ``lookback_days`` up to ``asof``; 0 days: all segments.
 
     >>> from datetime import UTC, datetime
     >>> start, end = period(datetime(1970, 1, 9, tzinfo=UTC), ["1970-01-01"], 7)

@@ -57,13 +57,15 @@ def by_size(labels: NDArray[Any]) -> NDArray[np.int32]:
     order = np.lexsort((first, -size))
     number = np.empty(len(order), np.int32)
     number[order] = np.arange(len(order), dtype=np.int32)
-    return number[group]
+    found: NDArray[np.int32] = number[group]
+    return found
 
 
 def nearest(points: NDArray[np.float64], centres: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the squared distance of each point to each centre."""
     squares = np.square(points).sum(1)[:, None] + np.square(centres).sum(1)[None, :]
-    return np.maximum(squares - 2 * points @ centres.T, 0.0)
+    found: NDArray[np.float64] = np.maximum(squares - 2 * points @ centres.T, 0.0)
+    return found
 
 
 def silhouette(distances: NDArray[np.float64], labels: NDArray[Any]) -> float:

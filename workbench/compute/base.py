@@ -39,7 +39,7 @@ Device = Literal["auto", "cpu", "gpu"]
 Kernel = Literal["pagerank", "communities", "components", "kmeans", "pca", "isolation", "dbscan"]
 KERNELS: tuple[Kernel, ...] = get_args(Kernel)
 
-# The number of clusters is chosen on this many points, and judged on that many: all pairs of them are compared.
+# The number of clusters is chosen on so many points and judged on so many: all pairs of these are compared.
 _TRIED, _SILHOUETTE = 10_000, 2_000
 # Two silhouettes this close are equal: the smaller number of clusters is the simpler description.
 _TIE = 1e-9
@@ -105,28 +105,30 @@ class Backend(Driver):
     def solve_components(self, graph: UndirectedGraph) -> NDArray[Any]:
         """Return a component label for each node."""
 
+    # A backend may lack what works on points; then ``gaps`` or the failure says so.
+
     def solve_kmeans(
         self, points: NDArray[np.float64], *, k: int, seed: int
     ) -> tuple[NDArray[Any], NDArray[np.float64]]:
         """Return a cluster label for each point, in ``[0, k)``, and the centres by label."""
-        raise self._lacks("kmeans")
+        raise self._lacks("kmeans", points, k, seed)
 
     def solve_pca(self, points: NDArray[np.float64], *, components: int) -> NDArray[np.float64]:
         """Return the principal directions, a row each, of unit length, the widest first."""
-        raise self._lacks("pca")
+        raise self._lacks("pca", points, components)
 
     def solve_isolation(self, points: NDArray[np.float64], *, trees: int, seed: int) -> NDArray[np.float64]:
         """Return the isolation score of each point, in (0, 1); higher is easier to isolate."""
-        raise self._lacks("isolation")
+        raise self._lacks("isolation", points, trees, seed)
 
     def solve_dbscan(
         self, points: NDArray[np.float64], weight: NDArray[np.float64], *, eps: float, min_points: int
     ) -> NDArray[Any]:
         """Return a cluster label for each point by cosine distance; -1 is noise."""
-        raise self._lacks("dbscan")
+        raise self._lacks("dbscan", points, weight, eps, min_points)
 
     @classmethod
-    def _lacks(cls, kernel: Kernel) -> KernelFailedError:
+    def _lacks(cls, kernel: Kernel, *_: object) -> KernelFailedError:
         return KernelFailedError(f"{cls.__name__} does not implement {kernel}")
 
     def pagerank(

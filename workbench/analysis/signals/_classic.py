@@ -28,7 +28,8 @@ def z_scores(values: NDArray[np.float64]) -> NDArray[np.float64]:
     mean = np.where(known, values, 0.0).sum(0) / number
     centred = np.where(known, values - mean, 0.0)
     spread = np.sqrt(np.square(centred).sum(0) / number)
-    return np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 0)
+    found: NDArray[np.float64] = np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 0)
+    return found
 
 
 def classic_evidence(scope: Scope, z: NDArray[np.float64]) -> pl.DataFrame:
@@ -36,23 +37,22 @@ def classic_evidence(scope: Scope, z: NDArray[np.float64]) -> pl.DataFrame:
     matrix = scope.matrix
     known = np.isfinite(matrix.values)
     mean = np.where(known, matrix.values, 0).sum(0) / np.maximum(known.sum(0), 1)
-    rows = []
     order = np.argsort(-np.abs(z), axis=1, kind="stable")[:, :_SHOWN]
     everyone = np.arange(len(z))
-    counted = [f.source if f.kind == "count" else "" for f in matrix.features]
-    for place in order.T:
-        rows.append(
-            evidence(
-                everyone,
-                kind="mean",
-                value=matrix.values[everyone, place],
-                typical=mean[place],
-                z=z[everyone, place],
-                since=scope.since,
-                until=scope.until,
-            ).with_columns(
-                pl.Series("feature", np.array(matrix.names, object)[place], dtype=pl.String),
-                pl.Series("source", np.array(counted, object)[place], dtype=pl.String),
-            )
+    names = np.array(matrix.names, object)
+    counted = np.array([f.source if f.kind == "count" else "" for f in matrix.features], object)
+    rows = [
+        evidence(
+            everyone,
+            kind="mean",
+            feature=names[place],
+            source=counted[place],
+            value=matrix.values[everyone, place],
+            typical=mean[place],
+            z=z[everyone, place],
+            since=scope.since,
+            until=scope.until,
         )
+        for place in order.T
+    ]
     return pl.concat(rows)

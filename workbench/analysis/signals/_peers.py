@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import polars as pl
 
 from workbench.analysis.features import standardise
 from workbench.analysis.signals.base import Scope, evidence
 from workbench.analysis.tails import normal_score, upper_tail
 
-__all__ = ["active", "peer_points", "spread_out", "tail_of"]
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["active", "peer_evidence", "peer_points", "spread_out", "tail_of"]
 
 # With so many events, an actor's deviations count half.
 _PRIOR = 5.0
@@ -22,10 +26,10 @@ def active(scope: Scope) -> np.ndarray:
 
 
 def peer_points(scope: Scope) -> np.ndarray:
-    """Return the standardised features of the active actors, in standard deviations of a normal distribution.
+    """Return the standardised features of the active actors, in standard deviations.
 
-    The figures of an actor with few events are shrunk towards the typical: it is no anomaly because of a ratio
-    of two events.
+    The figures of an actor with few events are shrunk towards the typical: it is no anomaly because of a
+    ratio of two events.
     """
     matrix, rows = scope.matrix, active(scope)
     points = standardise(matrix.values[rows], matrix.features) * _IQR_OF_NORMAL
@@ -51,18 +55,17 @@ def peer_evidence(scope: Scope, points: np.ndarray, probability: np.ndarray) -> 
     matrix, rows = scope.matrix, active(scope)
     most = np.abs(points).argmax(1)
     typical = np.nanmedian(matrix.values[rows], axis=0)
-    names, sources = np.array(matrix.names, object), np.array([f.source for f in matrix.features], object)
-    counted = np.array([f.kind == "count" for f in matrix.features])
+    names = np.array(matrix.names, object)
+    counted = np.array([f.source if f.kind == "count" else "" for f in matrix.features], object)
     sign = np.sign(points[np.arange(len(rows)), most])
     return evidence(
         rows,
         kind="peers",
+        feature=names[most],
+        source=counted[most],
         value=matrix.values[rows, most],
         typical=typical[most],
         z=sign * normal_score(np.nan_to_num(probability[rows], nan=1.0)),
         since=scope.since,
         until=scope.until,
-    ).with_columns(
-        pl.Series("feature", names[most], dtype=pl.String),
-        pl.Series("source", np.where(counted[most], sources[most], ""), dtype=pl.String),
     )

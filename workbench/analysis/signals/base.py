@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import polars as pl
@@ -101,7 +101,7 @@ class Scope:
 
     @cached_property
     def new_edges(self) -> tuple[EdgeEnd, ...]:
-        """Return the edge types in which a neighbour can be new: as configured, else all but to attributes."""
+        """Return the edge types with new neighbours: as configured, else all but those to attributes."""
         wanted, schema = self.context.features.new_neighbours, self.context.schema
         ends = event_edges(schema, self.type_)
         if wanted:
@@ -118,7 +118,7 @@ class Scope:
         return known
 
     def daily(self, event_type: str) -> NDArray[np.float32]:
-        """Return the number of events of a type by actor and day; day 0 is the last, up to the history's first."""
+        """Return the number of events of a type by actor and day; day 0 is the period's last."""
         total = self.days + self.history
         day = ((self.until - 1 - pl.col("ts")) // DAY_US).alias("d")
         found = (
@@ -166,7 +166,7 @@ class Signal(Driver):
         """Return the signal of every actor."""
 
 
-def evidence(actor: NDArray[np.integer], **columns: object) -> pl.DataFrame:
+def evidence(actor: NDArray[np.integer], **columns: Any) -> pl.DataFrame:
     """Return rows of :data:`EVIDENCE`; a value that is not an array stands in every row."""
     given = {"actor": actor, **columns}
     rows = len(actor)

@@ -59,7 +59,7 @@ class Graph(Signal):
     def _span(scope: Scope, community: pl.DataFrame) -> np.ndarray:
         table = scope.context.graph.edges()
         edges = pl.DataFrame(table.select(["source", "target"])).cast(pl.String)
-        both = pl.concat([edges, edges.select(pl.col("target").alias("source"), pl.col("source").alias("target"))])
+        both = pl.concat([edges, edges.select(source="target", target="source")])
         spans = (
             both.join(community, left_on="target", right_on="neighbour")
             .group_by("source")

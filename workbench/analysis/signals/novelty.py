@@ -63,12 +63,8 @@ class Novelty(Signal):
         return Finding(np.where(scope.seen_days > half, smallest, np.nan), pl.concat(rows))
 
 
-def _count(
-    scope: Scope, end: EdgeEnd, half: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    edges = scope.activity.edges.filter(
-        (pl.col("edge") == end.edge) & (pl.col("outgoing") == end.outgoing)
-    )
+def _count(scope: Scope, end: EdgeEnd, half: int) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    edges = scope.activity.edges.filter((pl.col("edge") == end.edge) & (pl.col("outgoing") == end.outgoing))
     if edges.is_empty():
         return None
     first = edges.group_by("actor", "neighbour").agg(pl.col("first").min())

@@ -48,18 +48,17 @@ class Rhythm(Signal):
         )
         most = ((now - expected) / np.sqrt(np.maximum(expected, 0.5))).argmax(1)
         chosen = np.flatnonzero(enough)
+        hours = np.array([f"{m * _HOURS:02}:00-{(m + 1) * _HOURS:02}:00" for m in range(_BINS)], object)
         rows = evidence(
             chosen,
             kind="rhythm",
             feature="active hours",
-            source="",
+            source=hours[most[chosen]],
             value=now[chosen, most[chosen]],
             typical=expected[chosen, most[chosen]],
             z=normal_score(tail[chosen]),
             since=scope.since,
             until=scope.until,
-        ).with_columns(
-            pl.Series("source", [f"{m * _HOURS:02}:00–{(m + 1) * _HOURS:02}:00" for m in most[chosen]])
         )
         return Finding(tail, rows)
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import polars as pl
 
-from workbench.analysis.activity import to_us
 from workbench.analysis.reasons import DRIVERS, drivers, events_behind, reasons
 from workbench.analysis.signals import Scope, signals
 from workbench.analysis.tails import calibrated, combined, score
@@ -176,12 +175,10 @@ def _with_history(table: pl.DataFrame, context: Context) -> pl.DataFrame:
         for run in context.knowledge.runs("anomalies")
         if run.parameters == context.parameters and datetime.fromisoformat(run.asof) < context.asof
     ]
-    before = pl.DataFrame(
-        schema={"entity": pl.String, "first": pl.Datetime("us", "UTC"), "times": pl.Int64}
-    )
+    before = pl.DataFrame(schema={"entity": pl.String, "first": pl.Datetime("us", "UTC"), "times": pl.Int64})
     if earlier:
         previous = context.knowledge.read("anomalies", run=earlier[-1].id).to_polars()
-        before = previous.select("entity", pl.col("first_detected").alias("first"), pl.col("consecutive").alias("times"))
+        before = previous.select("entity", first="first_detected", times="consecutive")
     detected = pl.col("score") >= _LIMITS[1]
     return (
         table.join(before, on="entity", how="left", maintain_order="left")

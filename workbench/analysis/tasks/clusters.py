@@ -28,8 +28,9 @@ class Clusters(Task):
     defaults: ClassVar[dict[str, Any]] = {"type": "", "lookback_days": 0, "fewest": 2, "most": 20}
 
     def run(self, context: Context) -> Outcome:
-        """Return ``entity``, ``type``, ``key``, ``cluster``, ``size``, ``distance``, ``x``, ``y`` and ``label``.
+        """Return a row an actor.
 
+        Columns: ``entity``, ``type``, ``key``, ``cluster``, ``size``, ``distance``, ``x``, ``y``, ``label``.
         Cluster 0 is the largest. ``distance`` is that to the cluster's own centre, ``x`` and ``y`` are the
         first two principal components, in standardised units. ``label`` says what sets the cluster apart.
         """
