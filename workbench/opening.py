@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEMO_TASKS", "demo", "open"]
 
-DEMO_TASKS = ("components", "pagerank", "communities")
+DEMO_TASKS = ("components", "pagerank", "communities", "clusters", "trends", "anomalies")
 
 
 def open(source: str | Path, *, schema: str | Path | None = None, **settings: Any) -> Engine:  # noqa: A001
@@ -77,7 +77,7 @@ def demo(name: str = "flights", *, path: str | Path | None = None, progress: Pro
     if name not in samples:
         raise UnknownNameError("sample", name, samples)
     folder = Path(path or "workbench-demo").expanduser()
-    sources = samples[name](folder / f"{name}-logs", progress=progress)
+    sources = samples[name].write(folder / f"{name}-logs", progress=progress)
     workspace = folder / name
     engine = (
         Engine(workspace) if SegmentStore.is_workspace(workspace) else Engine.create(workspace, schema=name)

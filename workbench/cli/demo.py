@@ -1,10 +1,10 @@
-"""``workbench demo``: the sample workspace, what is in it, and what to type next."""
+"""``workbench demo``: the sample workspace, what is in it, an answer, a report, and what to type next."""
 
 from __future__ import annotations
 
 import shlex
 import time
-from pathlib import Path  # noqa: TC003  (typer reads the annotations)
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,11 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from workbench.engine import Engine
+    from workbench.plans import Answer
     from workbench.progress import Progress, Update
+    from workbench.reports import Report
+    from workbench.samples import Sample
 
 __all__ = ["demo"]
 
 _TOP = 5
+_SHOWN_VIEWS = ("trends", "clusters", "anomalies")
 
 
 def demo(
@@ -29,14 +33,18 @@ def demo(
         str, typer.Argument(metavar="[NAME]", help="Which sample.", autocompletion=complete_samples)
     ] = DEMO.name,
     path: Annotated[Path, typer.Option(metavar="DIR", help="Where to make it.")] = DEMO.parent,
+    report: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the report.")] = Path(
+        "demo-report.html"
+    ),
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Make the demo workspace, show what is in it, and what to type next.
+    """Make the demo workspace, show what is in it, answer a question, write a report.
 
     The second time it is there already and only opened. Needs no network, no key and no GPU.
     """
     from workbench import opening  # noqa: PLC0415  (kept out of start-up)
+    from workbench.samples import samples  # noqa: PLC0415  (kept out of start-up)
 
     before = _generation(path / name)
     with watching(quiet=quiet or as_json) as progress:
@@ -50,11 +58,22 @@ def demo(
         **_graph_facts(engine),
         "runs": {kind: engine.knowledge.read(kind).run.metrics for kind in engine.knowledge.kinds()},
         "top": _top(engine).to_pylist(),
+        "answer": (answer := engine.ask(samples[name].questions[0])).to_json(),
+        "report": str(_report(engine, samples[name], answer).save(report)),
     }
     if as_json:
         print_json(facts)
     else:
-        _print(engine, facts)
+        _print(engine, facts, answer)
+
+
+def _report(engine: Engine, sample: Sample, answer: Answer) -> Report:
+    """Return the demo's report: the sample's questions answered, and the views of what was computed."""
+    others = [engine.ask(question) for question in sample.questions[1:]]
+    views = [engine.view(name) for name in _SHOWN_VIEWS]
+    intro = f"{len(sample.questions)} questions answered, and what is computed all the time."
+    parts = [intro, answer, *others, *views]
+    return engine.report(sample.title, parts)
 
 
 class _Stages:
@@ -100,7 +119,7 @@ def _top(engine: Engine) -> Any:
     return first.select(["place", "entity", "rank"]).add_column(2, "label", labels)
 
 
-def _print(engine: Engine, facts: Mapping[str, Any]) -> None:
+def _print(engine: Engine, facts: Mapping[str, Any], answer: Answer) -> None:
     total = sum(facts["seconds"].values())
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in facts["seconds"].items())
     made = "made" if facts["made"] else "was there already, opened"
@@ -119,6 +138,8 @@ def _print(engine: Engine, facts: Mapping[str, Any]) -> None:
         }
     )
     print_table(_top(engine), zone, title="\nEntities of the highest PageRank")
+    print_text(f"\n{answer.question}\n{answer.text}")
+    print_text(f"\n{facts['report']}: that and more as one page, for any browser and without a network")
     print_text("\nNext:")
     for command in _next(facts):
         print_text(f"  {command}")
@@ -147,5 +168,6 @@ def _next(facts: Mapping[str, Any]) -> list[str]:
         f"workbench entity {first} {where}",
         f"workbench graph around {first} --limit 10 {where}",
         f"workbench sql {shlex.quote(statement)} {where}",
-        f"workbench knowledge communities {where}",
+        f"workbench ask {shlex.quote('what data do you have')} {where}",
+        f"workbench serve {where}",
     ]

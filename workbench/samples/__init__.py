@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from workbench.samples.flights import write_sources as flights
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
     from workbench.progress import Progress
 
-__all__ = ["samples"]
+__all__ = ["Sample", "samples"]
 
 
 class _Writer(Protocol):
@@ -20,4 +21,30 @@ class _Writer(Protocol):
     def __call__(self, directory: Path, *, progress: Progress) -> Path: ...
 
 
-samples: dict[str, _Writer] = {"flights": flights}
+@dataclass(frozen=True)
+class Sample:
+    """A log to begin with.
+
+    Attributes:
+        title: What it is, for the head of a report.
+        write: Writes its source files.
+        questions: What one may ask of it; the first is the one that the demo answers on the screen.
+    """
+
+    title: str
+    write: _Writer
+    questions: tuple[str, ...]
+
+
+samples: dict[str, Sample] = {
+    "flights": Sample(
+        "The flights of 2013",
+        flights,
+        (
+            "aircraft that flew to both Denver and Miami in March",
+            "share of cancelled flights by origin",
+            "average arrival delay by carrier, worst first",
+            "cancellations per day from 1 to 28 February as a timeline",
+        ),
+    )
+}
