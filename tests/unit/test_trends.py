@@ -280,6 +280,9 @@ def test_a_series_has_a_band_in_which_nothing_is_notable(db: Engine) -> None:
     outside = series.filter(~pl.col("observed").is_between("lower", "upper"))
     assert outside["time"].to_list() == [local(30, hour) for hour in (13, 14, 15)]
     assert series.filter(pl.col("z").abs() >= 2)["time"].to_list() == outside["time"].to_list()
+    share = db.trends.series("share of Failure").to_polars()
+    assert share.filter(pl.col("time") == local(30, 0))["observed"].to_list() == [144 / 384]
+    assert share["upper"].max() <= 1
     by_host = db.trends.series("Failure", "host", "b").to_polars()
     assert by_host.filter(pl.col("time") == local(30, 0))["observed"].to_list() == [120]
 
@@ -302,8 +305,12 @@ def test_names_that_do_not_exist_are_told_with_what_is_near(db: Engine) -> None:
         db.trends.series("Failure", "hosts", "b")
     with pytest.raises(UsageError, match="both"):
         db.trends.series("Failure", "host")
+    with pytest.raises(UnknownNameError, match="day, hour"):
+        db.trends.series("Failure", resolution="weekly")  # type: ignore[arg-type]
     with pytest.raises(UnknownNameError, match="seasonal"):
         db.compute("trends", method="sesonal")
+    with pytest.raises(UsageError, match="at least 4"):
+        db.compute("trends", weeks=3)
 
 
 def test_the_run_is_kept_with_its_figures_and_read_again(db: Engine) -> None:

@@ -215,6 +215,42 @@ def test_recall_is_that_of_exact_search(db: Engine) -> None:
     assert row["vectors"] == row["queries"] == db.vectors.corpus.texts.height
 
 
+def test_many_texts_are_searched_by_an_index_that_keeps_its_recall_and_the_conditions(tmp_path: Path) -> None:
+    (tmp_path / "v.yaml").write_text(SCHEMA)
+    engine = Engine.create(tmp_path / "w", schema=tmp_path / "v.yaml")
+    generator = np.random.default_rng(3)
+    words = np.array(
+        [
+            "garden",
+            "winter",
+            "coffee",
+            "shoe",
+            "chair",
+            "table",
+            "lamp",
+            "door",
+            "river",
+            "stone",
+            "bread",
+            "paper",
+        ]
+    )
+    count = 24_000
+    messages = [" ".join([*row, str(n)]) for n, row in enumerate(generator.choice(words, (count, 4)))]
+    times = [START + timedelta(seconds=n) for n in range(count)]
+    frame = pl.DataFrame({"time": times, "client": ["a"] * count, "message": messages})
+    engine.ingest(frame.with_columns(delay=pl.int_range(count)), type="Failure")
+    (row,) = engine.vectors.recall(sample=300).to_polars().rows(named=True)
+    assert row["index"] == "hnswlib"
+    assert row["vectors"] == count
+    assert row["recall"] >= 0.95
+    found = engine.vectors.search("a stone by the river", k=12, where="delay % 1000 = 1").to_polars()
+    assert found.height == 12
+    assert {int(text.split()[-1]) % 1000 for text in found["text"]} == {1}
+    nearest = engine.vectors.search("river stone river stone", k=5).to_polars()
+    assert all("river" in text or "stone" in text for text in nearest["text"])
+
+
 def test_what_cannot_be_meant_is_told(db: Engine, tmp_path: Path) -> None:
     vectors = db.vectors
     with pytest.raises(UsageError, match="given: none"):

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
     from workbench.analysis.series import SeriesSet
 
-__all__ = ["Baseline", "baseline_of", "classic", "seasonal", "stabilised"]
+__all__ = ["LEAST_WEEKS", "Baseline", "baseline_of", "classic", "seasonal", "stabilised"]
 
 _MAD = 1.4826  # median absolute deviation to standard deviation, of normal values
-_LEAST_WEEKS = 4
+LEAST_WEEKS = 4
 _LEAST = 3
 _CLASSIC_HOURS = 168
 # Nine days in ten are taken for usual ones; with fewer days than that no tail can be seen.
@@ -75,7 +75,7 @@ def seasonal(series: SeriesSet, *, weeks: int, notable: float = 2.0) -> Baseline
     counts, totals = series.counts, np.where(np.isnan(series.totals), 1.0, series.totals)
     buckets = series.buckets
     rate, mad, seen = _around(counts, totals, _grid(buckets.slot, buckets.week), weeks)
-    lacking = seen < _LEAST_WEEKS
+    lacking = seen < LEAST_WEEKS
     if lacking.any():
         by_day = _around(counts, totals, _grid(buckets.slot % buckets.slots_a_day, buckets.day), 7 * weeks)
         rate, mad, seen = (np.where(lacking, b, a) for a, b in zip((rate, mad, seen), by_day, strict=True))

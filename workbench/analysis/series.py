@@ -147,7 +147,7 @@ def read_series(  # noqa: PLR0913  (what a series depends on, each its own)
     *,
     attributes: frozenset[str],
     terms: Mapping[str, Term],
-    most_values: int,
+    most_values: int | None,
 ) -> dict[Resolution, SeriesSet]:
     """Return the hourly and the daily series of the window; empty where the window has no whole bucket.
 
@@ -160,7 +160,8 @@ def read_series(  # noqa: PLR0913  (what a series depends on, each its own)
         timezone: Decides what a day and an hour of the week are.
         attributes: Attribute types: their distinct entities are no series.
         terms: Event types that are one thing's; their outcomes become shares.
-        most_values: An entity type with more entities in the window is no dimension.
+        most_values: An entity type with more entities in the window is no dimension. With None only the
+            events and shares of the whole are read, without opening the sightings.
     """
     wanted = list(segments)
     counts = _read_counts(snapshot, wanted)
@@ -170,7 +171,9 @@ def read_series(  # noqa: PLR0913  (what a series depends on, each its own)
     first, last = counts.select(pl.col("hour").min(), pl.col("hour").max().alias("last")).row(0)
     days = daily(first, last, timezone)
     hours = hourly(first, last, timezone)
-    by_value, distinct = _read_sightings(snapshot, wanted, timezone, attributes, most_values)
+    by_value, distinct = _empty("hour"), _empty("day")
+    if most_values is not None:
+        by_value, distinct = _read_sightings(snapshot, wanted, timezone, attributes, most_values)
     whole = counts.select(
         pl.col("type").alias("metric"),
         pl.lit(None, pl.String).alias("dimension"),

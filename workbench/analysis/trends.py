@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import polars as pl
 
 from workbench.analysis.baseline import baseline_of
@@ -15,8 +16,6 @@ from workbench.errors import UnknownNameError, UsageError
 from workbench.tabular import Tabular
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import pyarrow as pa
 
     from workbench.analysis.baseline import Baseline
@@ -88,6 +87,7 @@ class Trends(Tabular):
     def __init__(self, world: World) -> None:
         self._world = world
         self.timezone = world.timezone
+        self._baselines: dict[tuple[Resolution, bool], Baseline] = {}
 
     @cached_property
     def knowledge(self) -> Knowledge:
@@ -123,10 +123,12 @@ class Trends(Tabular):
         """
         if severity not in SEVERITIES:
             raise UnknownNameError("severity", severity, SEVERITIES, where="trends")
-        if metric is not None and metric not in self.metrics:
-            raise UnknownNameError("metric", metric, self.metrics, where="trends")
+        found = self.to_arrow()
+        known = metric is None or metric in found["metric"].to_pylist()
+        if not known and metric not in self.metrics:
+            raise UnknownNameError("metric", str(metric), self.metrics, where="trends")
         wanted = SEVERITIES[SEVERITIES.index(severity) :]
-        rows = pl.DataFrame(self.to_arrow()).filter(
+        rows = pl.DataFrame(found).filter(
             pl.col("severity").is_in(wanted), pl.lit(metric is None) | (pl.col("metric") == (metric or ""))
         )
         title = f"Trends, {severity} or worse" if severity != "critical" else "Critical trends"
@@ -162,10 +164,17 @@ class Trends(Tabular):
         """
         if (dimension is None) != (value is None):
             raise UsageError("a series by dimension needs both, the dimension and its value.")
-        row = self._row(metric, dimension, value, resolution)
-        series, baseline = self._series[resolution], self._baselines[resolution]
+        if resolution not in ("hour", "day"):
+            raise UnknownNameError("resolution", resolution, ("hour", "day"), where="trends")
+        # the sightings are opened only for what cannot be told without them
+        whole = dimension is None and metric in self._whole[resolution].names["metric"]
+        series, baseline = self._with_baseline(resolution, whole=whole)
+        row = _row(series, metric, dimension, value)
         one = series.select([row])
-        weight = 1.0 / one.totals[0] if one.shares[0] else 1.0
+        weight = np.divide(
+            1.0, one.totals[0], where=one.totals[0] > 0, out=np.full(len(series.buckets), np.nan)
+        )
+        weight = weight if one.shares[0] else np.ones(len(series.buckets))
         expected = baseline.expected[row]
         reach = baseline.width[row] * baseline.scale[row]
         frame = pl.DataFrame(
@@ -184,22 +193,7 @@ class Trends(Tabular):
         title = f"{metric}{of} by {resolution}"
         return TrendTable(frame.to_arrow(compat_level=pl.CompatLevel.oldest()), title, self.timezone)
 
-    def _row(self, metric: str, dimension: str | None, value: str | None, resolution: Resolution) -> int:
-        if resolution not in self._series:
-            raise UnknownNameError("resolution", resolution, self._series, where="trends")
-        names = self._series[resolution].names.with_row_index("row")
-        for column, wanted in (("metric", metric), ("dimension", dimension), ("value", value)):
-            found = names.filter(pl.col(column).eq_missing(pl.lit(wanted, pl.String)))
-            if found.is_empty():
-                known = names[column].drop_nulls().unique()
-                raise UnknownNameError(
-                    f"{column} of a series by {resolution}", str(wanted), known, where="trends"
-                )
-            names = found
-        return int(names["row"][0])
-
-    @cached_property
-    def _series(self) -> Mapping[Resolution, SeriesSet]:
+    def _read(self, most_values: int | None) -> dict[Resolution, SeriesSet]:
         world = self._world
         return read_series(
             world.snapshot,
@@ -207,11 +201,38 @@ class Trends(Tabular):
             world.timezone,
             attributes=world.schema.attributes,
             terms=world.schema.terms,
-            most_values=self.knowledge.run.parameters["most_values"],
+            most_values=most_values,
         )
 
     @cached_property
-    def _baselines(self) -> Mapping[Resolution, Baseline]:
-        parameters = self.knowledge.run.parameters
-        method, weeks = parameters["method"], parameters["weeks"]
-        return {r: baseline_of(s, method, weeks) for r, s in self._series.items()}
+    def _whole(self) -> dict[Resolution, SeriesSet]:
+        return self._read(None)
+
+    @cached_property
+    def _series(self) -> dict[Resolution, SeriesSet]:
+        return self._read(self.knowledge.run.parameters["most_values"])
+
+    def _with_baseline(self, resolution: Resolution, *, whole: bool) -> tuple[SeriesSet, Baseline]:
+        series = (self._whole if whole else self._series)[resolution]
+        if (resolution, whole) not in self._baselines:
+            parameters = self.knowledge.run.parameters
+            found = baseline_of(series, parameters["method"], parameters["weeks"])
+            self._baselines[resolution, whole] = found
+        return series, self._baselines[resolution, whole]
+
+
+def _row(series: SeriesSet, metric: str, dimension: str | None, value: str | None) -> int:
+    """Return a series' row number.
+
+    Raises:
+        UnknownNameError: If there is no such series.
+    """
+    names = series.names.with_row_index("row")
+    for column, wanted in (("metric", metric), ("dimension", dimension), ("value", value)):
+        found = names.filter(pl.col(column).eq_missing(pl.lit(wanted, pl.String)))
+        if found.is_empty():
+            known = names[column].drop_nulls().unique()
+            what = f"{column} of a series by {series.buckets.resolution}"
+            raise UnknownNameError(what, str(wanted), known, where="trends")
+        names = found
+    return int(names["row"][0])

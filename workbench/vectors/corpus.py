@@ -46,10 +46,15 @@ class Corpus:
         """Return each posting's text."""
         return self.postings["text"].cast(pl.Int64).to_numpy()
 
+    def is_event(self, segment: str, identifier: int) -> NDArray[np.bool_]:
+        """Return which posting is that of one event: one of them, or none."""
+        here = (self.postings["segment"].cast(pl.String) == segment) & (self.postings["_id"] == identifier)
+        return here.to_numpy()
+
     def find(self, segment: str, identifier: int) -> int | None:
         """Return the text of one event, or None where it says none."""
-        found = self.postings.filter((pl.col("segment") == segment) & (pl.col("_id") == identifier))
-        return int(found["text"][0]) if found.height else None
+        found = self.text_of[self.is_event(segment, identifier)]
+        return int(found[0]) if len(found) else None
 
 
 def read_corpus(snapshot: Snapshot, segments: Iterable[str]) -> Corpus:

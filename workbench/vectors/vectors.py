@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import date, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import polars as pl
@@ -18,11 +16,13 @@ from workbench.graph.keys import format_entities, parse_entity
 from workbench.indexes import EXACT_BELOW, indexes
 from workbench.tabular import Tabular
 from workbench.vectors.cache import VectorCache
+from workbench.vectors.conditions import fulfilling
 from workbench.vectors.corpus import read_corpus
 from workbench.vectors.entities import entity_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date
     from pathlib import Path
 
     import pyarrow as pa
@@ -136,10 +136,10 @@ class Vectors:
         if k < 1:
             raise UsageError(f"k is {k}, it must be at least 1.")
         query, title = self._query(text, address, entity, vector)
-        kept = self._kept(since, until, type, where)
-        if address is not None:
-            kept &= ~self._at(*_parse_address(address))
         corpus = self.corpus
+        kept = fulfilling(corpus, self._world, since=since, until=until, type=type, where=where)
+        if address is not None:
+            kept &= ~corpus.is_event(*_parse_address(address))
         texts = np.zeros(corpus.texts.height, np.bool_)
         texts[corpus.text_of[kept]] = True
         found, scores = self.index.search(query[None, :], k, allowed=texts)
@@ -303,53 +303,6 @@ class Vectors:
             )
         return given / np.linalg.norm(given), "Nearest to a vector"
 
-    def _kept(
-        self,
-        since: str | date | None,
-        until: str | date | None,
-        type: str | Sequence[str] | None,  # noqa: A002
-        where: str | None,
-    ) -> NDArray[np.bool_]:
-        """Return which postings fulfil the conditions."""
-        corpus = self.corpus
-        kept = np.ones(corpus.postings.height, np.bool_)
-        if since is not None:
-            kept &= corpus.times >= _microseconds(since, self._world.timezone)
-        if until is not None:
-            kept &= corpus.times < _microseconds(until, self._world.timezone)
-        types = [type] if isinstance(type, str) else list(type or ())
-        known = {name: name for name in self._world.schema.events} | self._world.schema.event_names
-        for name in types:
-            if name not in known:
-                raise UnknownNameError("event type", name, self._world.schema.events)
-        if types:
-            chosen = corpus.texts["event_type"].is_in([known[name] for name in types]).to_numpy()
-            kept &= chosen[corpus.text_of]
-        if where is not None:
-            kept &= self._fulfil(where, [known[name] for name in types])
-        return kept
-
-    def _fulfil(self, where: str, types: Sequence[str]) -> NDArray[np.bool_]:
-        """Return which postings' events fulfil an SQL condition."""
-        tables = [f'"{name.replace(chr(34), chr(34) * 2)}"' for name in types] or ["events"]
-        # the line break ends a comment in the condition; whatever it is, it runs as one SELECT or not at all
-        parts = (f"SELECT _segment, _id FROM {table} WHERE ({where}\n)" for table in tables)  # noqa: S608
-        rows = pl.DataFrame(self._world.sql(" UNION ALL ".join(parts)).to_arrow())
-        wanted = rows.select(pl.col("_segment").cast(pl.String).alias("segment"), "_id").unique()
-        postings = self.corpus.postings.select(pl.col("segment").cast(pl.String), "_id")
-        marked = postings.join(
-            wanted.with_columns(pl.lit(value=True).alias("kept")),
-            on=["segment", "_id"],
-            how="left",
-            maintain_order="left",
-        )
-        return marked["kept"].fill_null(value=False).to_numpy()
-
-    def _at(self, segment: str, identifier: int) -> NDArray[np.bool_]:
-        postings = self.corpus.postings
-        here = (postings["segment"].cast(pl.String) == segment) & (postings["_id"] == identifier)
-        return here.to_numpy()
-
     def _hits(
         self,
         found: NDArray[np.int64],
@@ -419,13 +372,3 @@ def _parse_address(address: str) -> tuple[str, int]:
     if not slash or not number.isdecimal() or len(number) > 19 or int(number) > _LARGEST_ID:
         raise UsageError(f"{address!r} is not an address.", fix="Write it segment/_id, as results do.")
     return segment, int(number)
-
-
-def _microseconds(value: Any, timezone: str) -> int:
-    """Return a day's start or a time as microseconds since 1970; in ``timezone`` where it names none."""
-    try:
-        read = datetime.fromisoformat(value if isinstance(value, str) else value.isoformat())
-    except ValueError:
-        raise UsageError(f"{value!r} is not a time.", fix="Give a date such as 2013-06-30.") from None
-    zoned = read if read.tzinfo else read.replace(tzinfo=ZoneInfo(timezone))
-    return int((zoned - datetime.fromisoformat("1970-01-01T00:00:00+00:00")).total_seconds() * 1_000_000)

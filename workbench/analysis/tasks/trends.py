@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 import polars as pl
 
-from workbench.analysis.baseline import baseline_of
+from workbench.analysis.baseline import LEAST_WEEKS, baseline_of
 from workbench.analysis.episodes import CRITICAL, episodes, fold, with_drivers
 from workbench.analysis.series import read_series
 from workbench.analysis.tasks.base import Context, Outcome, Task
 from workbench.compute import KernelRun
-from workbench.errors import UnknownNameError
+from workbench.errors import UnknownNameError, UsageError
 
 __all__ = ["COLUMNS", "METHODS", "TrendEpisodes"]
 
@@ -41,11 +41,14 @@ class TrendEpisodes(Task):
 
         Raises:
             UnknownNameError: If there is no such method.
+            UsageError: If ``weeks`` are too few.
         """
         parameters = context.parameters
         method = parameters["method"]
         if method not in METHODS:
             raise UnknownNameError("method", method, METHODS, where="trends")
+        if parameters["weeks"] < LEAST_WEEKS:
+            raise UsageError(f"weeks is {parameters['weeks']}, a baseline takes at least {LEAST_WEEKS}.")
         begin = time.perf_counter()
         series = read_series(
             context.snapshot,
