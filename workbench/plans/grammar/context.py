@@ -51,12 +51,14 @@ class Draft:
     doubt: float = 0.0
 
 
-def listed(words: Sequence[str], last: str = "and") -> str:
-    """Return words as a list.
+def listed(words: Sequence[str], last: str = "and", most: int = 8) -> str:
+    """Return words as a list, with how many were left out.
 
-    >>> listed(["a", "b", "c"])
-    'a, b and c'
+    >>> listed(["a", "b", "c"]), listed(["a", "b", "c"], "or", 2)
+    ('a, b and c', 'a, b or 1 more')
     """
+    if len(words) > most:
+        words = [*words[:most], f"{len(words) - most:,} more"]
     return f" {last} ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else list(words))
 
 
@@ -82,6 +84,7 @@ class Context:
         self.parts = list(parts)
         self.them = them
         self.used: set[int] = set()
+        self.expected: frozenset[str] = frozenset()
 
     # parts
 
@@ -222,6 +225,8 @@ class Context:
         if len(sure) == 1:
             kept = [n for n in names if n.partition(":")[0] in sure]
             names = kept or names
+        kept = [n for n in names if n.partition(":")[0] in self.expected]
+        names = kept or names
         preposition = getattr(value, "preposition", "")
         places = self.lexicon.places
         types = {n.partition(":")[0] for n in names}

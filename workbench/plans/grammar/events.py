@@ -180,11 +180,16 @@ class _Reader:
                 raise Ask(f"The {listed(list(aggregates))} of what?")
         for part in ctx.take("KIND", "ROLE", "BUCKET"):
             self.subjects.append((part.value, part))
+        if self.count is not None and self.count[0].what is None and not self.superlative and not self.order:
+            kinds = [(v, p) for v, p in self.subjects if isinstance(v, KindRef | RoleRef)]
+            if len(kinds) == 1 and not isinstance(kinds[0][0], Bucket):  # how many JetBlue planes
+                self.count = (replace(self.count[0], what=kinds[0][0]), kinds[0][1])
         for part in ctx.take("numbered"):
             self.subjects.append((part.value[1], part))
             self.n = part.value[0]
         for part in ctx.take("group"):
             self.groups += [(dim, part) for dim in part.value]
+        ctx.expected = self._edge_ends()
         for part in ctx.take("filter"):
             self.filters.append((part.value, part))
         for part in ctx.take("rel"):
@@ -203,10 +208,12 @@ class _Reader:
             self.clocks.append(part.value)
         self.distinct = bool(ctx.take("w:distinct")) or (self.count is not None and self.count[0].distinct)
         bare = [p for m, p in self.wanted if not m.ops]
-        if self.count is not None and isinstance(self.count[0].what, EventRef) and bare and not self.superlative and not self.order:
+        if self.count is not None and not isinstance(self.count[0].what, KindRef | RoleRef) and bare and not self.superlative and not self.order:
             i, j = bare[0].i, bare[0].j
             words = self._words(i, j)
-            raise Ask(f"{words.capitalize()}: by how much? Say, for example, with a {words} of more than 15.")
+            names = getattr(self.wanted[0][0].what, "names", ("",))
+            noun = self.ctx.field_noun(str(names[0])) if isinstance(self.wanted[0][0].what, FieldRef) else words
+            raise Ask(f"{words.capitalize()} by how much? Say, for example, {noun} over 15.")
         self.timeline = bool(ctx.take("w:timeline")) or bool(ctx.take("w:trends"))
         self.versus = bool(ctx.take("w:versus"))
         ctx.take("w:compare", "w:events")
@@ -285,11 +292,23 @@ class _Reader:
         self.filters.append((EntityFilter(relation.entities, preposition, negated=relation.negated), part))
         self._edge_events(relation.edge.names, part)
 
+    def _edge_ends(self) -> frozenset[str]:
+        """Return the entity types that the question's verb joins with what is asked for."""
+        names = [n for p in self.ctx.of("EDGE") for n in p.value.names]
+        kinds = {d.type for d, _ in self.subjects if isinstance(d, KindRef | RoleRef)}
+        edges = [self.lexicon.edges[n] for n in names]
+        ends = {t for e in edges for t in (e.source, e.target) if kinds & {e.source, e.target}}
+        return frozenset(ends - kinds)
+
     def _bare_edge(self, part: Part) -> None:
         self._edge_events(part.value.names, part)
 
     def _edge_events(self, edges: tuple[str, ...], part: Part) -> None:
-        """Let an edge's verb name the events that give it."""
+        """Let an edge's verb name the events that give it: of edges called alike those of what is asked for."""
+        kinds = {d.type for d, _ in self.subjects if isinstance(d, KindRef | RoleRef)}
+        known = [self.lexicon.edges[e] for e in edges]
+        fitting = tuple(e.name for e in known if kinds & {e.source, e.target})
+        edges = fitting or edges
         types = tuple(dict.fromkeys(e for edge in edges for e, _, _ in edge_roles(self.lexicon, edge)))
         if not types:
             raise Decline(f"No event says {self.ctx.text(part)!r}.")
@@ -306,7 +325,8 @@ class _Reader:
         mentioned = plain or in_terms
         for types in getattr(self, "verb", ()):
             both = [t for t in mentioned if t in types]
-            mentioned = both or (mentioned if plain else list(types))
+            able_types = [t for t in types if not self._lacks(events[t])]
+            mentioned = both or (mentioned if plain else [self._nearest(able_types)] if able_types else list(types[:1]))
         self.base = in_terms
         self.numerator = plain if terms and plain and set(plain) < set(in_terms) else []
         able = {name: self._lacks(event) for name, event in events.items()}
@@ -476,6 +496,7 @@ class _Reader:
             else:
                 self.frame.filters += tests
                 self.frame.told.append(told)
+        self.fixed: set[str] = set()
         self.grouped_by_list: list[tuple[str, Entities, Part]] = []
         for wanted, part in self.filters:
             self._entity_filter(wanted, part)
@@ -491,6 +512,10 @@ class _Reader:
         role = roles.pop()
         names = [entity for _, entity in found]
         event = self.frame.events[0]
+        if not wanted.negated:
+            if role in self.fixed or (entities.mode == "both" and self.subjects):
+                raise Decline(f"No single event has two of its {self.ctx.role_noun(RoleRef(role, event.type_of(role)))}.")
+            self.fixed.add(role)
         tests = role_filter(self.ctx, role, names, event, negated=wanted.negated)
         if self.share is not None and not self.part_filters and not getattr(self, "share_conditions", []) and not self.groups and not self.subjects:
             self.share_entities = getattr(self, "share_entities", [])
@@ -589,6 +614,8 @@ class _Reader:
                 continue
             made = self._dim(dim, part)
             made.subject = True
+            if isinstance(dim, KindRef | RoleRef):
+                self._named_only(made)
             if all(made.columns != d.columns for d in self.frame.dims):
                 self.frame.dims.append(made)
         for role, _, _ in self.grouped_by_list:
@@ -600,6 +627,12 @@ class _Reader:
             self.frame.dims.append(self._bucket(self._usual_bucket(), None))
         if sum(bool(d.bucket in _CALENDAR) for d in self.frame.dims if d.bucket) > 1:
             raise Decline("A timeline has one length of time; the question names two.")
+
+    def _named_only(self, dim: _Dim) -> None:
+        """Leave out events that do not name what is asked for."""
+        for group in dim.groups:
+            if any(e.fields[group.field].nulls for e in self.frame.events if group.field in e.fields):
+                self.frame.filters.append(Filter(field=group.field, op="is not null"))
 
     def _said_by_filter(self, dim: Any) -> bool:
         return False if not isinstance(dim, KindRef) else False

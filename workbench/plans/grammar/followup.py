@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from workbench.plans.grammar.senses import Entities, EntityFilter, EntityRef, Part
+from workbench.plans.grammar.senses import Entities, EntityFilter, EntityRef, KindRef, MeasureRef, Part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +52,11 @@ def merge(
     None where the new question cannot go on from the old one. With ``them``, "of those" selects these entities.
     """
     said = [p for p in new if p.kind not in _SILENT]
+    ops = next((p.value.ops for p in old if p.kind == "measure" and p.value.ops), ())
+    said = [
+        replace(p, value=MeasureRef(p.value.what, ops)) if p.kind == "measure" and not p.value.ops and ops else p
+        for p in said
+    ]
     pointing = any(p.kind == "w:which_of" for p in new)
     shift = len(old_tokens)
     tokens = [*old_tokens, *new_tokens]
@@ -61,7 +66,8 @@ def merge(
         if len(types) == 1 and len(them) <= 5000 and any(p.kind in ("rel", "EVENT", "measure", "cond", "KIND", "filter", "count", "superlative") for p in said):
             chosen = EntityFilter(Entities(tuple(EntityRef((e,), e) for e in them), "or"))
             where = Part("filter", chosen, shift, shift)
-            return tokens, (*moved, where)
+            kind = () if any(p.kind == "KIND" for p in said) else (Part("KIND", KindRef(types.pop()), shift, shift),)
+            return tokens, (*moved, *kind, where)
     if any(p.kind not in _REPLACES for p in said):
         return None
     if not said:

@@ -266,7 +266,16 @@ class Lexicon:
         items += self._field_items(tokens, items)
         # "departures from" is the noun with a preposition, not the verb "departed from"
         nouns = {it.i for it in items if it.category == "EVENT" and it.j - it.i == 1 and it.score >= 1.0}
-        items = [it for it in items if not (it.category == "EDGE" and it.i in nouns and it.score < 0.9 * (it.j - it.i))]
+        kinds = min((it.i for it in items if it.category in ("KIND", "ROLE")), default=len(tokens))
+        names = {"".join(split_name(e)) for e in self.events}
+        spelled = {n for n in nouns if tokens[n].word in names or tokens[n].word.removesuffix("s") in names}
+        items = [
+            it
+            for it in items
+            if it.category != "EDGE"
+            or it.i not in nouns
+            or not (it.score < 0.9 * (it.j - it.i) or (it.i in spelled and (kinds > it.i or tokens[it.i].plural)))
+        ]
         strong = {
             (it.i, it.j)
             for it in items

@@ -119,9 +119,7 @@ class Reader:
         draft = known_draft(ctx)
         if draft is not None:
             return draft
-        about_events = ctx.has("EVENT", "measure", "share", "agg", "DAYHOUR", "having") or any(
-            p.kind == "count" and p.value.what is None for p in ctx.parts
-        )
+        about_events = ctx.has("EVENT", "measure", "share", "agg", "DAYHOUR", "having")
         about_events |= any(
             p.kind in ("superlative", "order", "count") and type(getattr(p.value, "what", getattr(p.value, "by", None))).__name__ in ("EventRef", "MeasureRef", "Share")
             for p in ctx.parts
@@ -132,6 +130,7 @@ class Reader:
         kinds = [p for p in ctx.parts if p.kind in ("KIND", "ROLE") or (p.kind == "numbered" and isinstance(p.value[1], KindRef | RoleRef)) or (p.kind == "count" and isinstance(p.value.what, KindRef | RoleRef))]
         if properties and not kinds:
             return set_draft(ctx)
+        about_events |= not kinds and any(p.kind == "count" and p.value.what is None for p in ctx.parts)
         if (about_events and not properties) or ctx.has("BUCKET", "group") and not properties:
             return event_draft(ctx)
         if kinds:
@@ -153,7 +152,13 @@ class Reader:
         conditions = [p for p in ctx.of("cond") if type(p.value.what).__name__ == "FieldRef"]
         if ctx.of("ROLE") and (relations or ctx.of("filter")):
             return event_draft(ctx)
-        if relations and (len(ctx.of("rel", "filter")) > 1 or most) or conditions:
+        subjects = {p.value.type for p in ctx.of("KIND", "ROLE")}
+        others = [
+            p
+            for p in ctx.of("rel", "filter")
+            if p.kind == "rel" or not {n.partition(":")[0] for e in p.value.entities.items for n in e.names} <= subjects
+        ]
+        if relations and (len(others) > 1 or most) or conditions:
             try:
                 return event_draft(Context(ctx.lexicon, ctx.tokens, ctx.parts, ctx.them))
             except Decline:
@@ -216,7 +221,7 @@ class Reader:
             return True
         heads = {"EVENT", "measure", "count", "share", "KNOW", "knownof", "samegroup", "w:catalog", "w:similar", "w:anomalies", "w:path"}
         headless = not any(p.kind in heads for p in parts)
-        return headless and not any(o.draft for o in outcomes[:3])
+        return headless and not (outcomes and outcomes[0].draft)
 
     def _merged(
         self,
