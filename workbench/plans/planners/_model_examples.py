@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.plans.model import Plan
 from workbench.plans.planners._model_contract import contract
+from workbench.plans.planners._model_form import BUCKETS, CYCLES, EVERYTHING, ORDERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from workbench.plans.grammar.lexicon import Lexicon
+    from workbench.plans.planners._model_form import Form
     from workbench.plans.world import World
 
 __all__ = ["Example", "accept", "accepted", "nearest", "shipped"]
@@ -85,64 +86,74 @@ def nearest(question: str, examples: Sequence[Example], most: int) -> list[Examp
     return [examples[number] for _, _, number in reversed(found)]
 
 
-def shipped(lexicon: Lexicon) -> list[Example]:
-    """Return examples of each kind of query, made of names of the live workspace."""
-    return [*_of_events(lexicon), *_of_entities(lexicon), *_of_others()]
+def shipped(form: Form) -> list[Example]:
+    """Return examples of each kind of query, made of the names that the form offers."""
+    return [*_of_events(form), *_of_entities(form), *_of_knowledge(form), *_of_others()]
 
 
-def _of_events(lexicon: Lexicon) -> Iterator[Example]:
-    events = sorted(lexicon.events.values(), key=lambda event: -event.documents)
-    head = {"order": "largest first", "limit": 0}
-    for event in events[:2]:
-        name = event.name
-        keys = [f.name for f in event.fields.values() if f.entities and f.type == "string"]
-        about = lexicon.schema.about
-        numbers = [
-            f.name
-            for f in event.fields.values()
-            if f.type in ("int64", "float64")
-            and not f.entities
-            and (f.name not in about or about[f.name].measure)
+def _of_events(form: Form) -> Iterator[Example]:
+    for name in form.events[:2]:
+        keys = [group for group in form.groups(name) if group not in {*BUCKETS, *CYCLES}][:1]
+        measures = [figure.partition(" ")[2] for figure in form.figures(name) if figure.startswith("mean ")][
+            :1
         ]
-        figures = {"do": "figures", "events": name}
-        yield Example(f"How many {name} were there?", {**figures, "figure": "count", "by": [], **head})
-        day = {"do": "timeline", "events": name, "figure": "count", "bucket": "day", "split": ""}
-        yield Example(f"{name} per day", day)
-        if keys:
-            count = {**figures, "figure": "count", "by": [keys[0]]}
-            yield Example(f"{name} per {keys[0]}", {**count, **head})
-            yield Example(f"top 5 {keys[0]} by {name}", {**count, "order": "largest first", "limit": 5})
-        if keys and numbers:
-            mean = {**figures, "figure": f"mean {numbers[0]}", "by": [keys[0]]}
-            yield Example(
-                f"average {numbers[0]} by {keys[0]}, lowest first",
-                {**mean, "order": "smallest first", "limit": 0},
-            )
-    for name, term in lexicon.schema.terms.items():
-        for outcome in term.outcomes:
-            keys = (
-                [f for f in lexicon.events[outcome].fields if f in lexicon.key_fields]
-                if outcome in lexicon.events
-                else []
-            )
-            query = {"do": "figures", "events": name, "figure": f"share of {outcome}", "by": keys[:1], **head}
-            yield Example(f"share of {outcome} in {name}{f' by {keys[0]}' if keys else ''}", query)
+        outcomes = [figure for figure in form.figures(name) if figure.startswith("share ")]
+        most = next((int(number) for number in form.found.numbers if 0 < number <= 1000), 5)
+
+        def figures(
+            figure: str, *by: str, order: int = 0, limit: int = 0, events: str = name
+        ) -> dict[str, Any]:
+            query = {"do": "figures", "events": events, "figure": figure, "by": list(by)}
+            return query | {"order": ORDERS[order], "limit": limit}
+
+        yield Example(f"how many {name} were there?", figures("count"))
+        for bucket in ("day", "month"):
+            line = {"do": "timeline", "events": name, "figure": "count", "bucket": bucket, "split": ""}
+            yield Example(f"timeline of {name} per {bucket}", line)
+        yield Example(f"show me {most} {name}", {"do": "list", "events": name, "limit": most})
+        for key in keys:
+            yield Example(f"number of {name} per {key}", figures("count", key))
+            yield Example(f"which {most} {key} had the most {name}", figures("count", key, limit=most))
+            yield Example(f"the {key} with the fewest {name}", figures("count", key, order=1, limit=1))
+            yield Example(f"how many different {key} had {name}", figures(f"distinct {key}"))
+        for measure in measures:
+            for word, op in (
+                ("average", "mean"),
+                ("median", "median"),
+                ("longest, highest", "max"),
+                ("total", "sum"),
+            ):
+                yield Example(f"{word} {measure} of {name}", figures(f"{op} {measure}"))
+                for key in keys:
+                    yield Example(f"{word} {measure} by {key}", figures(f"{op} {measure}", key))
+        for outcome in outcomes:
+            yield Example(f"{outcome} in {name}", figures(outcome))
+            for key in keys:
+                yield Example(f"percentage, rate, {outcome} per {key}", figures(outcome, key))
 
 
-def _of_entities(lexicon: Lexicon) -> Iterator[Example]:
+def _of_entities(form: Form) -> Iterator[Example]:
     # the keys are made up: those of the data are strangers' words
-    edges = sorted(lexicon.edges.values(), key=lambda edge: -edge.count)
-    for edge in edges[:1]:
-        one, other = f"{edge.source}:X1", f"{edge.source}:X2"
-        connected = {"do": "connected", "start": [one], "to": f"{edge.target} by {edge.name}", "of": "each"}
-        yield Example(f"which {edge.target} is {one} connected to?", connected)
-        together = {"do": "connected", "start": [one, other], "to": edge.target, "of": "all together"}
-        yield Example(f"which {edge.target} have both {one} and {other}?", together)
-        yield Example(f"what do you know about {one}?", {"do": "describe", "entity": one})
-        yield Example(f"what is similar to {one}?", {"do": "similar", "entity": one, "k": 10})
-        yield Example(f"how are {one} and {other} connected?", {"do": "path", "from": one, "to": other})
-        for kind in lexicon.knowledge[:1]:
-            yield Example(f"the {kind} of {one}", {"do": "knowledge", "kind": kind, "of": one})
+    edges = sorted(form.found.lexicon.edges.values(), key=lambda edge: -edge.count)
+    types = [*form.starts(), *(edge.source for edge in edges[:1])]
+    for type_ in types[:1]:
+        one, other = f"{type_}:X1", f"{type_}:X2"
+        for way in form.ways(type_)[:2]:
+            connected = {"do": "connected", "start": [one], "to": way, "of": "each"}
+            yield Example(f"which {way.replace(' by ', ' is by ')} connected to {one}?", connected)
+            together = {**connected, "start": [one, other], "of": "all together"}
+            yield Example(f"which {way.partition(' ')[0]} have both {one} and {other}?", together)
+        yield Example(f"what do you know about {one}? describe it", {"do": "describe", "entity": one})
+        yield Example(f"what is similar to {one}, like it?", {"do": "similar", "entity": one, "k": 10})
+        yield Example(f"how is {one} connected to {other}?", {"do": "path", "from": one, "to": other})
+
+
+def _of_knowledge(form: Form) -> Iterator[Example]:
+    for kind in (*form.found.kinds, *form.found.lexicon.knowledge)[:1]:
+        yield Example(f"show me the {kind}", {"do": "knowledge", "kind": kind, "of": EVERYTHING})
+        for type_ in [*form.starts()][:1]:
+            of = f"{type_}:X1"
+            yield Example(f"the {kind} of {of}", {"do": "knowledge", "kind": kind, "of": of})
 
 
 def _of_others() -> Iterator[Example]:

@@ -86,7 +86,8 @@ def _period(form: Form, query: Data) -> tuple[Data, str]:
         return {}, ""
     for name, since, until in form.found.periods:
         if name == text:
-            return {k: v for k, v in (("since", since), ("until", until)) if v is not None}, f" in {name}"
+            when = {k: v for k, v in (("since", since), ("until", until)) if v is not None}
+            return when, f" {name}" if name[:1].islower() else f" in {name}"
     if _LAST.fullmatch(text):
         return {"since": text}, f" in the {text}"
     first, _, last = text.partition(" to ")

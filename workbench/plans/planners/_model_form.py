@@ -98,6 +98,8 @@ class Form:
             if any(field in event.fields for field in self.found.fields)
         ]
         every = sorted(lexicon.events, key=lambda name: -lexicon.events[name].documents)
+        if not self.wide and not named and having:
+            return tuple(having[:_MOST_EVENTS])
         chosen = named or [*having, *lexicon.schema.terms, *every]
         return tuple(dict.fromkeys(chosen))[:_MOST_EVENTS]
 
@@ -143,7 +145,7 @@ class Form:
         fit = [
             name
             for name, field in fields.items()
-            if name in self.found.fields
+            if (name in self.found.fields and not self._is_measure(name, field))
             or (field.type in ("string", "bool") and (field.entities or field.distinct <= _MOST_GROUPS))
         ]
         buckets = [bucket for bucket in self.found.buckets if bucket in BUCKETS]
@@ -215,7 +217,13 @@ class Form:
         groups: Schema = {"type": "array", "items": _choice(choices), "maxItems": min(2, len(choices))}
         limit: Schema = {"type": "integer", "minimum": 0, "maximum": 1000}
         if not self.wide:
-            limit = _choice([0, *(int(number) for number in self.found.numbers if 0 < number <= 1000)])
+            measured = [
+                n
+                for n, f in self.fields_of(events).items()
+                if n in self.found.fields and self._is_measure(n, f)
+            ]
+            counts = [int(number) for number in self.found.numbers if 0 < number <= 1000]
+            limit = _choice(counts if counts and not measured else [0, *counts])
         return self._about_events(
             events,
             "figures",

@@ -23,7 +23,7 @@ _MOST_ENTITIES = 12
 
 @dataclass(frozen=True)
 class Mentions:
-    """The names that a question mentions, likeliest first, with what the workspace has besides.
+    """The names that a question mentions, in its order, with what the workspace has besides.
 
     Attributes:
         lexicon: All names.
@@ -61,7 +61,7 @@ def mentions(question: str, world: World) -> Mentions:
 
     def of(*categories: str) -> list[Any]:
         found = [item for item in kept if item.category in categories]
-        return [item.value for item in sorted(found, key=lambda item: (item.i - item.j, item.i))]
+        return [item.value for item in sorted(found, key=lambda item: (item.i, item.i - item.j))]
 
     return Mentions(
         lexicon,
@@ -79,9 +79,10 @@ def mentions(question: str, world: World) -> Mentions:
 
 
 def _outermost(items: Sequence[Item]) -> list[Item]:
-    """Leave out numbers, keys and times that are only a part of a longer one."""
+    """Leave out names of things, numbers and times that are only a part of a longer name."""
     whole = {"KEY", "KEYNUM", "LABEL", "TIME", "VAL"}
-    spans = {(item.i, item.j) for item in items if item.category in whole}
+    longer = {*whole, "EVENT", "FIELD", "KIND", "KNOW", "ROLE"}
+    spans = {(item.i, item.j) for item in items if item.category in longer}
 
     def inside(item: Item) -> bool:
         return any(i <= item.i and item.j <= j and (i, j) != (item.i, item.j) for i, j in spans)

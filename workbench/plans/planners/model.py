@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import ProviderError
+from workbench.errors import ProviderError, UsageError
 from workbench.llm import Message
 from workbench.llm.base import plain
 from workbench.plans.planners import _model_examples as examples
@@ -15,6 +15,7 @@ from workbench.plans.planners._model_expand import expand
 from workbench.plans.planners._model_form import Form
 from workbench.plans.planners._model_mentions import mentions
 from workbench.plans.planners.base import Planner, Proposal
+from workbench.plans.times import period
 
 if TYPE_CHECKING:
     import threading
@@ -89,6 +90,9 @@ class _Round:
     def run(self) -> Proposal:
         from workbench.plans.validate import validate  # noqa: PLC0415  (it knows every step)
 
+        outside = self._outside()
+        if outside:
+            return Proposal("declined", text=outside, confidence=0.9, planner="model")
         schema = self.form.schema()
         messages = self._messages()
         findings: list[str] = []
@@ -123,6 +127,20 @@ class _Round:
             return replace(found, entities=last.entities[:_EXAMPLES])
         return found
 
+    def _outside(self) -> str:
+        """Return why a time of the question cannot be asked for; empty where all are in the window."""
+        first, now = self.form.found.lexicon.window or (None, None)
+        for name, since, until in self.form.found.periods:
+            try:
+                asked = period(since, until, self.world.now, self.world.timezone)
+            except UsageError as error:
+                return f"{name}: {error}"
+            late = asked.since is not None and now is not None and asked.since > now
+            early = asked.until is not None and first is not None and asked.until <= first
+            if late or early:
+                return f"There is nothing of {name}: the events are from {first:%Y-%m-%d} to {now:%Y-%m-%d}."
+        return ""
+
     def _missed(self, query: dict[str, Any]) -> list[str]:
         """Return the times and entities of the question that the query leaves out."""
         found, used = self.form.found, json.dumps(query, ensure_ascii=False)
@@ -141,7 +159,7 @@ class _Round:
             hidden=[name.strip() for name in settings.llm_hidden_fields.split(",")],
         )
         messages = [Message("system", f"{_TASK}\n\n{catalog}")]
-        pool = [*examples.shipped(self.form.found.lexicon), *examples.accepted(self.world, values=values)]
+        pool = [*examples.shipped(self.form), *examples.accepted(self.world, values=values)]
         for example in examples.nearest(self.question, pool, _EXAMPLES):
             messages += [
                 Message("user", example.question),
