@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import param
-from panel.custom import JSComponent
+from panel.custom import AnyWidgetComponent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["AskBox"]
 
 
-class AskBox(JSComponent):
+class AskBox(AnyWidgetComponent):
     """A combobox: arrows choose an offer, Tab or Enter takes it, Enter asks, Escape closes the offers.
 
     Args:
@@ -29,16 +29,17 @@ class AskBox(JSComponent):
     ask = param.List(default=[], doc="The question asked last, and how often anything was asked.")
 
     _esm = """
-    export function render({ model, el }) {
+    function render({ model, el }) {
+      const tell = (name, value) => { model.set(name, value); model.save_changes(); };
       const place = document.createElement("form");
       place.className = "ask";
       place.innerHTML = `<input type="text" role="combobox" aria-autocomplete="list" aria-expanded="false"
         aria-controls="offers" autocomplete="off" spellcheck="false"><button type="submit">Ask</button>
         <ul id="offers" role="listbox" hidden></ul>`;
       const [input, , list] = place.children;
-      input.setAttribute("aria-label", model.label);
-      input.placeholder = model.placeholder;
-      input.value = model.text;
+      input.setAttribute("aria-label", model.get("label"));
+      input.placeholder = model.get("placeholder");
+      input.value = model.get("text");
       let times = 0, active = -1, wait = 0;
       const from = () => input.value.slice(0, input.selectionStart).search(/[^\\s,]*$/);
       const close = () => {
@@ -53,14 +54,15 @@ class AskBox(JSComponent):
         if (n >= 0) input.setAttribute("aria-activedescendant", `offer-${n}`);
       };
       const take = (n) => {
-        const start = from(), end = input.selectionStart, word = model.offers[n].insert + " ";
+        const start = from(), end = input.selectionStart, word = model.get("offers")[n].insert + " ";
         input.value = input.value.slice(0, start) + word + input.value.slice(end).trimStart();
         input.selectionStart = input.selectionEnd = start + word.length;
         close();
         input.focus();
       };
-      model.on("offers", () => {
-        list.replaceChildren(...model.offers.map((offer, n) => {
+      model.on("change:offers", () => {
+        const offers = model.get("offers");
+        list.replaceChildren(...offers.map((offer, n) => {
           const item = document.createElement("li"), about = document.createElement("small");
           item.id = `offer-${n}`;
           item.role = "option";
@@ -70,15 +72,15 @@ class AskBox(JSComponent):
           item.addEventListener("mousedown", (event) => { event.preventDefault(); take(n); });
           return item;
         }));
-        const open = model.offers.length > 0 && input.matches(":focus");
+        const open = offers.length > 0 && input.matches(":focus");
         list.hidden = !open;
         input.setAttribute("aria-expanded", String(open));
         active = -1;
       });
-      model.on("text", () => { if (input.value !== model.text) input.value = model.text; });
+      model.on("change:text", () => { input.value = model.get("text"); });
       input.addEventListener("input", () => {
         clearTimeout(wait);
-        wait = setTimeout(() => { model.word = input.value.slice(from(), input.selectionStart); }, 120);
+        wait = setTimeout(() => tell("word", input.value.slice(from(), input.selectionStart)), 120);
       });
       input.addEventListener("blur", close);
       input.addEventListener("keydown", (event) => {
@@ -95,10 +97,12 @@ class AskBox(JSComponent):
         event.preventDefault();
         clearTimeout(wait);
         close();
-        if (input.value.trim()) model.ask = [input.value.trim(), ++times];
+        if (input.value.trim()) tell("ask", [input.value.trim(), ++times]);
+        input.value = "";
       });
       el.append(place);
     }
+    export default { render };
     """
     _stylesheets: ClassVar[list[str]] = [
         """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import param
-from panel.custom import JSComponent
+from panel.custom import AnyWidgetComponent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["Page"]
 
 
-class Page(JSComponent):
+class Page(AnyWidgetComponent):
     """A fragment of HTML; an element with ``data-pick`` is a button that tells which it is.
 
     One with ``data-copy`` copies the text of the ``pre`` beside it.
@@ -26,14 +26,16 @@ class Page(JSComponent):
     markup = param.String(default="")
     pick = param.List(default=[], doc="The value picked last, and how often anything was picked.")
 
+    # Not a JSComponent: where one of those shares a page with an AnyWidgetComponent, such as the graph,
+    # Panel 1.9 renders both in the way of the first.
     _esm = """
-    export function render({ model, el }) {
+    function render({ model, el }) {
       const place = document.createElement("div");
       let times = 0;
       const draw = () => {
         const name = (d) => (d.querySelector("summary b") ?? d.querySelector("summary")).textContent;
         const open = new Set([...place.querySelectorAll("details[open]")].map(name));
-        place.innerHTML = model.markup;
+        place.innerHTML = model.get("markup");
         for (const d of place.querySelectorAll("details")) d.open ||= open.has(name(d));
         for (const part of place.querySelectorAll("[data-pick]")) {
           part.tabIndex = 0;
@@ -45,7 +47,8 @@ class Page(JSComponent):
         const part = event.target.closest("[data-pick]");
         if (!part) return;
         event.preventDefault();
-        model.pick = [part.dataset.pick, ++times];
+        model.set("pick", [part.dataset.pick, ++times]);
+        model.save_changes();
       };
       place.addEventListener("click", (event) => {
         const copy = event.target.closest("[data-copy]");
@@ -57,10 +60,11 @@ class Page(JSComponent):
       place.addEventListener("keydown", (event) => {
         if (event.key === "Enter" || event.key === " ") pick(event);
       });
-      model.on("markup", draw);
+      model.on("change:markup", draw);
       draw();
       el.append(place);
     }
+    export default { render };
     """
 
     def __init__(self, markup: str = "", picked: Callable[[str], None] | None = None, **params: Any) -> None:

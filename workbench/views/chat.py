@@ -14,6 +14,7 @@ from workbench.tabular import html_table
 from workbench.views._look import dark, fragment
 from workbench.views._stored import select_entities
 from workbench.views.base import View
+from workbench.views.selection import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
 
     from workbench.plans.answer import Answer
     from workbench.views.base import Job
-    from workbench.views.selection import Selection
 
 __all__ = ["ChatView", "answer_markup"]
 
 _OFFERED = 8
+_NODES = 200
 _STATUS = {
     "answered": "answered",
     "ask_back": "asks back",
@@ -61,6 +62,7 @@ class ChatView(View):
 
     def __init__(self, world: Any, selection: Selection | None = None, **state: Any) -> None:
         self._answers: list[Answer] = []
+        self._pictures: list[Any] = []
         self._own_session = f"chat-{uuid.uuid4().hex[:12]}"
         super().__init__(world, selection, **state)
 
@@ -95,6 +97,7 @@ class ChatView(View):
                 answer = Answer("failed", "Cancelled.", question=question, timezone=self.timezone)
             # kept also where nobody waits for it any more: a cancelled question is not asked again
             self._answers.append(answer)
+            self._pictures.append(self._picture(answer, job))
             job.check()
         return tuple(self._answers)
 
@@ -137,9 +140,7 @@ class ChatView(View):
             box = AskBox(asked=self.ask, placeholder="Ask in plain words; @ for commands")
             box.param.watch(self._completer(box), "word")
             shown = pn.Column(box, Page(picked=self._pick), pn.Column(**wide), **wide)
-        box, start, log = shown
-        if len(log) != len(data):
-            box.text = ""
+        _, start, log = shown
         start.markup = "" if data else fragment(self._start())
         for answer in data[len(log) :]:
             log.insert(0, self._turn(answer, len(log)))
@@ -180,26 +181,35 @@ class ChatView(View):
         wide = {"sizing_mode": "stretch_width"}
         parts: list[Any] = [Page(fragment(answer_head(answer)), self._pick)]
         for render in answer.renders:
-            if render.source not in answer.results or render.kind in ("table", "summary"):
+            if render.source not in answer.results or render.kind in ("table", "summary", "graph"):
                 continue
             table = answer.results[render.source].table
-            if render.kind == "graph":
-                parts.append(self._graph(table))
-            elif table.num_rows:
+            if table.num_rows:
                 chart = draw(render, table, timezone=self.timezone, dark=dark())
                 parts.append(pn.pane.HoloViews(chart, linked_axes=False, **wide))
+        if self._pictures[number] is not None:
+            parts.append(self._graph(self._pictures[number]))
         parts.append(Page(fragment(answer_body(answer, number)), self._pick))
-        return pn.Column(*(part for part in parts if part is not None), css_classes=["wb-turn"], **wide)
+        return pn.Column(*parts, css_classes=["wb-turn"], **wide)
 
-    def _graph(self, table: pa.Table) -> Any:
-        """Return the view of the graph of the entities that a table names, or None without any."""
-        from workbench.views.graph import GraphView  # noqa: PLC0415  (heavy)
-
-        names = entities_of(table)
+    def _picture(self, answer: Answer, job: Job) -> Any:
+        """Return the picture of what an answer wants to be shown as a graph, or None."""
+        wanted = [r.source for r in answer.renders if r.kind == "graph" and r.source in answer.results]
+        names = entities_of(answer.results[wanted[0]].table) if wanted else []
         if not names:
             return None
-        view = GraphView(self.world, self.selection, around=names[:200], show="exactly")
-        return view.__panel__()
+        from workbench.views.graph import GraphView  # noqa: PLC0415  (for answers with a graph alone)
+
+        view = GraphView(self.world, Selection(), around=names[:_NODES], show="exactly")
+        return view.data(job).picture
+
+    def _graph(self, picture: Any) -> Any:
+        """Return the graph; what is clicked on in it is selected."""
+        from workbench.views._graph_widget import panel_graph  # noqa: PLC0415  (a module is read)
+
+        graph = panel_graph(picture, theme="dark" if dark() else "auto", stage=380)
+        graph.param.watch(lambda event: select_entities(self.selection, event.new), "selected")
+        return graph
 
     def _start(self) -> str:
         events = sorted(self.world.catalog.event_types, key=lambda event: -event.documents)[:3]
