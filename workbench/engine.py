@@ -20,7 +20,9 @@ from workbench.storage import SegmentStore
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
     from workbench.analysis.anomalies import Anomalies
     from workbench.analysis.clusters import Clusters
@@ -505,6 +507,7 @@ class Engine:
             features=self.feature_config,
             timezone=self.timezone,
             knowledge=self.knowledge,
+            embed=self._embed,
         )
         run, table = execute(task, context, inputs)
         try:
@@ -619,6 +622,14 @@ class Engine:
         return self.catalog._repr_mimebundle_()
 
     # how the stages are put together
+
+    def _embed(self, texts: list[str]) -> NDArray[np.float32]:
+        """Return the vector of each text; what was embedded before is kept."""
+        from workbench.embedders import embedders  # noqa: PLC0415
+        from workbench.vectors.cache import VectorCache  # noqa: PLC0415
+
+        cache = VectorCache(self.path / "cache" / "vectors", embedders.create(self.settings.embedder))
+        return cache.embed(texts)
 
     def _facts(self) -> dict[str, Any]:
         """Return what a task's result may depend on beside partials, as JSON data."""

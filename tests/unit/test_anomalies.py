@@ -316,6 +316,23 @@ def test_neighbours_in_more_than_three_communities_count(small: Callable[[pa.Tab
     assert found["user:c0m0"]["signal_graph"] == 0
 
 
+def test_the_classic_density_signal_is_the_part_of_texts_like_no_others(tmp_path: Path) -> None:
+    schema = SCHEMA.replace(
+        "entities: {user: user, item", 'text: "{said}"\n      entities: {user: user, item'
+    )
+    (tmp_path / "generated.yaml").write_text(schema)
+    engine = Engine.create(tmp_path / "w", schema=tmp_path / "generated.yaml")
+    said = [("a", "payment accepted")] * 6 + [("b", "payment accepted"), ("b", "volcano erupts"), ("c", None)]
+    times = [f"{DAY[0]}T08:{minute:02}:00Z" for minute in range(len(said))]
+    columns = {"time": times, "user": [u for u, _ in said], "said": [text for _, text in said]}
+    engine.ingest(pa.table({**columns, "item": ["x"] * len(said)}), type="View")
+    found = classic(engine)
+    signal = {name: row["signal_dbscan_noise"] for name, row in found.items()}
+    assert signal == {"user:a": 0, "user:b": 0.5, "user:c": 0}
+    assert "renormalised" not in engine.knowledge.read("anomalies").run.algorithm
+    assert found["user:b"]["score"] >= 0.3 * 0.5
+
+
 def test_the_algorithm_says_what_was_left_out(small: Callable[[pa.Table], Engine]) -> None:
     engine = small(rows((f"{DAY[0]}T08:00:00Z", "a", "x")))
     run = engine.compute("anomalies", profile="classic").run

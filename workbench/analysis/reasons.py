@@ -66,31 +66,36 @@ def _sentence(opening: str, rows: list[dict[str, Any]], scope: Scope, words: dic
 
 def _clause(kind: str, rows: list[dict[str, Any]], scope: Scope, words: dict[str, str]) -> str:
     values = _and(f"{_number(row['value']) if row['value'] else 'no'} {row['source']}" for row in rows)
+    events = "event" if len(rows) == 1 and rows[0]["value"] == 1 else "events"
     typical = _and(_number(row["typical"]) for row in rows)
     first = rows[0]
     match kind:
         case "change":
-            return f"{values} events, its own past suggests {typical}"
+            return f"{values} {events}, its own past suggests {typical}"
         case "burst":
             zone = ZoneInfo(scope.context.timezone)
             day = _clock(first["until"], zone)
-            return f"{values} events in the 24 hours to {day}, its own past suggests {typical}"
+            return f"{values} {events} in the 24 hours to {day}, its own past suggests {typical}"
         case "novelty":
             kinds = {end.edge: end.neighbour for end in scope.new_edges}
-            return "; ".join(
-                f"{_number(r['value'])} new {kinds[r['source']]} neighbours by {r['source']}, "
-                f"{_number(r['typical'])} would be usual"
-                for r in rows
-            )
+            return "; ".join(_new(row, kinds[row["source"]]) for row in rows)
         case "rhythm":
             days = _number(first["value"])
             return f"active on {days} days between {first['source']}, its own past suggests {typical}"
         case "peers":
             compared = f"the median {scope.type_} has"
+        case "day":
+            compared = "in the last 24 hours, a day of the week before had"
         case _:
             compared = f"the mean {scope.type_} has"
     said = [(_number(r["value"]), words.get(r["feature"], r["feature"]), _number(r["typical"])) for r in rows]
-    return "; ".join(f"{value} {what}, {compared} {typical}" for value, what, typical in said)
+    comma = "" if kind == "day" else ","
+    return "; ".join(f"{value} {what}{comma} {compared} {typical}" for value, what, typical in said)
+
+
+def _new(row: dict[str, Any], neighbour: str) -> str:
+    value, typical, plural = _number(row["value"]), _number(row["typical"]), "s" if row["value"] != 1 else ""
+    return f"{value} new {neighbour} neighbour{plural} by {row['source']}, {typical} would be usual"
 
 
 def _and(parts: Iterable[str]) -> str:

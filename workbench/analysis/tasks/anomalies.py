@@ -43,7 +43,13 @@ class Anomalies(Task):
     """
 
     priority = "P1"
-    inputs: ClassVar[tuple[str, ...]] = ("entities", "edges", "sightings", "properties")
+    inputs: ClassVar[tuple[str, ...]] = (
+        "entities",
+        "edges",
+        "sightings",
+        "properties",
+        "texts",
+    )
     facts: ClassVar[tuple[str, ...]] = ("attributes", "who", "features", "timezone")
     defaults: ClassVar[dict[str, Any]] = {
         "type": "",
@@ -152,9 +158,27 @@ class _Judged:
             pl.int_range(1, pl.len() + 1).alias("place"),
             *(f"signal_{name}" for name in self.names),
             pl.col("drivers").cast(DRIVERS).fill_null(pl.lit([], DRIVERS)),
-            pl.col("why").fill_null("Nothing stands out."),
+            pl.coalesce("why", self._signals_alone()),
             pl.col("addresses").cast(pl.List(pl.String)).fill_null(pl.lit([], pl.List(pl.String))),
             pl.col("events").fill_null(0),
+        )
+
+    def _signals_alone(self) -> pl.Expr:
+        """Return the reason of an actor that no single figure explains: its two strongest signals."""
+        named = [pl.concat_str(pl.lit(f"{n} "), pl.col(f"signal_{n}").round(2)) for n in self.names]
+        values = pl.concat_list(pl.col(f"signal_{n}").fill_null(0.0) for n in self.names)
+        texts = pl.concat_list(text.fill_null("") for text in named)
+        strongest = texts.list.gather(values.list.eval(pl.element().arg_sort(descending=True).head(2)))
+        signals = pl.concat_str(
+            pl.lit("No single figure stands out, together they do: "),
+            strongest.list.join(" and "),
+            pl.lit("."),
+        )
+        return (
+            pl.when(pl.col("score") >= _LIMITS[0])
+            .then(signals)
+            .otherwise(pl.lit("Nothing stands out."))
+            .alias("why")
         )
 
 

@@ -47,6 +47,7 @@ class Context:
         features: What is measured of an actor beyond the defaults.
         timezone: Zone of local days and hours.
         knowledge: Results of earlier runs.
+        embed: Returns the vector of each text; raises DriverUnavailableError where no embedder can run.
     """
 
     load_graph: Callable[[], Graph]
@@ -60,6 +61,7 @@ class Context:
     features: FeatureConfig
     timezone: str
     knowledge: KnowledgeStore
+    embed: Callable[[list[str]], NDArray[np.float32]]
 
     @cached_property
     def graph(self) -> Graph:
