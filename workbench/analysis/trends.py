@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from workbench.analysis.baseline import baseline_of
-from workbench.analysis.episodes import SEVERITIES
+from workbench.analysis.episodes import DISTINCT, SEVERITIES
 from workbench.analysis.series import read_series
 from workbench.errors import UnknownNameError, UsageError
 from workbench.tabular import Tabular
@@ -137,7 +137,10 @@ class Trends(Tabular):
     @property
     def metrics(self) -> list[str]:
         """Return what is measured, for example an event type's name or ``share of`` it."""
-        return sorted({m for s in self._series.values() for m in s.names["metric"]})
+        schema = self._world.schema
+        named = {rule.type or role for e in schema.events.values() for role, rule in e.entities.items()}
+        distinct = {f"{DISTINCT}{name}" for name in named - schema.attributes}
+        return sorted(distinct.union(*(s.names["metric"] for s in self._whole.values())))
 
     def series(
         self,
