@@ -23,8 +23,13 @@ ZONE = "America/New_York"
 ROWS = 80
 NUMBERS, TEXTS = ["n", "f"], ["s", "t"]
 COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    "=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
-}  # fmt: skip
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 
 
 def frame() -> pl.DataFrame:
@@ -146,8 +151,7 @@ def grouped(rows: pl.DataFrame, by: list[str], wanted: list[dict[str, Any]]) -> 
     figures = [measured(m).alias(m["name"]) for m in wanted]
     found = rows.group_by(by).agg(figures) if by else rows.select(figures)
     parts = [m["name"] for m in wanted if m["op"] == "part"]
-    total = pl.col(parts).sum() if parts else None
-    if total is not None:
+    if parts:
         share = [pl.when(pl.col(p).sum() > 0).then(pl.col(p) / pl.col(p).sum()).alias(p) for p in parts]
         found = found.with_columns(share)
     return found
@@ -161,7 +165,8 @@ def same(left: pl.DataFrame, right: pl.DataFrame) -> None:
 @st.composite
 def chains(draw: st.DrawFn) -> list[dict[str, Any]]:
     steps: list[dict[str, Any]] = [
-        {"op": "scan", "id": "e", "types": ["E"], "where": draw(st.lists(conditions(NUMBERS + TEXTS), max_size=2)),
+        {"op": "scan", "id": "e", "types": ["E"],
+         "where": draw(st.lists(conditions(NUMBERS + TEXTS), max_size=2)),
          "since": draw(st.sampled_from([None, "2013-11-02T20:30", "2013-11-03"])),
          "until": draw(st.sampled_from([None, "2013-11-04", "2013-11-03T01:30"]))},
     ]  # fmt: skip
@@ -195,43 +200,44 @@ def chains(draw: st.DrawFn) -> list[dict[str, Any]]:
     return [{key: value for key, value in step.items() if value is not None} for step in steps]
 
 
+def in_time(step: dict[str, Any]) -> pl.Expr:
+    found = pl.col("_id").is_not_null()
+    for end, compare in (("since", operator.ge), ("until", operator.lt)):
+        if end in step:
+            bound = datetime.fromisoformat(step[end]).replace(tzinfo=ZoneInfo(ZONE))
+            found &= compare(pl.col("_ts"), pl.lit(bound))
+    return found
+
+
+def in_order(rows: pl.DataFrame, first: list[tuple[str, bool]], *, all_columns: bool) -> pl.DataFrame:
+    named = {name for name, _ in first}
+    rest = [(name, False) for name in rows.columns if name not in named] if all_columns else []
+    if not [*first, *rest]:
+        return rows
+    names, descending = zip(*first, *rest, strict=True)
+    return rows.sort(list(names), descending=list(descending), nulls_last=True)
+
+
 def evaluated(steps: list[dict[str, Any]], rows: pl.DataFrame) -> pl.DataFrame:
     """Return what the steps give, step by step, with polars."""
-    zone = ZoneInfo(ZONE)
-    order: list[tuple[str, bool]] = []
     for step in steps:
         match step["op"]:
             case "scan":
-                local = rows.with_columns(pl.col("_ts").dt.convert_time_zone(ZONE))
-                bound = pl.lit(value=True)
-                for end, compare in (("since", operator.ge), ("until", operator.lt)):
-                    if end in step:
-                        bound &= compare(
-                            pl.col("_ts"), datetime.fromisoformat(step[end]).replace(tzinfo=zone)
-                        )
-                rows = local.filter(bound & all_hold(step["where"]))
-                order = [("_ts", False), ("_id", False)]
+                rows = rows.with_columns(pl.col("_ts").dt.convert_time_zone(ZONE))
+                rows = rows.filter(in_time(step) & all_hold(step["where"]))
+                rows = in_order(rows, [("_ts", False), ("_id", False)], all_columns=False)
             case "filter":
                 rows = rows.filter(all_hold(step["where"]))
             case "aggregate":
                 by = [g["field"] for g in step["by"]]
-                rows = grouped(rows, by, step["measures"])
-                order = [(name, False) for name in by]
+                rows = in_order(
+                    grouped(rows, by, step["measures"]), [(n, False) for n in by], all_columns=False
+                )
             case "sort":
-                order = [(k["field"], k.get("descending", False)) for k in step["by"]]
+                keys = [(k["field"], k.get("descending", False)) for k in step["by"]]
+                rows = in_order(rows, keys, all_columns=True)
             case "top":
-                order = [(step["by"], not step["ascending"])]
-        named = {name for name, _ in order}
-        rest = [(name, False) for name in rows.columns if name not in named]
-        names, descending = (
-            zip(*[*order, *(rest if step["op"] in ("sort", "top") else [])], strict=True)
-            if order
-            else ((), ())
-        )
-        if names:
-            rows = rows.sort(list(names), descending=list(descending), nulls_last=True)
-        if step["op"] == "top":
-            rows = rows.head(step["n"])
+                rows = in_order(rows, [(step["by"], not step["ascending"])], all_columns=True).head(step["n"])
     return rows
 
 
