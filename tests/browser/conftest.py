@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import re
-import threading
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +21,7 @@ from workbench.engine import Engine
 from workbench.samples.flights import write_sources
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page, Route
+    from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [
@@ -79,7 +86,9 @@ class Capture:
         )
         page.on(
             "response",
-            lambda answer: self.problems.append(f"{answer.status} {answer.url}") if answer.status >= 400 else None,
+            lambda answer: (
+                self.problems.append(f"{answer.status} {answer.url}") if answer.status >= 400 else None
+            ),
         )
 
 
@@ -124,19 +133,125 @@ def serve() -> Iterator[Serve]:
     servers = []
 
     def start(make: Callable[[], Any]) -> str:
-        server = pn.serve(make, port=0, address="127.0.0.1", show=False, start=False, verbose=False)
-        port = server.port
-        thread = threading.Thread(target=_run, args=(server,), daemon=True)
-        thread.start()
-        servers.append((server, thread))
-        return f"http://127.0.0.1:{port}/"
+        port = _free_port()
+        # in a thread with a loop of its own: Playwright runs this thread's
+        server = pn.serve(make, port=port, address="127.0.0.1", show=False, threaded=True, verbose=False)
+        servers.append(server)
+        url = f"http://127.0.0.1:{port}/"
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                return url
+            time.sleep(0.1)
+        raise AssertionError(f"{url} does not answer")
 
     yield start
-    for server, thread in servers:
-        server.io_loop.add_callback(server.io_loop.stop)
-        thread.join(timeout=10)
+    for server in servers:
+        server.stop()
 
 
-def _run(server: Any) -> None:
-    server.start()
-    server.io_loop.start()
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """JupyterLab on this machine, without a login, in an empty directory."""
+    root = tmp_path_factory.mktemp("lab")
+    port = _free_port()
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--ServerApp.port={port}"]
+    command += ["--ServerApp.ip=127.0.0.1", "--IdentityProvider.token=", f"--ServerApp.root_dir={root}"]
+    command += ["--ServerApp.allow_root=True"]
+    # or it asks whether to fetch the project's news
+    settings = root / ".config" / "labconfig" / "page_config.json"
+    settings.parent.mkdir(parents=True)
+    off = {"@jupyterlab/apputils-extension:announcements": True}
+    settings.write_text(json.dumps({"disabledExtensions": off}), encoding="utf-8")
+    own = {f"JUPYTER_{name}_DIR": str(root / f".{name.lower()}") for name in ("CONFIG", "RUNTIME")}
+    with (root / "lab.log").open("w") as log:
+        process = subprocess.Popen(
+            command, env={**os.environ, **own}, stdout=log, stderr=subprocess.STDOUT, cwd=root
+        )
+        try:
+            _wait_for(f"http://127.0.0.1:{port}/api", process, root / "lab.log")
+            yield Lab(root, f"http://127.0.0.1:{port}")
+        finally:
+            process.terminate()
+            process.wait(timeout=20)
+
+
+class Lab:
+    """A running JupyterLab.
+
+    Attributes:
+        root: The directory that it shows.
+        url: Its address, without a slash at the end.
+    """
+
+    def __init__(self, root: Path, url: str) -> None:
+        self.root = root
+        self.url = url
+
+    def open(self, page: Page, name: str, *cells: str) -> Cells:
+        """Write a notebook of code cells, show it, and wait until its kernel is there."""
+        notebook = {
+            "nbformat": 4,
+            "nbformat_minor": 5,
+            "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+            "cells": [
+                {
+                    "id": f"cell-{number}",
+                    "cell_type": "code",
+                    "execution_count": None,
+                    "metadata": {},
+                    "outputs": [],
+                    "source": source,
+                }
+                for number, source in enumerate(cells)
+            ],
+        }
+        (self.root / name).write_text(json.dumps(notebook), encoding="utf-8")
+        page.goto(f"{self.url}/lab/tree/{name}?reset")
+        page.locator(".jp-NotebookPanel-notebook .jp-CodeCell").first.wait_for()
+        page.get_by_text("| Idle").wait_for()
+        return Cells(page)
+
+
+class Cells:
+    """The cells of the notebook on a page; outputs alone are looked at, never the source."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+
+    def run(self, number: int) -> Locator:
+        """Run a cell to its end and return its output area."""
+        cell = self._page.locator(".jp-Notebook .jp-CodeCell").nth(number)
+        cell.scroll_into_view_if_needed()
+        cell.locator(".jp-InputArea-editor").click()
+        prompt = cell.locator(".jp-InputArea-prompt")
+        before = prompt.inner_text()
+        deadline = time.monotonic() + 60
+        pressed = 0.0
+        while time.monotonic() < deadline:
+            text = prompt.inner_text()
+            if text == before and time.monotonic() > pressed + 3:
+                # a kernel that is still connecting loses what it is asked
+                self._page.keyboard.press("Control+Enter")
+                pressed = time.monotonic()
+            if text != before and re.fullmatch(r"\[\d+\]:", text):
+                return cell.locator(".jp-OutputArea")
+            self._page.wait_for_timeout(100)
+        pytest.fail(f"cell {number} did not end: {cell.inner_text()}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=2):  # noqa: S310  (this machine's own server)
+                return
+        except OSError:
+            time.sleep(0.2)
+    pytest.fail(f"JupyterLab did not start:\n{log.read_text(encoding='utf-8')[-3000:]}")

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from workbench.catalog import words
-from workbench.catalog.markup import bars, chips, heading, meter, table, text
+from workbench.catalog.markup import bars, chips, heading, table, text
 from workbench.tabular import cell_text
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _computed(data: EntityPage) -> str:
     lines = []
     if (row := found.get("anomalies")) is not None:
         lines.append(
-            f"<div><dt>anomaly</dt><dd>{meter(row['score'])} {text(row['class'])}, "
+            f"<div><dt>anomaly</dt><dd>{_bar(row['score'])}{row['score']:.2f}, {text(row['class'])}, "
             f"place {row['place']:,}</dd><dd class='why'>{escape(str(row['why'] or ''))}</dd></div>"
         )
     if (row := found.get("clusters")) is not None:
@@ -112,15 +112,10 @@ def _computed(data: EntityPage) -> str:
             f"<div><dt>rank</dt><dd>{row['place_in_type']:,} of its type</dd>"
             f"<dd class='why'>{row['place']:,} of all, {row['rank']:.3g}</dd></div>"
         )
-    absent = [
-        f"<div><dt>{escape(kind)}</dt><dd class='soft'>not computed yet</dd></div>" for kind in data.missing
-    ]
-    silent = [
-        f"<div><dt>{name}</dt><dd class='soft'>the newest run does not speak of this entity</dd></div>"
-        for name, kind in (("anomaly", "anomalies"), ("cluster", "clusters"))
-        if kind not in found and kind not in data.missing and data.knowledge.get("pagerank") is None
-    ]
-    return f'<dl class="tiles">{"".join([*lines, *absent, *silent])}</dl>' if lines or absent else ""
+    lacking = [(kind, "not computed yet") for kind in data.missing]
+    lacking += [(kind, "the newest run does not speak of it") for kind in data.silent]
+    lines += [f"<div><dt>{kind}</dt><dd class='soft'>{why}</dd></div>" for kind, why in lacking]
+    return f'<dl class="tiles">{"".join(lines)}</dl>' if lines else ""
 
 
 def _properties(entity: Entity, zone: str) -> str:
@@ -192,7 +187,7 @@ def _similar(data: EntityPage) -> str:
     if data.unlike:
         return f"{title}<p class='soft'>{escape(data.unlike)}</p>"
     if data.similar is None:
-        return f"{title}<p class='soft'>Nobody has looked for them yet.</p>"
+        return f"{title}<p class='soft'>Not looked for yet: the button above does it.</p>"
     links = "".join(
         _link(row["entity"], f"{row['score']:.2f}", row["label"] or "") for row in data.similar.to_dicts()
     )
@@ -210,14 +205,18 @@ def _events(data: EntityPage, zone: str) -> str:
         [
             (words.clock(row["_ts"], zone), "whole"),
             (text(row["_type"]), "name"),
-            *((escape(cell_text(row[c], where)), "number" if _is_number(row[c]) else "") for c in kept),
-            (text(row["address"]), "soft"),
+            *((escape(cell_text(row[c], where)), "number" if _is_number(row[c]) else "whole") for c in kept),
+            (text(row["address"]), "whole soft"),
         ]
         for row in events.to_dicts()
     ]
     more = f"; {words.quantity(left_out, 'more column')} in entity.events()" if left_out > 0 else ""
     title = heading("Events", f"the newest {events.height:,}{more}")
     return title + table(("time", "type", *kept, "address"), rows)
+
+
+def _bar(score: float) -> str:
+    return f'<span class="meter"><i style="width:{100 * min(1.0, score):.0f}%"></i></span>'
 
 
 def _is_number(value: Any) -> bool:

@@ -27,7 +27,7 @@ _NO_TIMES = ZoneInfo("UTC")  # texts are shown, no times
 _GREY = (LIGHT.soft, DARK.soft)
 _SERIES = list(zip(LIGHT.series, DARK.series, strict=True))
 _KINDS = [*_SERIES, _GREY]
-_LINKS = [_GREY, *reversed(_SERIES), _GREY]
+_LINKS = [_SERIES[6], *reversed(_SERIES[:6] + _SERIES[7:]), _GREY]  # grey first: edges are many
 _STYLE = (
     "".join(
         f".wb-picture .{name}{place}{{{paint}:{light};{paint}:light-dark({light},{dark})}}"
@@ -232,7 +232,7 @@ def _line(a: tuple[float, float], b: tuple[float, float]) -> str:
 
 def _places(entries: list[dict[str, Any]]) -> dict[str, int]:
     """Return the place of each name in the colours of its legend."""
-    return {entry["name"]: min(place, len(_SERIES) + 1) for place, entry in enumerate(entries)}
+    return {entry["name"]: min(place, len(_SERIES)) for place, entry in enumerate(entries)}
 
 
 def _mark(legend: str, place: int) -> str:

@@ -38,6 +38,7 @@ class EntityPage:
         entity: The entity; None where none is chosen.
         knowledge: Its row in the newest knowledge of each kind that speaks of it.
         missing: Kinds of knowledge that would speak of it and are not computed.
+        silent: Kinds that are computed and that do not speak of it, though it is of their kind.
         every: Length of a period of the timeline, as polars writes it.
         timeline: ``period``, ``event_type`` and ``events``, in the time that is selected.
         neighbours: All edges that touch it: ``entity``, ``edge``, ``direction``, ``weight`` and times.
@@ -49,6 +50,7 @@ class EntityPage:
     entity: Entity | None
     knowledge: dict[str, dict[str, Any]] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
+    silent: tuple[str, ...] = ()
     every: str = "1d"
     timeline: pl.DataFrame = field(default_factory=pl.DataFrame)
     neighbours: pl.DataFrame = field(default_factory=pl.DataFrame)
@@ -95,13 +97,14 @@ class EntityView(View):
         kind = self.world.schema.entities.get(entity.facts["type"])
         who = _WHO if kind is not None and kind.who else ()
         ranked = () if kind is not None and kind.attribute else _ALL
-        known = self.world.knowledge.kinds()
+        wanted, known, told = (*who, *ranked), self.world.knowledge.kinds(), entity.knowledge
         similar, unlike = self._similar(entity)
         every = _every(seen)
         return EntityPage(
             entity,
-            entity.knowledge,
-            tuple(name for name in (*who, *ranked) if name not in known),
+            told,
+            tuple(kind for kind in wanted if kind not in known),
+            tuple(kind for kind in wanted if kind in known and kind not in told),
             every,
             self._timeline(seen, every),
             pl.DataFrame(entity.neighbours(limit=entity.facts["sightings"] + 10_000)),

@@ -47,6 +47,12 @@ class Widget {
     this.listen();
     this.describe();
     this.repaint();
+    // where a node is on the screen, for scripts that point at it
+    this.root.locate = (id) => {
+      const { left, top } = this.canvas.getBoundingClientRect();
+      const { x, y } = this.sigma.framedGraphToViewport(this.sigma.getNodeDisplayData(id));
+      return { x: left + x, y: top + y };
+    };
   }
 
   build(el) {

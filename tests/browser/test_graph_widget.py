@@ -1,0 +1,101 @@
+"""The graph widget in a browser: in JupyterLab it changes the kernel, served it changes the view."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from workbench.views import Selection
+from workbench.views.graph import GraphView
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+    from conftest import Capture, Lab, Serve
+    from workbench.engine import Engine
+
+START = "aircraft:N725MQ"
+
+
+def graph(scope: Any) -> Locator:
+    """Return the graph once it has drawn nodes."""
+    found: Locator = scope.locator(".wb-graph[data-nodes]")
+    found.wait_for()
+    found.scroll_into_view_if_needed()
+    return found
+
+
+def click(page: Page, drawn: Locator, node: str, **options: Any) -> None:
+    """Click on a node where it is drawn."""
+    page.wait_for_timeout(600)  # nodes move to their places
+    at = drawn.evaluate("(el, id) => el.locate(id)", node)
+    page.mouse.click(at["x"], at["y"], **options)
+
+
+def wait_until(page: Page, what: Any) -> None:
+    for _ in range(100):
+        if what():
+            return
+        page.wait_for_timeout(100)
+    pytest.fail("it did not come about")
+
+
+def test_in_jupyterlab_a_click_changes_the_kernel(capture: Capture, lab: Lab, engine: Engine) -> None:
+    page = capture.page()
+    cells = lab.open(
+        page,
+        "graph.ipynb",
+        f"from workbench.engine import Engine\ndb = Engine({str(engine.path)!r})",
+        f"widget = db.view('graph', around=[{START!r}]).widget()\nwidget",
+        "print(widget.selected, db.selection.entities)",
+    )
+    cells.run(0)
+    drawn = graph(cells.run(1))
+    assert int(drawn.get_attribute("data-nodes") or 0) > 5
+    assert "[] ()" in cells.run(2).inner_text()
+    click(page, drawn, START)
+    wait_until(page, lambda: START in cells.run(2).inner_text())
+    assert f"['{START}'] ('{START}',)" in cells.run(2).inner_text()
+
+
+def test_in_jupyterlab_a_view_draws_whatever_was_imported_before(
+    capture: Capture, lab: Lab, engine: Engine
+) -> None:
+    page = capture.page()
+    cells = lab.open(
+        page,
+        "view.ipynb",
+        f"import holoviews\nfrom workbench.engine import Engine\ndb = Engine({str(engine.path)!r})",
+        f"view = db.graph.around({START!r}, hops=2).view()\nview",
+        "print(db.selection, view.state)",
+    )
+    cells.run(0)
+    drawn = graph(cells.run(1))
+    click(page, drawn, START)
+    wait_until(page, lambda: f"Selection: {START}" in cells.run(2).inner_text())
+
+
+def test_served_a_click_selects_and_a_double_click_expands(
+    capture: Capture, engine: Engine, serve: Serve
+) -> None:
+    selection = Selection()
+    view = GraphView(engine, selection, around=[START])
+    page = capture.page()
+    page.goto(serve(lambda: view.__panel__()))
+    drawn = graph(page)
+    before = int(drawn.get_attribute("data-nodes") or 0)
+    click(page, drawn, START)
+    wait_until(page, lambda: selection.entities == (START,))
+    neighbour = next(row["target"] for row in view.edges().to_pylist() if row["source"] == START)
+    page.wait_for_timeout(400)
+    at = drawn.evaluate("(el, id) => el.locate(id)", neighbour)
+    page.keyboard.down("Shift")
+    page.mouse.click(at["x"], at["y"])
+    page.keyboard.up("Shift")
+    wait_until(page, lambda: selection.entities == (START, neighbour))
+    page.wait_for_timeout(400)
+    page.mouse.dblclick(at["x"], at["y"])
+    wait_until(page, lambda: view["expanded"] == [neighbour])
+    wait_until(page, lambda: int(drawn.get_attribute("data-nodes") or 0) > before)
+    assert capture.problems == []
