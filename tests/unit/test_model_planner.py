@@ -14,6 +14,7 @@ import pytest
 from llm_servers import Servers, SmallModel
 from llm_servers.shop import INJECTION, open_shop
 
+import workbench as wb
 from workbench.catalog.prompt import DATA_END, DATA_START, tokens
 from workbench.errors import UsageError
 from workbench.plans.planners import Conversation, Turn, planners
@@ -25,6 +26,7 @@ from workbench.plans.validate import validate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from workbench.engine import Engine
     from workbench.plans.model import Plan
@@ -106,6 +108,33 @@ def test_the_form_offers_what_the_question_mentions(shop: Engine) -> None:
     assert '"customer:c1", "product:p2"' in two
     assert '"figures"' not in two
     assert mentions("how is p2 connected to c1?", shop).entities == ("product:p2", "customer:c1")
+
+
+def choices(schema: Any) -> int:
+    """Return how many values all the enumerations of a schema have."""
+    parts = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ()
+    own = len(schema["enum"]) if isinstance(schema, dict) and isinstance(schema.get("enum"), list) else 0
+    return own + sum(choices(part) for part in parts)
+
+
+def test_a_wide_catalog_is_narrowed_to_what_hosted_apis_take(tmp_path: Path) -> None:
+    for event in range(9):
+        names = [f"number_{event}_{n}" for n in range(40)] + [f"word_{event}_{n}" for n in range(40)]
+        rows = [
+            ",".join(["time", *names]),
+            *(
+                f"2025-06-1{d}T10:00:00Z,"
+                + ",".join([str(n * d) for n in range(40)] + [f"w{n % d}" for n in range(40)])
+                for d in (1, 2)
+            ),
+        ]
+        (tmp_path / f"event{event}.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    with wb.open(tmp_path) as engine:
+        for question in ("what happened?", "average number_7_39 by word_7_38 of event7"):
+            schema = Form(mentions(question, engine), question).schema()
+            assert choices(schema) <= 1000
+        assert '"mean number_7_39"' in json.dumps(schema)
+        assert '"word_7_38"' in json.dumps(schema)
 
 
 @pytest.mark.parametrize("question", QUESTIONS)

@@ -27,8 +27,9 @@ SECTIONS = ("event_types", "fields", "entity_types", "edge_types", "knowledge")
 ALL_TIME = "all"
 EVERYTHING = "any"
 _OPERATORS = (">", ">=", "<", "<=", "=", "!=")
-_MOST_EVENTS = 6
-_MOST_FIELDS = 16
+# Hosted APIs take at most 1,000 choices in a schema; what the question mentions comes first.
+_MOST_EVENTS = 5
+_MOST_FIELDS = 8
 _MOST_GROUPS = 500  # distinct values of a field that is grouped by
 _MOST_WORDS = 200  # characters of what is asked back
 _DATE = "[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?"
@@ -38,7 +39,11 @@ Schema = dict[str, Any]
 
 
 def _choice(values: Iterable[Any]) -> Schema:
-    return {"enum": list(dict.fromkeys(values))}
+    choices = list(dict.fromkeys(values))
+    kinds = {type(choice) for choice in choices}
+    # hosted APIs want a type beside the choices
+    named = "string" if kinds == {str} else "integer" if kinds == {int} else "number"
+    return {"type": named, "enum": choices} if kinds <= {int, float} or kinds == {str} else {"enum": choices}
 
 
 def _object(properties: dict[str, Schema]) -> Schema:
