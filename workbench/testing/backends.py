@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from workbench.compute import EdgeList, backends
+from workbench.compute import EdgeList, Points, backends
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -31,11 +31,12 @@ if TYPE_CHECKING:
     from workbench.compute import Backend
     from workbench.compute.base import Kernel
 
-__all__ = ["BackendSuite", "edge_list", "graphs", "planted_partition"]
+__all__ = ["BackendSuite", "blobs", "edge_list", "graphs", "planted_partition"]
 
 RANK_TOLERANCE = 1e-4
 MODULARITY_TOLERANCE = 0.02
 AGREEMENT = 0.95
+INERTIA_TOLERANCE = 0.02
 
 
 def edge_list(source: Any, target: Any, weight: Any, nodes: int) -> EdgeList:
@@ -63,6 +64,14 @@ def planted_partition(groups: int = 8, size: int = 60, seed: int = 1) -> tuple[E
     chance = np.where(group[low] == group[high], 0.2, 0.004)
     kept = np.random.default_rng(seed + 1).random(len(low)) < chance
     return edge_list(low[kept], high[kept], np.ones(kept.sum()), nodes), group
+
+
+def blobs(sizes: tuple[int, ...] = (120, 80, 50, 30), seed: int = 1) -> tuple[Points, NDArray[np.int64]]:
+    """Return points in well separated groups of these sizes, in three dimensions, and the group of each."""
+    draw = np.random.default_rng(seed)
+    group = draw.permutation(np.repeat(np.arange(len(sizes)), sizes))
+    centres = 15 * np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1], [-1, 0, 1], [0, -1, -1]], float)
+    return Points(centres[group] + draw.normal(size=(len(group), 3))), group
 
 
 def _skewed(nodes: int = 1_500, edges: int = 6_000) -> EdgeList:
@@ -205,6 +214,62 @@ class BackendSuite:
         _has(backend, "communities")
         first, second = (backend.communities(edges, seed=5)[0] for _ in range(2))
         assert first.equals(second)
+
+    @pytest.mark.parametrize("seed", [0, 1, 2])
+    def test_separated_clusters_are_found(self, backend: Backend, seed: int) -> None:
+        """Comparison: quality, adjusted Rand index of at least 0.95 with what was planted; largest first."""
+        _has(backend, "kmeans")
+        points, group = blobs(seed=seed)
+        table, metrics = backend.kmeans(points, seed=seed)
+        labels = table["cluster"].to_numpy()
+        assert table.schema == pa.schema({"row": pa.int32(), "cluster": pa.int32(), "distance": pa.float64()})
+        assert metrics["k"] == 4
+        assert _adjusted_rand(labels, group) >= AGREEMENT
+        assert (np.diff(np.bincount(labels)) <= 0).all()
+        expected = _cpu().kmeans(points, seed=seed)[1]["inertia"]
+        assert metrics["inertia"] == pytest.approx(expected, rel=INERTIA_TOLERANCE)
+
+    def test_clusters_repeat_by_seed(self, backend: Backend) -> None:
+        """The same points and seed give the same table."""
+        _has(backend, "kmeans")
+        points = Points(np.random.default_rng(6).normal(size=(400, 5)))
+        first, second = (backend.kmeans(points, seed=5)[0] for _ in range(2))
+        assert first.equals(second)
+
+    def test_components_are_those_of_the_singular_values(self, backend: Backend) -> None:
+        """Comparison: close, within 1e-6 of numpy's decomposition, signs included."""
+        _has(backend, "pca")
+        values = blobs(seed=3)[0].values @ np.diag([3.0, 1.0, 0.2])
+        table, metrics = backend.pca(Points(values), components=2)
+        centred = values - values.mean(0)
+        _, singular, directions = np.linalg.svd(centred, full_matrices=False)
+        largest = directions[np.arange(3), np.abs(directions).argmax(1)]
+        expected = centred @ (directions * np.sign(largest)[:, None]).T
+        for place in range(2):
+            found = table[f"component_{place}"].to_numpy()
+            np.testing.assert_allclose(found, expected[:, place], atol=1e-6 * singular[0])
+        share = np.square(singular[:2]).sum() / np.square(singular).sum()
+        assert metrics["explained"] == pytest.approx(share, rel=1e-6)
+
+    def test_what_lies_apart_is_isolated_first(self, backend: Backend) -> None:
+        """The point far from all others scores highest, and the same seed gives the same scores."""
+        _has(backend, "isolation")
+        values = np.vstack([np.random.default_rng(2).normal(size=(500, 4)), np.full((1, 4), 9.0)])
+        first, second = (backend.isolation(Points(values), seed=3)[0] for _ in range(2))
+        scores = first["score"].to_numpy()
+        assert scores.argmax() == 500
+        assert ((scores > 0) & (scores < 1)).all()
+        assert first.equals(second)
+
+    def test_dense_directions_are_clusters_and_the_rest_is_noise(self, backend: Backend) -> None:
+        """Comparison: exact, the partition that the definition gives; a row may stand for many points."""
+        _has(backend, "dbscan")
+        angles = np.radians([0, 5, 10, 90, 95, 180, 270])
+        points = Points(np.stack([np.cos(angles), np.sin(angles)], axis=1))
+        weight = np.array([1.0, 1, 1, 1, 2, 1, 3])
+        table, metrics = backend.dbscan(points, weight=weight, eps=0.05, min_points=3)
+        assert table["cluster"].to_pylist() == [0, 0, 0, 1, 1, -1, 2]
+        assert metrics == {"clusters": 3, "noise": 1}
 
     def test_versions_name_the_libraries(self, backend: Backend) -> None:
         """Every result can say which libraries made it."""
