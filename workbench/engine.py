@@ -380,6 +380,17 @@ class Engine:
             raise UsageError("there is nothing to accept.", fix="Accept the answer to a question.")
         accept(self, answer.question, answer.plan)
 
+    def reword(self, answer: Answer, *, provider: str | None = None) -> Answer:
+        """Return an answer in a language model's words; figures that no table has are named at the end.
+
+        Raises:
+            UsageError: If no provider is set, or rows may not be sent to it (setting ``llm_values``).
+            ProviderError: If it does not answer.
+        """
+        from workbench.plans.reword import reword  # noqa: PLC0415
+
+        return reword(answer, self, provider=provider)
+
     def llm(self, provider: str | None = None) -> Client | None:
         """Return the language model that answers here, or None where none is set; kept until :meth:`close`.
 
