@@ -107,10 +107,13 @@ def texts(layout: Any) -> list[str]:
     return found
 
 
-def pages(layout: Any) -> list[Any]:
-    from workbench.views._page import Page
+def named(layout: Any, kind: str) -> list[Any]:
+    """Return the components of a class that is made on first use."""
+    return [part for part in layout.select() if type(part).__name__ == kind]
 
-    return list(layout.select(Page))
+
+def pages(layout: Any) -> list[Any]:
+    return named(layout, "Page")
 
 
 def charts(layout: Any) -> list[Any]:

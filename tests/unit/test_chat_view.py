@@ -48,23 +48,23 @@ def db(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     return engine
 
 
+def named(layout: Any, kind: str) -> list[Any]:
+    """Return the components of a class that is made on first use."""
+    return [part for part in layout.select() if type(part).__name__ == kind]
+
+
 def shown(view: Any) -> tuple[Any, Any, list[Any]]:
     """Return the box, the beginning and the turns on the screen, the newest first."""
     import panel as pn
 
-    from workbench.views._ask_box import AskBox
-    from workbench.views._page import Page
-
     layout = pn.panel(view)
-    [box] = layout.select(AskBox)
+    [box] = named(layout, "AskBox")
     turns = [part for part in layout.select(pn.Column) if "wb-turn" in part.css_classes]
-    return box, layout.select(Page)[0], turns
+    return box, named(layout, "Page")[0], turns
 
 
 def markup(turn: Any) -> str:
-    from workbench.views._page import Page
-
-    return "".join(page.markup for page in turn.select(Page))
+    return "".join(page.markup for page in named(turn, "Page"))
 
 
 def test_a_question_is_answered_with_rows_chart_plan_and_code(db: Engine) -> None:

@@ -12,6 +12,7 @@ import polars as pl
 
 from workbench.tabular import cell_text, html_table
 from workbench.views._look import dark, fragment
+from workbench.views._page import pickable
 from workbench.views._stored import about, computing, newest, select_entities
 from workbench.views.base import View
 from workbench.views.charts.figure import number_text
@@ -119,8 +120,6 @@ class AnomaliesView(View):
         """Return the ranked list beside the trends' alerts, and below it the actor that is looked at."""
         import panel as pn  # noqa: PLC0415  (heavy)
 
-        from workbench.views._page import Page  # noqa: PLC0415  (panel is heavy)
-
         self._drawn = data
         if shown is None:
             html: Any = pn.pane.HTML
@@ -128,12 +127,14 @@ class AnomaliesView(View):
             shown = pn.Column(
                 html("", **wide),
                 pn.Row(
-                    Page(picked=self._pick), Page(picked=self._pick, width=330, sizing_mode="fixed"), **wide
+                    pickable(picked=self._pick),
+                    pickable(picked=self._pick, width=330, sizing_mode="fixed"),
+                    **wide,
                 ),
                 pn.Column(
                     html("", **wide),
                     pn.pane.HoloViews(linked_axes=False, **wide),
-                    Page(picked=self._pick),
+                    pickable(picked=self._pick),
                     visible=False,
                     **wide,
                 ),

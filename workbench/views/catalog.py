@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from workbench.errors import UsageError
 from workbench.views._look import fragment
+from workbench.views._page import pickable
 from workbench.views._stored import select_entities
 from workbench.views.base import View
 
@@ -92,12 +93,10 @@ class CatalogView(View):
         """Return what was found above the catalog's page."""
         import panel as pn  # noqa: PLC0415  (heavy)
 
-        from workbench.views._page import Page  # noqa: PLC0415  (panel is heavy)
-
         if shown is None:
             shown = pn.Column(
-                Page(picked=self._pick),
-                Page(picked=self._pick),
+                pickable(picked=self._pick),
+                pickable(picked=self._pick),
                 sizing_mode="stretch_width",
             )
         found, page = shown

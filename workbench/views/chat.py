@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from workbench.errors import WorkbenchError
 from workbench.tabular import html_table
+from workbench.views._ask_box import ask_box
 from workbench.views._look import dark, fragment
+from workbench.views._page import pickable
 from workbench.views._stored import select_entities
 from workbench.views.base import View
 from workbench.views.selection import Selection
@@ -132,14 +134,11 @@ class ChatView(View):
         """Return the box above the answers; what was drawn before stays as it is."""
         import panel as pn  # noqa: PLC0415  (heavy)
 
-        from workbench.views._ask_box import AskBox  # noqa: PLC0415  (panel is heavy)
-        from workbench.views._page import Page  # noqa: PLC0415  (panel is heavy)
-
         wide = {"sizing_mode": "stretch_width"}
         if shown is None:
-            box = AskBox(asked=self.ask, placeholder="Ask in plain words; @ for commands")
+            box = ask_box(self.ask, placeholder="Ask in plain words; @ for commands")
             box.param.watch(self._completer(box), "word")
-            shown = pn.Column(box, Page(picked=self._pick), pn.Column(**wide), **wide)
+            shown = pn.Column(box, pickable(picked=self._pick), pn.Column(**wide), **wide)
         _, start, log = shown
         start.markup = "" if data else fragment(self._start())
         for answer in data[len(log) :]:
@@ -175,11 +174,10 @@ class ChatView(View):
         """Return one answer: its words, its charts, its tables, and what they came from."""
         import panel as pn  # noqa: PLC0415  (heavy)
 
-        from workbench.views._page import Page  # noqa: PLC0415  (panel is heavy)
         from workbench.views.charts import draw  # noqa: PLC0415  (holoviews is heavy)
 
         wide = {"sizing_mode": "stretch_width"}
-        parts: list[Any] = [Page(fragment(answer_head(answer)), self._pick)]
+        parts: list[Any] = [pickable(fragment(answer_head(answer)), self._pick)]
         for render in answer.renders:
             if render.source not in answer.results or render.kind in ("table", "summary", "graph"):
                 continue
@@ -189,7 +187,7 @@ class ChatView(View):
                 parts.append(pn.pane.HoloViews(chart, linked_axes=False, **wide))
         if self._pictures[number] is not None:
             parts.append(self._graph(self._pictures[number]))
-        parts.append(Page(fragment(answer_body(answer, number)), self._pick))
+        parts.append(pickable(fragment(answer_body(answer, number)), self._pick))
         return pn.Column(*parts, css_classes=["wb-turn"], **wide)
 
     def _picture(self, answer: Answer, job: Job) -> Any:

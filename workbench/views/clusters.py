@@ -11,6 +11,7 @@ import polars as pl
 from workbench.errors import UsageError
 from workbench.tabular import html_table
 from workbench.views._look import dark, fragment
+from workbench.views._page import pickable
 from workbench.views._stored import Stored, about, computing, newest, select_entities
 from workbench.views.base import View
 from workbench.views.charts.figure import number_text
@@ -55,7 +56,6 @@ class ClustersView(View):
     def __init__(self, world: Any, selection: Selection | None = None, **state: Any) -> None:
         super().__init__(world, selection, **state)
         self._profiled: tuple[str, pl.DataFrame, str] = ("", pl.DataFrame(), "")
-        self._drawn = _Data(None, pl.DataFrame(), pl.DataFrame(), pl.DataFrame())
         self._on_map: tuple[Any, ...] = ()
 
     def read(self, job: Job) -> _Data:
@@ -93,9 +93,6 @@ class ClustersView(View):
         """Return the map beside the cards, and below it the profile and the comparison."""
         import panel as pn  # noqa: PLC0415  (heavy)
 
-        from workbench.views._page import Page  # noqa: PLC0415  (panel is heavy)
-
-        self._drawn = data
         if shown is None:
             html: Any = pn.pane.HTML
             wide = {"sizing_mode": "stretch_width"}
@@ -106,7 +103,7 @@ class ClustersView(View):
                 html("", **wide),
                 pn.Row(
                     pn.pane.HoloViews(linked_axes=False, min_width=420, **wide),
-                    Page(picked=self._pick, width=430, sizing_mode="fixed"),
+                    pickable(picked=self._pick, width=430, sizing_mode="fixed"),
                     **wide,
                 ),
                 pn.pane.HoloViews(linked_axes=False, **wide),
@@ -158,9 +155,10 @@ class ClustersView(View):
 
     def _brush(self, entities: list[str]) -> None:
         """Take over what was marked on the map, which shows it already."""
-        if set(entities) != set(self._drawn.chosen):
-            assert self._drawn.knowledge is not None  # noqa: S101  (it was drawn)
-            self._on_map = (self._drawn.knowledge.run.id, frozenset(entities), dark())
+        data: _Data = self.data()
+        if set(entities) != set(data.chosen):
+            assert data.knowledge is not None  # noqa: S101  (it was drawn)
+            self._on_map = (data.knowledge.run.id, frozenset(entities), dark())
             self._select(entities)
 
     def _pick(self, what: str) -> None:

@@ -162,11 +162,11 @@ class EntityView(View):
     def draw(self, data: EntityPage, shown: Any) -> Any:
         """Return the page; entities in it can be picked."""
         from workbench.views._look import fragment  # noqa: PLC0415  (a style sheet is read)
-        from workbench.views._page import Page  # noqa: PLC0415  (panel is heavy)
+        from workbench.views._page import pickable  # noqa: PLC0415
 
         markup = fragment(self.html(data))
         if shown is None:
-            return Page(markup, self._go)
+            return pickable(markup, self._go)
         shown.markup = markup
         return shown
 

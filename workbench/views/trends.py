@@ -10,6 +10,7 @@ import polars as pl
 
 from workbench.tabular import cell_text
 from workbench.views._look import dark, fragment
+from workbench.views._page import pickable
 from workbench.views._stored import Stored, about, computing, newest
 from workbench.views.base import View
 
@@ -147,7 +148,6 @@ class TrendsView(View):
         """Return the chart of the chosen series above the list of alerts."""
         import panel as pn  # noqa: PLC0415  (heavy)
 
-        from workbench.views._page import Page  # noqa: PLC0415  (panel is heavy)
         from workbench.views.charts.series import band  # noqa: PLC0415
 
         self._drawn = data
@@ -160,7 +160,7 @@ class TrendsView(View):
                 pn.Row(metric, part),
                 pn.pane.HoloViews(sizing_mode="stretch_width", linked_axes=False),
                 html("", sizing_mode="stretch_width"),
-                Page(picked=self._pick),
+                pickable(picked=self._pick),
                 sizing_mode="stretch_width",
             )
         (metric, part), chart, line, alerts = shown
