@@ -56,14 +56,15 @@ def page(title: str, sections: Sequence[str], facts: Mapping[str, Any]) -> str:
 
 
 def _numbered(body: str) -> tuple[str, list[tuple[int, str, str]]]:
-    """Give each heading an id, and return level, id and text of all of them."""
+    """Give each heading an id, and return level, id and text of all of them; no level is left out."""
     found: list[tuple[int, str, str]] = []
+    highest = 3 if re.search(r"<h[12]>", body) else 2
 
     def mark(match: re.Match[str]) -> str:
-        level, inside = int(match[1]), match[2]
+        level, inside = min(max(int(match[1]), 2), highest), match[2]
         name = f"s{len(found) + 1}"
         found.append((level, name, unescape(_TAG.sub("", inside))))
-        return f'<h{max(level, 2)} id="{name}">{inside}</h{max(level, 2)}>'
+        return f'<h{level} id="{name}">{inside}</h{level}>'
 
     return _HEADING.sub(mark, body), found
 
@@ -72,7 +73,7 @@ def _contents(headings: Sequence[tuple[int, str, str]]) -> str:
     if len(headings) < 2:
         return ""
     items = "".join(
-        f'<li class="level{max(level, 2)}"><a href="#{name}">{escape(text)}</a></li>'
+        f'<li class="level{level}"><a href="#{name}">{escape(text)}</a></li>'
         for level, name, text in headings
     )
     return f'<nav aria-label="Contents"><ol>{items}</ol></nav>'

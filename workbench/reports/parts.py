@@ -66,7 +66,7 @@ def draw_part(part: Any, timezone: str) -> Drawn:
         return Drawn([markdown(part)])
     if isinstance(part, View):
         state = {"view": part.name, "state": part.state, "python": part.to_python()}
-        return Drawn([f"<h2>{escape(part.title)}</h2>", part.to_html()], state)
+        return Drawn([f"<h3>{escape(part.title)}</h3>", part.to_html()], state)
     kinds: tuple[tuple[type, Any], ...] = ((Answer, _answer), (Subgraph, _subgraph), (Tabular, _tabular))
     for kind, draw in kinds:
         if isinstance(part, kind):
@@ -139,7 +139,7 @@ def markdown(text: str) -> str:
 
 def _answer(answer: Answer) -> Drawn:
     title = answer.question or (answer.plan.question if answer.plan else "") or "Answer"
-    drawn = Drawn([f"<h2>{escape(title)}</h2><p>{escape(answer.text)}</p>"])
+    drawn = Drawn([f"<h3>{escape(title)}</h3><p>{escape(answer.text)}</p>"])
     pictured = set()
     for render in answer.renders:
         result = answer.results.get(render.source)
@@ -189,7 +189,7 @@ def _table(part: Any, timezone: str) -> Drawn:
 
 
 def _subgraph(part: Subgraph) -> Drawn:
-    drawn = Drawn([f"<h2>{escape(repr(part))}</h2>"], {"graph": repr(part)})
+    drawn = Drawn([f"<h3>{escape(repr(part))}</h3>"], {"graph": repr(part)})
     if part.nodes.num_rows:
         drawn.add(graph_picture(part.nodes, part.edges, hidden=sum(getattr(part, "hidden", ()))))
     tables = "".join(

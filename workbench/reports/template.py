@@ -99,7 +99,9 @@ def run_template(  # noqa: PLR0913  (the options of the command)
         )
     title, sections = _sections(notebook, code=code)
     facts["title"] = title or template.stem
-    return TemplateRun(page(facts["title"], sections, facts), facts, notebook)
+    # what stays is where the workspace lies, not where it was held for the run
+    html = page(facts["title"], sections, facts).replace(escape(str(still.path)), escape(str(world.path)))
+    return TemplateRun(html, facts, notebook)
 
 
 def _read(template: Path) -> Any:
