@@ -94,7 +94,7 @@ class Capture:
 
 @pytest.fixture(params=["light"])
 def capture(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Capture]:
-    """A context of 1280 by 900 in the scheme of the parameter; the test fails if a request left the machine."""
+    """A context of 1280 by 900 in a light or dark scheme; the test fails if a request left the machine."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=request.param)
     context.set_default_timeout(30_000)
     captured = Capture(context)

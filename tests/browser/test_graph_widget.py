@@ -10,9 +10,9 @@ from workbench.views import Selection
 from workbench.views.graph import GraphView
 
 if TYPE_CHECKING:
+    from conftest import Capture, Lab, Serve
     from playwright.sync_api import Locator, Page
 
-    from conftest import Capture, Lab, Serve
     from workbench.engine import Engine
 
 START = "aircraft:N725MQ"
@@ -82,7 +82,7 @@ def test_served_a_click_selects_and_a_double_click_expands(
     selection = Selection()
     view = GraphView(engine, selection, around=[START])
     page = capture.page()
-    page.goto(serve(lambda: view.__panel__()))
+    page.goto(serve(view.__panel__))
     drawn = graph(page)
     before = int(drawn.get_attribute("data-nodes") or 0)
     click(page, drawn, START)

@@ -20,6 +20,7 @@ __all__ = ["Edge", "Node", "Picture", "legend"]
 _SVG_NODES = 150
 _SVG_LABELS = 40
 _SVG_WIDTH, _SVG_HEIGHT, _SVG_EDGE = 760, 430, 34
+_LETTER, _LINE, _LONGEST = 6.3, 12, 60  # of a label: width of a letter, height, most letters
 _CURVE = 0.22
 _NO_TIMES = ZoneInfo("UTC")  # texts are shown, no times
 
@@ -154,9 +155,7 @@ class Picture:
                 f'<circle class="{style}" cx="{x:.0f}" cy="{y:.0f}" r="{n.size:.1f}">'
                 f"<title>{_plain(n.label)} ({_plain(n.kind)}): {escape(told)}</title></circle>"
             )
-        for n in shown[:_SVG_LABELS]:
-            x, y = spots[n.id]
-            drawn.append(f'<text x="{x + n.size + 3:.0f}" y="{y + 4:.0f}">{_plain(n.label)}</text>')
+        drawn += _labels(shown, spots)
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" class="wb-picture" role="img" '
             f'aria-label="{escape(self.summary)}" viewBox="0 0 {_SVG_WIDTH} {_SVG_HEIGHT}" '
@@ -224,6 +223,20 @@ def _fit(nodes: Sequence[Node]) -> dict[str, tuple[float, float]]:
         n.id: (_SVG_WIDTH / 2 + scale * (n.x - middle_x), _SVG_HEIGHT / 2 - scale * (n.y - middle_y))
         for n in nodes
     }
+
+
+def _labels(nodes: Sequence[Node], spots: dict[str, tuple[float, float]]) -> list[str]:
+    """Return the labels of the first nodes that do not lie over one another."""
+    drawn: list[str] = []
+    taken: list[tuple[float, float, float]] = []
+    for n in nodes:
+        x, y = spots[n.id][0] + n.size + 3, spots[n.id][1] + 4
+        end = x + _LETTER * min(len(n.label), _LONGEST)
+        free = all(abs(y - row) > _LINE or end < first or last < x for first, last, row in taken)
+        if free and len(drawn) < _SVG_LABELS:
+            taken.append((x, end, y))
+            drawn.append(f'<text x="{x:.0f}" y="{y:.0f}">{_plain(n.label)}</text>')
+    return drawn
 
 
 def _line(a: tuple[float, float], b: tuple[float, float]) -> str:
