@@ -123,6 +123,13 @@ def test_few_events_where_there_are_none_are_not_critical_however_they_divide() 
     assert baseline.z[0, 30] == pytest.approx(2 * (np.sqrt(5.375) - np.sqrt(1.375)))
 
 
+def test_before_two_weeks_are_known_nothing_is_critical() -> None:
+    quiet = [10.0] * 20
+    quiet[5] = 900
+    assert seasonal(days_of([quiet]), weeks=26).z[0, 5] >= 4
+    assert 3 <= seasonal(days_of([quiet[:12]]), weeks=26).z[0, 5] < 4
+
+
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.5, 5.0, 50.0, 500.0]))
 def test_what_is_only_chance_is_hardly_ever_critical(seed: int, rate: float) -> None:
     counts = np.random.default_rng(seed).poisson(rate, (20, 182)).astype(float)

@@ -20,9 +20,11 @@ _MAD = 1.4826  # median absolute deviation to standard deviation, of normal valu
 LEAST_WEEKS = 4
 _LEAST = 3
 _CLASSIC_HOURS = 168
-# Nine days in ten are taken for usual ones; with fewer days than that no tail can be seen.
+# Nine days in ten are taken for usual ones. With fewer than two weeks neither a tail nor a weekend can be
+# told from a fault: nothing is critical then.
 _USUAL = 0.9
 _LEAST_DAYS = 14
+_UNPROVEN = 3.9
 _TINY = 1e-9
 
 
@@ -63,7 +65,8 @@ def seasonal(series: SeriesSet, *, weeks: int, notable: float = 2.0) -> Baseline
     where none is usual is no five sigma); and the normal deviate of its tail probability among the largest
     deviations of the series' days, an exponential tail through the 80th and 90th percentile, which the
     episode itself does not move. Values of one dimension are a family: the wider of their own and their
-    common tail counts, and the probability is that of the largest of so many (Šidák).
+    common tail counts, and the probability is that of the largest of so many (Šidák). In a window of
+    less than two weeks ``z`` stays below 4.
 
     Args:
         series: The series.
@@ -181,7 +184,7 @@ def _rarity(
     """Return how rare deviations are, as normal deviates, and the deviation at which that is ``notable``."""
     days, place = np.unique(series.buckets.day, return_inverse=True)
     if len(days) < _LEAST_DAYS:
-        return size, np.full(len(size), notable)
+        return np.minimum(size, _UNPROVEN), np.full(len(size), notable)
     largest = np.zeros((len(size), len(days)))
     np.maximum.at(largest.T, place, size.T)
     start, slope = _tail(largest)
