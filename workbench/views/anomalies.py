@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from workbench.tabular import cell_text, html_table
+from workbench.tabular import cell_text
 from workbench.views._look import dark, fragment
 from workbench.views._page import pickable
 from workbench.views._stored import about, computing, newest, select_entities
@@ -215,6 +215,7 @@ class AnomaliesView(View):
             timeline = entity.timeline("1d")
             job.check()
             old = pl.CompatLevel.oldest()
+            zone = ZoneInfo(self.timezone)
             documents = [self.world.get(address) for address in row["addresses"]]
             events = pl.DataFrame(
                 {
@@ -222,10 +223,11 @@ class AnomaliesView(View):
                     "event type": [d.event_type for d in documents],
                     "time": pl.Series([d.time for d in documents], dtype=pl.Datetime("us", self.timezone)),
                     "fields": [
-                        ", ".join(f"{n} {cell_text(v, ZoneInfo(self.timezone))}" for n, v in d.fields.items())
+                        [{"name": n, "value": cell_text(v, zone)} for n, v in d.fields.items()]
                         for d in documents
                     ],
-                }
+                },
+                schema_overrides={"fields": pl.List(pl.Struct({"name": pl.String, "value": pl.String}))},
             )
             self._looked_at = (
                 key,
@@ -284,7 +286,7 @@ class AnomaliesView(View):
             f"<section><h3>Neighbours <small>the heaviest {actor.neighbours.num_rows}</small></h3>"
             f"{near}</section></div>"
             f"<h3>Events behind it <small>{row['events']:,}{cut}</small></h3>"
-            f"{html_table(actor.events, '', self.timezone) if shown else nothing}"
+            f"{_events(actor.events, self.timezone) if shown else nothing}"
         )
 
     def _system(self, data: _Data) -> str:
@@ -353,6 +355,24 @@ def _with_empty_days(days: pl.DataFrame) -> pl.DataFrame:
     return grid.join(days, on=["period", "event_type"], how="left").with_columns(
         pl.col("events").cast(pl.Int64).fill_null(0)
     )
+
+
+def _events(events: pa.Table, timezone: str) -> str:
+    """Return events as a table, all of their fields with them."""
+    zone = ZoneInfo(timezone)
+    lines = []
+    for event in events.to_pylist():
+        fields = "".join(
+            f"<span class='chip'>{escape(f['name'])}<i>{escape(f['value'])}</i></span>"
+            for f in event["fields"]
+        )
+        lines.append(
+            f"<tr><td class='whole'>{escape(cell_text(event['time'], zone))}</td>"
+            f"<td class='name'>{escape(event['event type'])}</td><td>{fields}</td>"
+            f"<td class='whole soft'>{escape(event['address'])}</td></tr>"
+        )
+    head = f"<th>time ({escape(timezone)})</th><th>event type</th><th>fields</th><th>address</th>"
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
 
 
 def ranked(rows: pl.DataFrame, current: str = "") -> str:

@@ -127,15 +127,22 @@ class ClustersView(View):
 
     def html(self, data: _Data) -> str:
         """Return the map as a picture, the cards and the comparison."""
+        return self._line(data) + self._picture(data) + cluster_cards(data.rows, data.profile, data.chosen)
+
+    def downloads(self) -> Mapping[str, Callable[[], bytes]]:
+        """Return the clusters as a table, and the map as a picture."""
+        return {**super().downloads(), "clusters.svg": lambda: self._picture(self.data()).encode()}
+
+    def _picture(self, data: _Data) -> str:
         from workbench.plans.model import Render  # noqa: PLC0415
         from workbench.views.charts import svg  # noqa: PLC0415
 
-        assert data.knowledge is not None  # noqa: S101  (not empty)
+        if not data.rows.height:
+            return ""
         points = data.rows.select("x", "y", pl.col("cluster").cast(pl.String), "entity")
         render = Render(kind="scatter", source="clusters", x="x", y=("y",), color="cluster")
-        cards = cluster_cards(data.rows, data.profile, data.chosen)
         table = points.to_arrow(compat_level=pl.CompatLevel.oldest())
-        return self._line(data) + svg(render, table, timezone=self.timezone) + cards
+        return svg(render, table, timezone=self.timezone)
 
     def to_python(self) -> str:
         """Return Python that gives the clusters, or the selected entities' rows."""

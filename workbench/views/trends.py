@@ -189,17 +189,8 @@ class TrendsView(View):
 
     def html(self, data: _Data) -> str:
         """Return the picture of the series and the list of alerts."""
-        from workbench.plans.model import Render  # noqa: PLC0415
-        from workbench.views.charts import svg  # noqa: PLC0415
-
-        assert data.series is not None  # noqa: S101  (not empty)
-        render = Render(kind="line", source="series", title=_name(data), x="time", y=("observed", "expected"))
-        assert data.knowledge is not None  # noqa: S101
-        return (
-            svg(render, data.series, timezone=self.timezone)
-            + about(data.knowledge)
-            + alert_list(data.alerts, self.timezone)
-        )
+        assert data.knowledge is not None  # noqa: S101  (not empty)
+        return self._picture(data) + about(data.knowledge) + alert_list(data.alerts, self.timezone)
 
     def to_python(self) -> str:
         """Return Python that gives the alerts and the series."""
@@ -210,6 +201,23 @@ class TrendsView(View):
             f"db.trends.alerts({self['severity']!r}).to_polars()\n"
             f"db.trends.series({data.metric!r}{part}, resolution={data.resolution!r}).to_polars()"
         )
+
+    def downloads(self) -> Mapping[str, Callable[[], bytes]]:
+        """Return the alerts as a table, the drawn series as a table and as a picture."""
+        return {
+            **super().downloads(),
+            "series.csv": lambda: pl.DataFrame(self.series()).write_csv().encode(),
+            "series.svg": lambda: self._picture(self.data()).encode(),
+        }
+
+    def _picture(self, data: _Data) -> str:
+        from workbench.plans.model import Render  # noqa: PLC0415
+        from workbench.views.charts import svg  # noqa: PLC0415
+
+        if data.series is None:
+            return ""
+        render = Render(kind="line", source="series", title=_name(data), x="time", y=("observed", "expected"))
+        return svg(render, data.series, timezone=self.timezone)
 
     def select_episode(self, alert: Mapping[str, Any]) -> None:
         """Show an alert's series and select its time, and the entity that it is about."""
