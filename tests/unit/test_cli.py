@@ -234,7 +234,7 @@ def test_names_are_completed_by_the_shell(line: str, expected: list[str]) -> Non
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["sqk"], "No such command 'sqk'. Did you mean 'sql'?"),
+        (["sqll"], "No such command 'sqll'. Did you mean 'sql'?"),
         (["sql"], "workbench sql: Missing argument 'STATEMENT'"),
         (["catalog", "--format", "xml"], "'xml' is not one of 'text', 'html', 'json'"),
         (["graph", "arund"], "workbench graph: No such command 'arund'. Did you mean 'around'?"),
