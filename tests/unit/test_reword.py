@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -73,9 +74,11 @@ def test_figures_of_the_tables_pass_and_others_are_named(
         told = shop.reword(answer)
     assert told.text == "Bonn has 52 orders, the others have 34 each."
     assert told.to_arrow().equals(answer.to_arrow())
-    with saying(shop, servers, "Bonn has 52 orders, 44 % of 120."):
-        told = shop.reword(answer)
-    assert told.text == "Bonn has 52 orders, 44 % of 120. (Not in the results: 44, 120.)"
+    with saying(shop, servers, "Bonn has 52 orders, 44 % of 120, as in 2025, of 3 towns."):
+        told = shop.reword(replace(answer, question="orders in 2025"))
+    assert told.text == (
+        "Bonn has 52 orders, 44 % of 120, as in 2025, of 3 towns. (Not in the results: 44, 120.)"
+    )
 
 
 def test_rows_are_data_to_the_model(shop: Engine, servers: Servers, answer: Answer) -> None:

@@ -60,10 +60,14 @@ def reword(
             fix="Set llm_values to 'always', or use a provider on this machine.",
         )
     hidden = {name.strip() for name in world.settings.llm_hidden_fields.split(",")}
+    import pyarrow as pa  # noqa: PLC0415  (kept out of start-up)
+
     messages = [Message("system", _TASK), Message("user", _shown(answer, hidden))]
     said = client.complete(messages, max_tokens=_MOST_TOKENS, cancel=stop).text.strip()
-    figures = unsupported_figures(said, answer.tables.values())
-    flag = f" (Not in the results: {', '.join(figures)}.)" if figures else ""
+    # what was asked for is no claim: the year of the question may be repeated
+    asked = pa.table({"asked": [answer.question, answer.reading]})
+    figures = unsupported_figures(said, [*answer.tables.values(), asked])
+    flag = f" (Not in the results: {', '.join(f.rstrip(',') for f in figures)}.)" if figures else ""
     return replace(answer, text=f"{said}{flag}")
 
 
