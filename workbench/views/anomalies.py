@@ -15,6 +15,7 @@ from workbench.views._look import dark, fragment
 from workbench.views._page import pickable
 from workbench.views._stored import about, computing, newest, select_entities
 from workbench.views.base import View
+from workbench.views.charts import preload
 from workbench.views.charts.figure import number_text
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class AnomaliesView(View):
 
     def read(self, job: Job) -> _Data:
         """Return the anomalies from the threshold on, the actor that is looked at, and the trends' alerts."""
+        preload()
         knowledge = self._knowledge()
         if knowledge is None:
             return _Data(None)

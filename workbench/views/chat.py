@@ -16,6 +16,7 @@ from workbench.views._look import dark, fragment
 from workbench.views._page import pickable
 from workbench.views._stored import select_entities
 from workbench.views.base import View
+from workbench.views.charts import preload
 from workbench.views.selection import Selection
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class ChatView(View):
         """Answer what was not answered yet, and return all answers."""
         from workbench.plans.answer import Answer  # noqa: PLC0415
 
+        preload()
         for question in self["questions"][len(self._answers) :]:
             job.check()
             try:

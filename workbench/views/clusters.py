@@ -14,6 +14,7 @@ from workbench.views._look import dark, fragment
 from workbench.views._page import pickable
 from workbench.views._stored import Stored, about, computing, newest, select_entities
 from workbench.views.base import View
+from workbench.views.charts import preload
 from workbench.views.charts.figure import number_text
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class ClustersView(View):
 
     def read(self, job: Job) -> _Data:
         """Return the clusters' entities, what sets clusters apart, and the comparison."""
+        preload()
         knowledge = newest(self.world, "clusters")
         if knowledge is None:
             return _Data(None, pl.DataFrame(), pl.DataFrame(), pl.DataFrame())

@@ -13,6 +13,7 @@ from workbench.views._look import dark, fragment
 from workbench.views._page import pickable
 from workbench.views._stored import Stored, about, computing, newest
 from workbench.views.base import View
+from workbench.views.charts import preload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -69,6 +70,7 @@ class TrendsView(View):
         from workbench.analysis.trends import Trends  # noqa: PLC0415  (numpy and polars)
         from workbench.errors import UnknownNameError  # noqa: PLC0415
 
+        preload()
         knowledge = newest(self.world, "trends")
         if knowledge is None:
             return _Data(None, pl.DataFrame())
@@ -184,7 +186,11 @@ class TrendsView(View):
         critical = int(data.knowledge.run.metrics.get("critical_days", 0))
         facts = (data.note, f"{critical:,} days with critical alerts")
         line.object = fragment(about(data.knowledge, *filter(None, facts)))
-        alerts.markup = fragment(alert_list(data.alerts, self.timezone, self._chosen(), all_=data.all_alerts))
+        alerts.markup = fragment(
+            alert_list(
+                data.alerts, self.timezone, (data.metric, data.part, *self._chosen()), all_=data.all_alerts
+            )
+        )
         return shown
 
     def html(self, data: _Data) -> str:
@@ -275,7 +281,7 @@ def _name(data: _Data) -> str:
 def alert_list(
     alerts: pl.DataFrame,
     timezone: str,
-    chosen: tuple[datetime | None, datetime | None] = (None, None),
+    chosen: tuple[Any, ...] = (),
     all_: int = 0,
 ) -> str:
     """Return the worst alerts as a table whose rows can be picked by their number.
@@ -283,7 +289,7 @@ def alert_list(
     Args:
         alerts: The alerts, worst first.
         timezone: Zone of the times.
-        chosen: The selected time; the alert with exactly this one is marked.
+        chosen: Metric, part, since and until of the alert that is marked.
         all_: How many alerts there are at any time.
     """
     from zoneinfo import ZoneInfo  # noqa: PLC0415
@@ -291,9 +297,10 @@ def alert_list(
     zone = ZoneInfo(timezone)
     lines = []
     for number, a in enumerate(alerts.head(_LISTED).iter_rows(named=True)):
-        of = f" of {a['dimension']}:{a['value']}" if a["dimension"] else ""
+        part = f"{a['dimension']}:{a['value']}" if a["dimension"] else ""
+        of = f" of {part}" if part else ""
         drivers = ", ".join(f"{d['value']}" for d in (a.get("drivers") or [])[:3])
-        here = " aria-current='true'" if (a["since"], a["until"]) == chosen else ""
+        here = " aria-current='true'" if (a["metric"], part, a["since"], a["until"]) == chosen else ""
         lines.append(
             f"<tr data-pick='{number}'{here}><td><span class='severity {escape(a['severity'])}'>"
             f"{escape(a['severity'])}</span></td>"

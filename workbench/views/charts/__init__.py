@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workbench.views.charts.live import draw
+from workbench.views.charts.live import draw, preload
 from workbench.views.charts.static import svg
 
-__all__ = ["draw", "svg"]
+__all__ = ["draw", "preload", "svg"]

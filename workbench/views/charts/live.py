@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from workbench.plans.model import Render
     from workbench.views.charts.figure import Axis, Figure
 
-__all__ = ["common", "draw", "holoviews", "hover", "style"]
+__all__ = ["common", "draw", "holoviews", "hover", "preload", "style"]
 
 DASHES = ("solid", "dashed", "dotted", "dotdash")
 MARKERS = ("circle", "square", "triangle", "diamond", "inverted_triangle", "plus", "x", "star")
@@ -67,6 +68,12 @@ def holoviews() -> Any:
     import holoviews.plotting.bokeh  # noqa: PLC0415  (registers the backend)
 
     return hv
+
+
+def preload() -> None:
+    """Load HoloViews where Panel is at work: in a thread that reads, so that no event loop waits for it."""
+    if "panel" in sys.modules:
+        holoviews()
 
 
 def hover(rows: pl.DataFrame) -> tuple[dict[str, Any], list[tuple[str, str]]]:

@@ -100,8 +100,7 @@ def band(  # noqa: PLR0913  (one call a drawing)
         ylabel="",
         ylim=(min(0.0, float(np.nanmin([*values["observed"], 0.0]))), high * 1.05),
         show_legend=True,
-        legend_position="top",
-        legend_cols=3,
+        legend_position="right",
     )
 
 
