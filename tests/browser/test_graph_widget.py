@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from workbench.views import Selection
+from workbench.views._graph_widget import _MODULE
 from workbench.views.graph import GraphView
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def graph(scope: Any) -> Locator:
     """Return the graph once it has drawn nodes."""
     found: Locator = scope.locator(".wb-graph[data-nodes]")
     found.wait_for()
-    found.scroll_into_view_if_needed()
+    found.evaluate("el => el.scrollIntoView({ block: 'center' })")
     return found
 
 
@@ -98,4 +99,69 @@ def test_served_a_click_selects_and_a_double_click_expands(
     page.mouse.dblclick(at["x"], at["y"])
     wait_until(page, lambda: view["expanded"] == [neighbour])
     wait_until(page, lambda: int(drawn.get_attribute("data-nodes") or 0) > before)
+    assert capture.problems == []
+
+
+def test_the_keyboard_does_what_the_pointer_does(capture: Capture, engine: Engine, serve: Serve) -> None:
+    selection = Selection()
+    view = GraphView(engine, selection, around=[START])
+    page = capture.page()
+    page.goto(serve(view.__panel__))
+    drawn = graph(page)
+    drawn.locator("input[type=search]").fill("n725mq")
+    assert drawn.locator(".found").inner_text() == "1 found"
+    page.keyboard.press("Enter")
+    assert "N725MQ" in drawn.locator(".card").inner_text()
+    drawn.locator(".canvas").focus()
+    page.keyboard.press("Enter")
+    wait_until(page, lambda: selection.entities == (START,))
+    page.keyboard.press("c")
+    wait_until(page, lambda: drawn.get_attribute("data-nodes") == "1")
+    page.keyboard.press("e")
+    wait_until(page, lambda: int(drawn.get_attribute("data-nodes") or 0) > 5)
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press(" ")
+    wait_until(page, lambda: len(selection.entities) == 2)
+    page.keyboard.press("t")
+    rows = drawn.locator(".table tbody tr")
+    assert str(rows.count()) == drawn.get_attribute("data-nodes")
+    assert drawn.locator(".table button[aria-pressed=true]").count() == 2
+    page.keyboard.press("Escape")
+    wait_until(page, lambda: selection.entities == ())
+
+
+@pytest.mark.parametrize("capture", ["light", "dark"], indirect=True)
+def test_it_follows_the_page_in_light_and_dark(
+    capture: Capture, engine: Engine, request: pytest.FixtureRequest
+) -> None:
+    """A page of its own without Panel: the module alone, as any host of the anywidget protocol loads it."""
+    page = capture.page()
+    module = _MODULE.read_text(encoding="utf-8")
+    picture = GraphView(engine, Selection(), around=[START]).data().picture.to_json()
+    page.goto("about:blank")
+    page.set_content(
+        "<style>:root { color-scheme: light dark } body { color: CanvasText }</style><main></main>"
+    )
+    page.evaluate(
+        """async ([module, graph]) => {
+          const url = URL.createObjectURL(new Blob([module], { type: "text/javascript" }));
+          const { default: { render } } = await import(url);
+          const state = { graph, selected: [], theme: "auto", stage: 400 };
+          const model = { get: (k) => state[k], set: (k, v) => { state[k] = v; }, save_changes() {}, on() {}, off() {} };
+          window.dispose = render({ model, el: document.querySelector("main") });
+        }""",
+        [module, picture],
+    )
+    drawn = graph(page)
+    scheme = request.node.callspec.params["capture"]
+    wait_until(page, lambda: drawn.get_attribute("data-theme") == scheme)
+    pixels = page.evaluate(
+        """() => {
+          const canvas = document.querySelector("canvas.sigma-labels");
+          return canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some((v) => v > 0);
+        }"""
+    )
+    assert pixels
+    page.evaluate("window.dispose()")
+    assert page.locator(".wb-graph").count() == 0
     assert capture.problems == []

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Frame"]
 
 _REFRESH_MS = 5_000
-_PATIENCE = 2.0
+_PATIENCE = 10.0
 """Seconds that a cell waits for its view, so that the saved notebook has it; an interrupt cancels."""
 _READING = "Reading the workspace …"
 _FAILED = "Something went wrong that should not have; the log has the details."

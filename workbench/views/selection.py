@@ -83,6 +83,8 @@ class Selection(param.Parameterized):
         until = f" until {self.until.isoformat()}" if self.until else ""
         return f"Selection: {(names + more + since + until).strip() or 'nothing'}"
 
+    __str__ = __repr__
+
 
 def _moment(value: datetime | str | None) -> datetime | None:
     if value is None:

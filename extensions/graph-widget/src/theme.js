@@ -8,6 +8,7 @@ const RING = { selected: { light: "#c0362c", dark: "#ff7b72" }, focused: { light
 export class Theme {
   labels = LABELS;
   name = "light";
+  boxes = []; // of the labels that were drawn in this frame
 
   constructor(el, chosen, changed) {
     this.el = el;
@@ -57,8 +58,21 @@ export class Theme {
   }
 }
 
-/** A label with a halo in the ground's colour, so that it can be read over edges. */
+/** A label that lies over no other one. */
 export function drawLabel(theme, context, data, settings) {
+  if (!data.label) return;
+  context.font = `${settings.labelSize}px ${settings.labelFont}`;
+  const left = data.x + data.size;
+  const box = { left, right: left + context.measureText(data.label).width + 6, middle: data.y };
+  const free = theme.boxes.every(({ left, right, middle }) =>
+    Math.abs(middle - box.middle) > settings.labelSize + 1 || box.right < left || right < box.left);
+  if (!free) return;
+  theme.boxes.push(box);
+  writeLabel(theme, context, data, settings);
+}
+
+/** A label with a halo in the ground's colour, so that it can be read over edges. */
+function writeLabel(theme, context, data, settings) {
   if (!data.label) return;
   context.font = `${settings.labelSize}px ${settings.labelFont}`;
   context.lineWidth = 3;
@@ -77,5 +91,5 @@ export function drawHover(theme, context, data, settings) {
   context.lineWidth = data.ring === "start" || !data.ring ? 1.5 : 2.5;
   context.strokeStyle = theme.ring(data.ring);
   context.stroke();
-  drawLabel(theme, context, data, settings);
+  writeLabel(theme, context, data, settings);
 }

@@ -128,6 +128,7 @@ class Widget {
       this.send("collapse", node);
     });
     sigma.on("clickStage", () => this.clear());
+    sigma.on("beforeRender", () => { this.theme.boxes = []; });
     sigma.on("afterRender", () => this.card.place(sigma));
     this.drag();
   }
