@@ -106,7 +106,7 @@ class LlmServer:
                 text = fault.texts[min(len(self.log.bodies), len(fault.texts)) - 1]
                 return self._stream(dialect.frames(body, _said(text)))
             case "endless":
-                return self._stream(dialect.frames(body, _without_end()))
+                return self._stream(dialect.frames(body, _without_end(self.log)))
             case _:
                 return RedirectResponse(fault.elsewhere)
 
@@ -123,10 +123,13 @@ async def _said(*texts: str) -> AsyncIterator[Part]:
     yield Part("", 7, len(texts), "stop")
 
 
-async def _without_end() -> AsyncIterator[Part]:
-    while True:
-        yield Part("on and on " * 50)
-        await asyncio.sleep(0)
+async def _without_end(log: Log) -> AsyncIterator[Part]:
+    try:
+        while True:
+            yield Part("on and on " * 50)
+            await asyncio.sleep(0)
+    finally:
+        log.abandoned += 1
 
 
 async def _cut(frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import pickle
 import stat
+import subprocess
+import sys
 import traceback
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -233,6 +235,26 @@ def test_no_other_provider_goes_on_with_what_was_shown(servers: Servers) -> None
             client.complete("Colour?", on_text=shown.append)
     assert "".join(shown).startswith("ab")
     assert (len(one.log.bodies), len(two.log.bodies)) == (1, 0)
+
+
+INTERRUPTED = """
+import os, signal, socket, threading
+from workbench.llm import Client, Endpoint, Link, providers
+silent = socket.create_server(("127.0.0.1", 0))
+link = Link("ollama", providers.create("ollama"), Endpoint("m", f"http://127.0.0.1:{silent.getsockname()[1]}"))
+threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    Client([link], timeout=60).complete("Colour?")
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_an_interrupt_ends_a_request() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=50, check=True
+    )
+    assert done.stdout == "interrupted\n"
 
 
 # accounts

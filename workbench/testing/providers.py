@@ -305,6 +305,17 @@ class ProviderSuite:
             client.complete("Hello.", cancel=cancel)
         _eventually(lambda: server.log.abandoned == 1)
 
+    def test_leaving_a_stream_ends_the_request(self, faulty: Callable[..., tuple[Client, Server]]) -> None:
+        """Whoever has read enough does not wait for the rest."""
+        client, server = faulty("endless")
+
+        async def first() -> str:
+            async with contextlib.aclosing(client.astream("Hello.", max_tokens=1_000_000)) as texts:
+                return await anext(texts)
+
+        assert asyncio.run(first())
+        _eventually(lambda: server.log.abandoned == 1)
+
     def test_a_rate_limit_is_waited_for(self, faulty: Callable[..., tuple[Client, Server]]) -> None:
         """As long as the server asks."""
         client, server = faulty("rate limit", times=1, retry_after="1")
