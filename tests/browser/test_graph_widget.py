@@ -147,7 +147,10 @@ def test_it_follows_the_page_in_light_and_dark(
           const url = URL.createObjectURL(new Blob([module], { type: "text/javascript" }));
           const { default: { render } } = await import(url);
           const state = { graph, selected: [], theme: "auto", stage: 400 };
-          const model = { get: (k) => state[k], set: (k, v) => { state[k] = v; }, save_changes() {}, on() {}, off() {} };
+          const model = {
+            get: (name) => state[name], set: (name, value) => { state[name] = value; },
+            save_changes() {}, on() {}, off() {},
+          };
           window.dispose = render({ model, el: document.querySelector("main") });
         }""",
         [module, picture],
@@ -157,8 +160,9 @@ def test_it_follows_the_page_in_light_and_dark(
     wait_until(page, lambda: drawn.get_attribute("data-theme") == scheme)
     pixels = page.evaluate(
         """() => {
-          const canvas = document.querySelector("canvas.sigma-labels");
-          return canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some((v) => v > 0);
+          const { width, height } = document.querySelector("canvas.sigma-labels");
+          const drawn = document.querySelector("canvas.sigma-labels").getContext("2d");
+          return drawn.getImageData(0, 0, width, height).data.some((value) => value > 0);
         }"""
     )
     assert pixels
