@@ -509,6 +509,8 @@ class TestAnswers:
             [{"op": "nodes", "id": "u", "type": "user"}, {"op": "shared", "id": "s", "start": "u"}],
             [{"op": "read", "id": "r", "kind": "pagerank", "where": [where("type", "=", "page")]}],
             [{"op": "path", "id": "p", "start": ["user:anna", "user:carla"], "k": 2}],
+            [{"op": "traverse", "id": "t", "start": ["user:anna", "country:fr"], "depth": 3}],
+            [{"op": "traverse", "id": "t", "start": ["page:/shop"], "direction": "in", "types": ["user"]}],
             [{"op": "neighbourhood", "id": "n", "start": ["user:anna"], "hops": 2}],
             [{"op": "catalog", "id": "c", "section": "fields"}],
         ]
@@ -624,10 +626,11 @@ class TestFailures:
         assert answer.status == "failed"
         assert "time limit" in answer.text
 
-    def test_what_is_stopped_ends(self, db: Engine) -> None:
+    def test_what_is_stopped_ends(self, root: Path) -> None:
         stop = threading.Event()
         stop.set()
-        answer = db.execute({"steps": [CLICK, count()]}, stop=stop)
+        with Engine(root) as db:
+            answer = db.execute({"steps": [CLICK, count()]}, stop=stop)
         assert answer.status == "failed"
         assert "stopped" in answer.text
 
@@ -642,9 +645,10 @@ class TestFailures:
             )
         assert db.sql("select count(*) from Click").rows == [(7,)]
 
-    def test_progress_is_told(self, db: Engine) -> None:
+    def test_progress_is_told(self, root: Path) -> None:
         seen: list[tuple[int, int]] = []
-        db.execute(
-            {"steps": [CLICK, count()]}, progress=lambda update: seen.append((update.done, update.total))
-        )
+        with Engine(root) as db:
+            db.execute(
+                {"steps": [CLICK, count()]}, progress=lambda told: seen.append((told.done, told.total))
+            )
         assert seen[-1] == (2, 2)

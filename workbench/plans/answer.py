@@ -46,6 +46,7 @@ class Answer(Tabular):
         timezone: Zone of all times.
         seconds: What running the plan took.
         workspace: Where it was run.
+        attributes: The workspace's attribute types, through which no way leads.
         viewer: Draws the answer's pictures as HTML; set by the engine.
     """
 
@@ -65,6 +66,7 @@ class Answer(Tabular):
     timezone: str = "UTC"
     seconds: float = 0.0
     workspace: str = ""
+    attributes: frozenset[str] = frozenset()
     viewer: Callable[[Answer], str] | None = None
 
     def __bool__(self) -> bool:

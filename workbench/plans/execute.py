@@ -162,12 +162,13 @@ class _Executor:
         if any(not isinstance(step, _OF_TABLES) for step in self.plan.steps):
             _ = self.world.graph  # once, before several threads ask for it
         self.knowledge: dict[str, Any] = {}
-        for step in self.plan.steps:
-            if isinstance(step, Read):
-                try:
-                    self.knowledge[step.id] = knowledge(step, self.world, self.clock)
-                except WorkbenchError as error:
-                    self.failed[step.id] = str(error)
+        reads = [step for step in self.plan.steps if isinstance(step, Read)]
+        for number, step in enumerate(reads):
+            self.progress(Update(step.kind, number, len(reads), "kinds of knowledge"))
+            try:
+                self.knowledge[step.id] = knowledge(step, self.world, self.clock)
+            except Exception as error:  # noqa: BLE001  (the step's boundary, as in a thread)
+                self.failed[step.id] = _reason(step.id, error)
 
     def _run_steps(self) -> None:
         pending = [step for step in self.plan.steps if step.id not in self.failed]

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from workbench.errors import WorkbenchError
 from workbench.plans.answer import Answer
 from workbench.plans.execute import Execution, execute
-from workbench.plans.model import Plan
+from workbench.plans.model import Plan, Scan
 from workbench.plans.phrasing import phrase
 from workbench.plans.renders import chosen_renders
 from workbench.plans.validate import Finding, findings_of, validate
@@ -68,21 +69,24 @@ def run(  # noqa: PLR0913  (the words of a run)
         stop: Once it is set, in any thread, what runs is given up.
         reading: What the question was taken to mean.
     """
-    facts: dict[str, Any] = {"timezone": world.timezone, "workspace": str(world.path)}
+    facts: dict[str, Any] = {
+        "timezone": world.timezone,
+        "workspace": str(world.path),
+        "attributes": world.schema.attributes,
+    }
     if not isinstance(plan, Plan):
         try:
             plan = Plan.model_validate(plan)
         except ValidationError as error:
             return _refused(None, findings_of(error), facts)
     facts |= {"plan": plan, "question": plan.question, "reading": reading}
-    findings = validate(plan, world)
-    if findings:
-        return _refused(plan, findings, {k: v for k, v in facts.items() if k != "plan"})
-    execution = runs.find(plan, world.snapshot.generation) if runs else None
-    if execution is None:
-        execution = execute(plan, world, progress=progress, stop=stop, limit=world.settings.step_timeout)
-        if runs:
-            runs.keep(plan, execution)
+    try:
+        findings = validate(plan, world)
+        if findings:
+            return _refused(plan, findings, {k: v for k, v in facts.items() if k != "plan"})
+        execution = _executed(plan, world, runs, progress, stop)
+    except WorkbenchError as error:  # a damaged file, for example, which no step is to blame for
+        return Answer("failed", str(error), **facts)
     facts |= {"results": execution.results, "reports": execution.reports, "seconds": execution.seconds}
     main = execution.results.get(plan.main.id)
     if main is None:
@@ -90,10 +94,33 @@ def run(  # noqa: PLR0913  (the words of a run)
         others = "; other steps have results" if execution.results else ""
         return Answer("failed", f"Step {first.id!r} ({first.op}) failed: {first.reason}{others}", **facts)
     notes = [note for said in execution.notes.values() for note in said]
+    if _counts_test_accounts(plan, world):
+        notes.append("Events of test accounts are counted, too.")
     notes += [f"Step {r.id!r} ({r.op}) failed: {r.reason}" for r in execution.failed]
     text = phrase(plan, execution.results, world.timezone, reading=reading, notes=notes)
     renders = tuple(r for r in chosen_renders(plan, main.table) if r.source in execution.results)
     return Answer("answered", text, renders=renders, **facts)
+
+
+def _executed(
+    plan: Plan, world: Runtime, runs: Runs | None, progress: Progress, stop: threading.Event | None
+) -> Execution:
+    """Return what a valid plan gives, or gave on the same generation."""
+    kept = runs.find(plan, world.snapshot.generation) if runs else None
+    if kept is not None:
+        return kept
+    execution = execute(plan, world, progress=progress, stop=stop, limit=world.settings.step_timeout)
+    if runs:
+        runs.keep(plan, execution)
+    return execution
+
+
+def _counts_test_accounts(plan: Plan, world: Runtime) -> bool:
+    """Return whether a scan counts events of test accounts without being asked to."""
+    field = world.schema.fields.test_account
+    scans = [s for s in plan.steps if isinstance(s, Scan) and field not in {f.field for f in s.where}]
+    types = {name for scan in scans for name in scan.types if field in world.fields.get(name, {})}
+    return any(e.test_documents for e in world.catalog.event_types if e.name in types) if types else False
 
 
 def _refused(plan: Plan | None, findings: Sequence[Finding], facts: Mapping[str, Any]) -> Answer:

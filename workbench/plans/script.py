@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from workbench.plans.model import Neighbourhood, Nodes, Read, Search, Shared, Similar
+from workbench.plans.expressions import literal
+from workbench.plans.model import Neighbourhood, Nodes, Read, Search, Shared, Similar, Traverse
 from workbench.plans.shapes import NODE, SEEN
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from workbench.plans.answer import Answer
     from workbench.plans.model import Plan, Step
     from workbench.plans.results import StepResult
@@ -26,7 +29,7 @@ def script(answer: Answer) -> str:
     for step in answer.plan.steps:
         result = answer.results.get(step.id)
         if result is not None and step.id in needed:
-            lines += ["", *_lines(step, result, answer.plan)]
+            lines += ["", *_lines(step, result, answer)]
     return "\n".join([*lines, "", f"answer = {_name(answer.plan.main.id)}", ""])
 
 
@@ -51,16 +54,21 @@ def _name(step: str) -> str:
     return f"{step}_rows"
 
 
-def _lines(step: Step, result: StepResult, plan: Plan) -> list[str]:
+def _lines(step: Step, result: StepResult, answer: Answer) -> list[str]:
     """Return the statements that give the rows of a step, under its name."""
-    lines = [f"# {step.title}"] if step.title else []
-    if not result.sql:
-        return [*lines, f"{_name(step.id)} = {_stage(step, result, plan)}"]
-    if result.given == (step.id,):  # a stage's rows, and conditions on them
-        lines.append(f"{_name(step.id)} = {_stage(step, result, plan)}")
-    given = ", ".join(f"{json.dumps(name)}: {_name(name)}" for name in result.given)
+    lines = [f"# {step.title}"] if step.title.isprintable() and step.title else []
+    if not result.sql or result.given == (step.id,):
+        before, rows = _stage(step, result, answer)
+        lines += [*before, f"{_name(step.id)} = {rows}"]
+    if result.sql:  # of a stage's rows, the step's own conditions
+        given = ", ".join(f"{json.dumps(name)}: {_name(name)}" for name in result.given)
+        lines.append(f"{_name(step.id)} = {_sql(result.sql, given)}")
+    return lines
+
+
+def _sql(statement: str, given: str) -> str:
     tables = f", tables={{{given}}}" if given else ""
-    return [*lines, f"{_name(step.id)} = db.sql({_text(result.sql)}{tables}).to_arrow()"]
+    return f"db.sql({_text(statement)}{tables}).to_arrow()"
 
 
 def _text(statement: str) -> str:
@@ -77,38 +85,65 @@ def _starts(step: Step) -> str:
     return f'{_name(start)}["entity"].to_pylist()' if isinstance(start, str) else repr(list(start))
 
 
-def _stage(step: Step, result: StepResult, plan: Plan) -> str:  # noqa: PLR0911  (one case an operation)
-    """Return the expression that gives the rows of a step that is not SQL, before its own conditions."""
+def _stage(  # noqa: PLR0911  (one case an operation)
+    step: Step, result: StepResult, answer: Answer
+) -> tuple[list[str], str]:
+    """Return what gives the rows of a step that is not SQL: statements before, and an expression."""
     edge_types = getattr(step, "edge_types", ())
     edges = f", edge_types={list(edge_types)!r}" if edge_types else ""
     match step:
         case Nodes() if not step.properties and not step.where:
-            return f"db.graph.nodes({step.type!r})"
+            return [], f"db.graph.nodes({step.type!r})"
         case Read() if step.start is None and not (step.since or step.until):
-            return f"db.knowledge.read({step.kind!r}, run={result.lineage.runs[0]!r}).to_arrow()"
+            return [], f"db.knowledge.read({step.kind!r}, run={result.lineage.runs[0]!r}).to_arrow()"
         case Neighbourhood():
-            return f"db.graph.around({_starts(step)}, {step.hops}{edges}, limit={step.limit}).nodes"
+            return [], f"db.graph.around({_starts(step)}, {step.hops}{edges}, limit={step.limit}).nodes"
         case Shared() if not step.types:
             columns = ["entity", "type", "key", "label", "shared_by", "weight"]
-            return f"db.graph.shared({_starts(step)}{edges}).select({columns!r})"
+            return [], f"db.graph.shared({_starts(step)}{edges}).select({columns!r})"
+        case Traverse() if not (step.since or step.until):
+            walk = f"db.graph.around({_starts(step)}, {step.depth}{edges}, direction={step.direction!r})"
+            statement = _reached(step, answer.attributes)
+            return [f"around = {walk}"], _sql(statement, '"nodes": around.nodes, "edges": around.edges')
         case Similar():
             columns = ["entity", "type", "key", "label", "score"]
-            return f"db.vectors.similar({step.entity!r}, k={step.k}).to_arrow().select({columns!r})"
+            return [], f"db.vectors.similar({step.entity!r}, k={step.k}).to_arrow().select({columns!r})"
         case Search() if not (step.since or step.until or step.types):
-            return f"db.vectors.search(text={step.text!r}, k={step.k}).to_arrow()"
-    return _as_plan(step, plan)
+            return [], f"db.vectors.search(text={step.text!r}, k={step.k}).to_arrow()"
+    return [], _as_plan(step, answer.plan)
 
 
-def _as_plan(step: Step, plan: Plan) -> str:
+def _reached(step: Traverse, attributes: Iterable[str]) -> str:
+    """Return the statement that counts, in a neighbourhood, the events by which each entity is reached."""
+    ways = {"out": ("source", "target"), "in": ("target", "source")}
+    chosen = ways.values() if step.direction == "both" else [ways[step.direction]]
+    steps = " UNION ALL ".join(
+        f"SELECT {near} AS near, {far} AS far, weight FROM given.edges WHERE source <> target"
+        for near, far in chosen
+    )
+    listed = ", ".join(map(literal, sorted(attributes)))
+    through = f"(n.hops = 0 OR n.type NOT IN ({listed}))" if listed else "true"
+    types = f" AND f.type IN ({', '.join(map(literal, step.types))})" if step.types else ""
+    return (
+        "SELECT f.entity, f.type, f.key, f.label, CAST(f.hops AS BIGINT) AS hops, sum(s.weight) AS weight\n"
+        f"FROM ({steps}) AS s\n"
+        "JOIN given.nodes AS n ON n.entity = s.near JOIN given.nodes AS f ON f.entity = s.far\n"
+        f"WHERE f.hops = n.hops + 1 AND {through}{types}\n"
+        "GROUP BY ALL ORDER BY hops, weight DESC, f.entity"
+    )
+
+
+def _as_plan(step: Step, plan: Plan | None) -> str:
     """Return what runs a step, and those that it reads, as a plan of its own."""
-    by_id = {s.id: s for s in plan.steps}
+    every = plan.steps if plan else ()
+    by_id = {s.id: s for s in every}
     wanted, pending = {step.id}, [step.id]
     while pending:
         reads = by_id[pending.pop()].reads()
         pending += [name for name in reads if name not in wanted]
         wanted |= set(reads)
     steps = []
-    for one in plan.steps:
+    for one in every:
         if one.id in wanted:
             content = {"op": one.op, **one.model_dump(mode="json", exclude_defaults=True)}
             if (

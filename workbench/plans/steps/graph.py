@@ -72,7 +72,7 @@ def describe(entities: Sequence[str], world: Runtime) -> pa.Table:
         )
     zone = ZoneInfo(world.timezone)
     rows = [
-        (name, fact, cell_text(value, zone))
+        (name, fact, _text(value, zone))
         for name in entities
         for fact, value in _facts(world.entity(name))
         if value not in (None, "")
@@ -80,6 +80,11 @@ def describe(entities: Sequence[str], world: Runtime) -> pa.Table:
     return to_arrow(
         pl.DataFrame(rows, schema=dict.fromkeys(("entity", "fact", "value"), pl.String()), orient="row")
     )
+
+
+def _text(value: Any, zone: ZoneInfo) -> str:
+    """Return a fact for people, whole: a table is no screen."""
+    return value if isinstance(value, str) else cell_text(value, zone)
 
 
 def _facts(entity: Any) -> list[tuple[str, Any]]:
