@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import threading
 
     from workbench.llm import Client
-    from workbench.plans.model import Plan
     from workbench.plans.planners._model_mentions import Mentions
     from workbench.plans.planners.base import Conversation
     from workbench.plans.world import World
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Model", "accept"]
 
 _REPAIRS = 2
+_SURE, _SURE_SMALL = 0.7, 0.4  # of the small model's plans that is what bench/model_planner.py finds right
+_MENDED, _INCOMPLETE = 0.75, 0.4
 _EXAMPLES = 4
 _MOST_TOKENS = 600
 _BUDGET, _SMALL_BUDGET = 3000, 300  # tokens of the catalog
@@ -97,8 +98,11 @@ class _Round:
         self.question = question
         self.conversation = conversation
         self.stop = stop
-        # a model in this process is a small one: the less it may choose, the better
-        self.small = not any(link.provider.protocol for link in client.links)
+        # the shipped model is a small one: the less it may choose, the better
+        self.small = all(
+            not link.provider.protocol and link.endpoint.model == link.provider.default_model
+            for link in client.links
+        )
         self.form = Form(self._mentions(), question, wide=not self.small)
 
     def run(self) -> Proposal:
@@ -129,7 +133,10 @@ class _Round:
             else:
                 missed = self._missed(query)
                 if not findings and (not missed or number == _REPAIRS):
-                    return _planned(plan, reading, missed, number)
+                    # a model does not say how sure it is: what it left out and had to mend counts against it
+                    sure = _SURE_SMALL if self.small else _SURE
+                    confidence = sure * _MENDED**number * (_INCOMPLETE if missed else 1.0)
+                    return Proposal("planned", plan, confidence, planner="model", reading=reading)
                 findings += [f"the question speaks of {name}, the query does not." for name in missed]
             messages = [*messages, Message("assistant", answer.text), Message("user", _repair(findings))]
         return Proposal("failed", text=f"The model's plan cannot run: {' '.join(findings)}", planner="model")
@@ -190,12 +197,6 @@ def _without_plan(query: dict[str, Any]) -> Proposal:
     if query["do"] == "decline":
         return Proposal("declined", text=text, confidence=0.5, planner="model")
     return Proposal("ask_back", text=text, confidence=0.5, planner="model")
-
-
-def _planned(plan: Plan, reading: str, missed: list[str], repairs: int) -> Proposal:
-    # a model does not say how sure it is: what it left out and had to mend counts against it
-    confidence = 0.7 * 0.75**repairs * (0.4 if missed else 1.0)
-    return Proposal("planned", plan, confidence, planner="model", reading=reading)
 
 
 def _repair(findings: list[str]) -> str:
