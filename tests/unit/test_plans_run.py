@@ -508,6 +508,8 @@ class TestAnswers:
             [{"op": "nodes", "id": "u", "type": "user", "where": [where("age", ">", 35)]}],
             [{"op": "nodes", "id": "u", "type": "user"}, {"op": "shared", "id": "s", "start": "u"}],
             [{"op": "read", "id": "r", "kind": "pagerank", "where": [where("type", "=", "page")]}],
+            [{"op": "read", "id": "r", "kind": "pagerank", "start": ["user:anna", "page:/shop"]}],
+            [start, {"op": "read", "id": "r", "kind": "pagerank", "start": "start"}],
             [{"op": "path", "id": "p", "start": ["user:anna", "user:carla"], "k": 2}],
             [{"op": "traverse", "id": "t", "start": ["user:anna", "country:fr"], "depth": 3}],
             [{"op": "traverse", "id": "t", "start": ["page:/shop"], "direction": "in", "types": ["user"]}],

@@ -153,7 +153,7 @@ class Answer(Tabular):
             if self.plan
             else ""
         )
-        body = f"<p>{html.escape(self.text)}</p>{drawn}{tables}{f'<ul>{asked}</ul>' if asked else ''}{plan}"
+        body = f"<p>{html.escape(self.text)}</p>{drawn}{tables}{f'<p>You can ask:</p><ul>{asked}</ul>' if asked else ''}{plan}"
         return {"text/plain": repr(self), "text/html": f"<div>{body}</div>"}
 
 

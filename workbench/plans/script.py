@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from workbench.graph.keys import format_entity, parse_entity
 from workbench.plans.expressions import literal
 from workbench.plans.model import Neighbourhood, Nodes, Read, Search, Shared, Similar, Traverse
 from workbench.plans.shapes import NODE, SEEN
+from workbench.plans.steps.knowledge import time_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -94,8 +96,11 @@ def _stage(  # noqa: PLR0911  (one case an operation)
     match step:
         case Nodes() if not step.properties and not step.where:
             return [], f"db.graph.nodes({step.type!r})"
-        case Read() if step.start is None and not (step.since or step.until):
-            return [], f"db.knowledge.read({step.kind!r}, run={result.lineage.runs[0]!r}).to_arrow()"
+        case Read() if not (step.since or step.until) or time_of(step.kind, ()) == "look-back":
+            read = f"db.knowledge.read({step.kind!r}, run={result.lineage.runs[0]!r}).to_arrow()"
+            if step.start is None:
+                return [], read
+            return [], _about(step, read)
         case Neighbourhood():
             return [], f"db.graph.around({_starts(step)}, {step.hops}{edges}, limit={step.limit}).nodes"
         case Shared() if not step.types:
@@ -111,6 +116,16 @@ def _stage(  # noqa: PLR0911  (one case an operation)
         case Search() if not (step.since or step.until or step.types):
             return [], f"db.vectors.search(text={step.text!r}, k={step.k}).to_arrow()"
     return [], _as_plan(step, answer.plan)
+
+
+def _about(step: Read, read: str) -> str:
+    """Return the expression of the rows of knowledge that are about the step's entities."""
+    if isinstance(step.start, str):
+        given, wanted = f', "start": {_name(step.start)}', "SELECT entity FROM given.start"
+    else:
+        entities = (format_entity(*parse_entity(entity)) for entity in step.start or ())
+        given, wanted = "", ", ".join(map(literal, entities))
+    return _sql(f"SELECT * FROM given.rows WHERE entity IN ({wanted})", f'"rows": {read}{given}')
 
 
 def _reached(step: Traverse, attributes: Iterable[str]) -> str:

@@ -103,16 +103,16 @@ class Sentences:
 
     def _rows(self) -> str:
         label, figure = self._label_and_figure()
-        many = " …" if self.table.num_rows > _NAMED else ""
+        end = " …" if self.table.num_rows > _NAMED else "."
         if label is None:
             return f"{self._counted()}."
         first = [self.value(v, label) for v in self._column(label, _NAMED)]
         if figure is None:
-            return f"{self._counted()}: {', '.join(first)}{many}."
+            return f"{self._counted()}: {', '.join(first)}{end}"
         if figure == self._ordered_by():
             figures = [self.value(v, figure) for v in self._column(figure, _NAMED)]
             pairs = ", ".join(f"{n} ({v})" for n, v in zip(first, figures, strict=True))
-            said = f"{self._counted()}, in the order of {figure}: {pairs}{many}."
+            said = f"{self._counted()}, in the order of {figure}: {pairs}{end}"
         else:
             said = f"{self._counted()}{self._extremes(label, figure)}."
         if "why" in self.names and (why := self._column("why", 1)[0]):
@@ -199,6 +199,6 @@ class Sentences:
                 f"{row['metric']}{value} {row['direction']} from {when}, {seen} where {usual} was expected"
                 f" ({row['severity']})"
             )
-        many = " …" if self.table.num_rows > _NAMED else ""
+        end = " …" if self.table.num_rows > _NAMED else "."
         rows = "1 episode" if self.table.num_rows == 1 else f"{self.table.num_rows:,} episodes"
-        return f"{rows}: {'; '.join(said)}{many}."
+        return f"{rows}: {'; '.join(said)}{end}"
