@@ -28,6 +28,11 @@ _REFRESH_MS = 5_000
 _PATIENCE = 10.0
 """Seconds that a cell waits for its view, so that the saved notebook has it; an interrupt cancels."""
 _READING = "Reading the workspace …"
+_GAP = (4, 12, 4, 0)
+_QUIET: dict[str, Any] = {
+    "variant": "outline",
+    "stylesheets": [".bk-btn { border: 1px solid color-mix(in srgb, currentColor 25%, transparent) }"],
+}
 _FAILED = "Something went wrong that should not have; the log has the details."
 
 
@@ -62,11 +67,14 @@ class Frame:
         self._status = html("", **wide)
         self._cancel = pn.widgets.Button(label="Cancel", width=80, visible=False)
         self._cancel.on_click(lambda _: self._stop())
-        self._code = html("", **wide)
+        self._code = html("", margin=(0, 0, 5, 0), **wide)
         self._actions = pn.Row(visible=False, **wide)
         self._body = pn.Column(**wide)
         self._widgets = dict(view.controls())
-        self._footer = pn.Row(*self._downloads(), self._code, visible=False, **wide)
+        for widget in self._widgets.values():
+            widget.margin = _GAP
+        self._source = pn.widgets.TextAreaInput(visible=False)
+        self._footer = pn.FlexBox(*self._downloads(), self._copy(), self._source, visible=False)
         self.layout = pn.Column(
             html(fragment(f"<h2>{escape(view.title)}</h2>"), margin=(0, 0, 4, 0), **wide),
             pn.FlexBox(*self._widgets.values(), visible=bool(self._widgets)),
@@ -74,6 +82,7 @@ class Frame:
             self._actions,
             self._body,
             self._footer,
+            self._code,
             css_classes=["wb-frame", f"wb-{view.name}"],
             **wide,
         )
@@ -199,7 +208,7 @@ class Frame:
         self._generation = view.world.snapshot.generation
         reason = view.empty(data)
         self._offer(view.actions(data))
-        self._footer.visible = not reason
+        self._footer.visible = self._code.visible = not reason
         if reason:
             self._shown = None
             self._body.clear()
@@ -209,8 +218,11 @@ class Frame:
         if drawn is not self._shown:
             self._shown = drawn
             self._body[:] = [drawn]
-        code = f"<details><summary>Python</summary><pre>{escape(view.to_python())}</pre></details>"
-        self._code.object = fragment(code)
+        python = view.to_python()
+        self._source.value = python
+        self._code.object = fragment(
+            f"<details><summary>Python</summary><pre>{escape(python)}</pre></details>"
+        )
 
     def _offer(self, actions: Mapping[str, Callable[[Job], Any]]) -> None:
         """Show a button for each action; it is gone while the action runs."""
@@ -228,6 +240,15 @@ class Frame:
         self._actions.visible = False
         self.run(work, f"{label} …")
 
+    def _copy(self) -> Any:
+        """Return the button that puts the view's Python on the clipboard, in the browser alone."""
+        import panel as pn  # noqa: PLC0415  (heavy)
+
+        button = pn.widgets.Button(label="Copy as Python", margin=_GAP, **_QUIET)
+        code = "navigator.clipboard.writeText(source.value).then(() => { button.label = 'Copied' })"
+        button.js_on_click(args={"source": self._source, "button": button}, code=code)
+        return button
+
     def _downloads(self) -> list[Any]:
         import panel as pn  # noqa: PLC0415  (heavy)
 
@@ -237,8 +258,9 @@ class Frame:
                 filename=filename,
                 label=filename.rpartition(".")[2].upper(),
                 description=f"Save {filename}",
-                color="light",
-                width=96,
+                **_QUIET,
+                width=100,
+                margin=_GAP,
             )
             for filename, make in self._view.downloads().items()
         ]
