@@ -41,6 +41,7 @@ from workbench.plans.model import (
     Measure,
     Render,
     Scan,
+    SetOperation,
     Sort,
     SortKey,
     Timeline,
@@ -125,6 +126,7 @@ class _Reader:
         self.conditions: list[tuple[Condition, Part]] = []
         self.clocks: list[Weekdays | Hours] = []
         self.n: int | None = None
+        self.twice: tuple[str, ...] = ()
 
     def draft(self) -> Draft:
         self._gather()
@@ -175,7 +177,9 @@ class _Reader:
                 measure, part = self.wanted[bare[0]]
                 self.wanted[bare[0]] = (replace(measure, ops=aggregates), part)
             elif aggregates == ("sum",) and self.mentions:
-                pass  # "total departures": their number
+                pass  # the total of events is their number
+            elif self.mentions and not self.wanted and not self.share and not self.superlative:
+                self.twice = aggregates
             else:
                 raise Ask(f"The {listed(list(aggregates))} of what?")
         for part in ctx.take("KIND", "ROLE", "BUCKET"):
@@ -497,6 +501,7 @@ class _Reader:
                 self.frame.filters += tests
                 self.frame.told.append(told)
         self.fixed: set[str] = set()
+        self.sets: tuple[str, list[str], list[str]] | None = None
         self.grouped_by_list: list[tuple[str, Entities, Part]] = []
         for wanted, part in self.filters:
             self._entity_filter(wanted, part)
@@ -512,6 +517,9 @@ class _Reader:
         role = roles.pop()
         names = [entity for _, entity in found]
         event = self.frame.events[0]
+        if self._of_sets() and not wanted.negated and (entities.without or entities.mode in ("and", "both")):
+            self._set_of(wanted, role, names, part)
+            return
         if not wanted.negated:
             if role in self.fixed or (entities.mode == "both" and self.subjects):
                 raise Decline(f"No single event has two of its {self.ctx.role_noun(RoleRef(role, event.type_of(role)))}.")
@@ -523,8 +531,9 @@ class _Reader:
             return
         self.frame.filters += tests
         verb = "not " if wanted.negated else ""
-        noun = self.ctx.role_noun(RoleRef(role, event.type_of(role)))
-        labels = [self.lexicon.label(n) for n in names]
+        type_ = event.type_of(role)
+        noun = self.ctx.role_noun(RoleRef(role, type_))
+        labels = [self.lexicon.label(n).removeprefix(f"{type_} ") for n in names]
         self.frame.told.append(f"{noun} {verb}{listed(labels, 'or')}")
         if entities.without:
             without = [
@@ -537,6 +546,23 @@ class _Reader:
             self.grouped_by_list.append((role, entities, part))
         elif self.versus and len(names) == 1:
             self.grouped_by_list.append((role, entities, part))
+
+    def _of_sets(self) -> bool:
+        """Return whether entities are asked for that have events of each of several kinds."""
+        kinds = [d for d, _ in self.subjects if isinstance(d, KindRef | RoleRef)]
+        figures = self.wanted or self.superlative or self.share or self.having or self.groups or self.order
+        return len(kinds) == 1 == len(self.subjects) and not figures and not self.timeline
+
+    def _set_of(self, wanted: EntityFilter, role: str, names: list[str], part: Part) -> None:
+        """Remember that what is asked for has events with each of some entities, and none with others."""
+        if self.sets is not None:
+            raise Decline("Two such sets in one question are not possible yet.")
+        without = [
+            entity_role(self.ctx, replace(wanted, role=role), ref, self.frame.events, part)[1]
+            for ref in wanted.entities.without
+        ]
+        self.sets = (role, names, without)
+        self.fixed.add(role)
 
     def _condition(self, condition: Condition, part: Part) -> tuple[list[Filter], str]:
         if not isinstance(condition.what, FieldRef):
@@ -811,12 +837,16 @@ class _Reader:
         frame = self.frame
         since, until, times = self._times()
         names = tuple(e.name for e in frame.events)
+        if self.sets is not None:
+            return self._set_draft(since, until, times)
         documents = self._documents()
         scan = Scan(id="events", title=frame.name, types=names, since=since, until=until, where=tuple(frame.filters))
         steps: list[Step] = [scan]
         about = frame.name + (f" with {listed(frame.told)}" if frame.told else "")
         if documents:
             return self._document_draft(steps, about, times)
+        if self.compared and any(f.measure.op == "share" for f in frame.figures):
+            return self._monthly_share(steps, about, times)
         measures = self._compared_measures() if self.compared else [f.measure for f in frame.figures]
         source = self._clocked(steps, measures) if self.clocks else None
         main, columns = source or self._tabled(steps, measures)
@@ -824,6 +854,8 @@ class _Reader:
             raise Decline("Parts of a whole cannot be taken of some days or hours only.")
         if self.having:
             main = self._having(steps, main, measures)
+        if self.twice:
+            return self._over_groups(steps, main, measures, about, times)
         order = self._ordered(steps, main, measures, columns)
         steps = order[0]
         reading = self._told(about, times, order[1])
@@ -831,6 +863,51 @@ class _Reader:
         draft = Draft(steps, renders, reading, list(frame.notes))
         draft.suggestions = self._next()
         return draft
+
+    def _set_draft(self, since: str | None, until: str | None, times: str) -> Draft:
+        """Return the plan of a set: who has events with each of some entities, and none with others."""
+        if self.compared or self.clocks or self.sets is None:
+            raise Decline("Sets are of one time.")
+        role, names, without = self.sets
+        event = self.frame.events[0]
+        what, part = self.subjects[0]
+        fields = role_fields(event, self._free_role(what, part))
+        if len(fields) != 1:
+            raise Decline(f"{self.ctx.kind_noun(what)} entities cannot be collected from events.")
+        self._named_only(_Dim((Group(field=fields[0]),), ""))
+        noun = self.ctx.role_noun(RoleRef(role, event.type_of(role)))
+        steps: list[Step] = []
+
+        def collected(number: int, entity: str) -> str:
+            where = (*self.frame.filters, *role_filter(self.ctx, role, [entity], event, negated=False))
+            types = tuple(e.name for e in self.frame.events)
+            steps.append(Scan(id=f"events_{number}", types=types, since=since, until=until, where=where))
+            title = f"{noun} {self.lexicon.label(entity)}"
+            count = (Measure(name="count"),)
+            by = (Group(field=fields[0]),)
+            steps.append(Aggregate(id=f"with_{number}", title=title, source=f"events_{number}", by=by, measures=count))
+            return f"with_{number}"
+
+        wanted = [collected(n, e) for n, e in enumerate(names, 1)]
+        unwanted = [collected(n, e) for n, e in enumerate(without, len(names) + 1)]
+        main = wanted[0]
+        if len(wanted) > 1:
+            steps.append(SetOperation(id="both", sources=tuple(wanted), kind="intersection", on=fields[0]))
+            main = "both"
+        if unwanted:
+            steps.append(SetOperation(id="rest", sources=(main, *unwanted), kind="difference", on=fields[0]))
+            main = "rest"
+        several = self.ctx.plural_of(self.ctx.kind_noun(what))
+        told = listed([f"{noun} {self.lexicon.label(n)}" for n in names])
+        told += f" but none with {listed([self.lexicon.label(n) for n in without], 'or')}" if without else ""
+        others = f" ({listed(self.frame.told)})" if self.frame.told else ""
+        reading = f"{several} that have {self.frame.name} with {told}{others}{f', {times}' if times else ''}"
+        if self.count is not None:
+            steps.append(Aggregate(id="number", source=main, measures=(Measure(name="count"),)))
+            render = Render(kind="metric", source="number", y=("count",), title=f"number of {several}")
+            return Draft(steps, [render], [f"The number of {reading}"], list(self.frame.notes))
+        render = Render(kind="table", source=main, title=several)
+        return Draft(steps, [render], [f"{reading[:1].upper()}{reading[1:]}"], list(self.frame.notes))
 
     def _times(self) -> tuple[str | None, str | None, str]:
         if not self.periods:
@@ -877,6 +954,39 @@ class _Reader:
         groups = tuple(g for d in dims for g in d.groups)
         steps.append(Aggregate(id="figures", title=self._title(), source="events", by=groups, measures=tuple(measures)))
         return "figures", tuple(g.column for g in groups)
+
+    def _monthly_share(self, steps: list[Step], about: str, times: str) -> Draft:
+        """Return the plan of shares in several months, a row a month; a share's whole is that of its month."""
+        months = [p.since for p in self.periods if p.since and p.until and p.since.endswith("-01") and p.until.endswith("-01")]
+        lengths = {_months_between(p) for p in self.periods}
+        if len(months) != len(self.periods) or lengths != {1} or any(d.bucket for d in self.frame.dims):
+            raise Decline("Shares can be compared over whole months; ask for other times one by one.")
+        by = tuple(c for d in self.frame.dims for c in d.columns)
+        measures = tuple(f.measure for f in self.frame.figures)
+        steps.append(Timeline(id="timeline", source="events", bucket="month", by=by, measures=measures))
+        tests = (Filter(field="time", op="in", value=tuple(m for m in months if m)),)
+        steps.append(FilterRows(id="kept", title=self._title(), source="timeline", where=tests))
+        render = Render(kind="bar", source="kept", title=self._title(), x="time", y=(measures[0].name,), color=by[0] if by else None)
+        return Draft(steps, [render], self._told(about, times, ""), list(self.frame.notes))
+
+    def _over_groups(self, steps: list[Step], main: str, measures: list[Measure], about: str, times: str) -> Draft:
+        """Return the plan of a figure over the numbers of groups: the average per day."""
+        dims = self.frame.dims
+        if not dims or self.having or len(measures) != 1:
+            raise Ask(f"The {listed(list(self.twice))} of what, and over which groups?")
+        kept = [d for d in dims if d.bucket not in _CALENDAR] if any(d.bucket in _CALENDAR for d in dims) else []
+        by = tuple(Group(field=c) for d in kept for c in d.columns)
+        name = measures[0].name
+        figures = tuple(Measure(name=f"{op}_{name}", op=op, field=name) for op in self.twice)  # type: ignore[arg-type]
+        steps.append(Aggregate(id="over_groups", title=self._title(), source=main, by=by, measures=figures))
+        reading = self._told(about, times, "")
+        names = tuple(f.name for f in figures)
+        render = (
+            Render(kind="bar", source="over_groups", x=by[0].column, y=names[:1])
+            if by
+            else Render(kind="metric", source="over_groups", y=names)
+        )
+        return Draft(steps, [render], reading, list(self.frame.notes))
 
     def _having(self, steps: list[Step], main: str, measures: list[Measure]) -> str:
         """Add the step that keeps groups whose figures satisfy a condition."""
@@ -1016,8 +1126,7 @@ class _Reader:
         """
         if self.having or self.count or self.share or self.wanted or self.frame.dims or self.superlative or self.compared or self.clocks:
             return False
-        if any(t.word == "who" for t in self.ctx.tokens):
-            self._ask_who()
+        self._ask_who()
         nouns = [
             self.ctx.tokens[p.j - 1]
             for m, p in self.mentions
@@ -1029,16 +1138,27 @@ class _Reader:
         return single or self.ctx.asked_which()
 
     def _ask_who(self) -> None:
+        """Ask back what "who" or "where" stands for.
+
+        Raises:
+            Ask: If the question says one of them.
+        """
+        asks = self.lexicon.language.data["speech"]["asks"]
+        place = next((n for n, t in enumerate(self.ctx.tokens) if t.word in (*asks["who"], *asks["where"])), None)
+        if place is None:
+            return
+        somewhere = self.ctx.tokens[place].word in asks["where"]
         event = self.frame.events[0]
         fixed = {f.field for f in self.frame.filters}
         nouns = [
             self.ctx.role_noun(RoleRef(r, event.type_of(r)))
             for r in event.roles
-            if len(role_fields(event, r)) == 1 and not fixed & set(role_fields(event, r))
+            if len(role_fields(event, r)) == 1
+            and not fixed & set(role_fields(event, r))
+            and (event.type_of(r) in self.lexicon.places) == somewhere
         ]
-        place = next(n for n, t in enumerate(self.ctx.tokens) if t.word == "who")
         options = tuple((place, place + 1, f"which {self.ctx.plural_of(noun)}") for noun in nouns[:3])
-        raise Ask(f"Who: which {listed(nouns, 'or')}?", options)
+        raise Ask(f"{self.ctx.tokens[place].text.capitalize()}: which {listed(nouns, 'or')}?", options)
 
     def _document_draft(self, steps: list[Step], about: str, times: str) -> Draft:
         key = self.order[0] if self.order else None
@@ -1051,7 +1171,14 @@ class _Reader:
     def _told(self, about: str, times: str, order: str) -> list[str]:
         figures = listed([f.noun for f in self.frame.figures])
         by = f" for each {listed([d.noun for d in self.frame.dims])}" if self.frame.dims else ""
-        reading = [f"{figures[:1].upper()}{figures[1:]} of {about}{by}{f', {times}' if times else ''}"]
+        if len(self.frame.figures) > 1 and all(f.measure.where for f in self.frame.figures):
+            about = f"with {listed(self.frame.told)}" if self.frame.told else ""
+        else:
+            about = f"of {about}"
+        reading = [f"{figures[:1].upper()}{figures[1:]}{f' {about}' if about else ''}{by}{f', {times}' if times else ''}"]
+        if self.twice:
+            words = self.lexicon.language.data["speech"]["means"]
+            reading = [f"The {listed([words[o] for o in self.twice])} over all of: {reading[0][:1].lower()}{reading[0][1:]}"]
         for op, number, what, _ in self.having:
             noun = "their number" if isinstance(what, EventRef) else f"the number of different {self.ctx.kind_noun(what)}"
             reading.append(f"only where {noun} is {op} {_plain(number):,}")
@@ -1112,6 +1239,12 @@ def _column(name: str) -> str:
     return "_".join(split_name(name))
 
 
+def _months_between(period: Period) -> int:
+    """Return how many calendar months a time spans from the start of one to the start of another."""
+    since, until = (str(t).split("-") for t in (period.since, period.until))
+    return 12 * (int(until[0]) - int(since[0])) + int(until[1]) - int(since[1])
+
+
 def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
@@ -1130,5 +1263,7 @@ def _time_words(period: Period) -> str:
     if period.since and period.until and period.since[:1].isdigit():
         if day_before(period.until) == period.since:
             return f"on {period.name}"
+        if "(" in period.name or "to" in period.name.split():
+            return f"in {period.name}"
         return f"in {period.name} ({period.since} to {day_before(period.until)})"
     return period.name

@@ -207,7 +207,7 @@ def _knowledge(ctx: Context) -> Draft | None:
     if not known or ctx.has("EVENT", "measure", "agg", "share", "filter", "rel"):
         return None
     kind = known[0].value.kind
-    ctx.take("KNOW", "w:knowledge", "w:describe", "w:catalog")
+    ctx.take("KNOW", "w:knowledge", "w:describe")
     periods, compared = ctx.periods()
     if compared:
         raise Decline("Knowledge of two times cannot be compared yet.")
@@ -292,7 +292,7 @@ def _anomalies(ctx: Context) -> Draft | None:
         return None
     if "anomalies" not in ctx.lexicon.knowledge:
         raise Decline("Anomalies are not computed in this workspace.")
-    ctx.take("w:anomalies", "KNOW", "w:important")
+    ctx.take("w:anomalies", "KNOW")
     periods, compared = ctx.periods()
     if compared:
         raise Decline("Anomalies of two times cannot be compared yet; ask for each.")
@@ -394,7 +394,7 @@ def _path(ctx: Context) -> Draft | None:
             return _around(ctx)
         return None
     one, other = (ctx.one_entity(ref, (), part) for ref, part in entities)
-    ctx.take("w:path", "w:connected", "filter", "w:versus", "w:common", "w:describe", "w:same")
+    ctx.take("w:path", "w:connected", "filter", "w:versus")
     k = next((p.value.n for p in ctx.take("top") if p.value.n), 1) or 1
     labels = [ctx.lexicon.label(e) for e in (one, other)]
     step = PathStep(id="path", title=f"path from {labels[0]} to {labels[1]}", start=(one, other), k=k)
@@ -408,7 +408,7 @@ def _path(ctx: Context) -> Draft | None:
 
 def _around(ctx: Context) -> Draft:
     (entity,) = _named(ctx)
-    ctx.take("w:connected", "w:catalog", "w:describe")
+    ctx.take("w:connected")
     label = ctx.lexicon.label(entity)
     step = Neighbourhood(id="around", title=f"around {label}", start=(entity,))
     return Draft([step], [Render(kind="graph", source="around", title=step.title)], [f"Everything that is joined to {label} directly"])
@@ -464,7 +464,7 @@ def _describe(ctx: Context) -> Draft | None:
         if ctx.of("w:describe"):
             raise Ask("Describe what? Name an entity.")
         return None
-    ctx.take("w:describe", "w:catalog", "w:important", "w:connected")
+    ctx.take("w:describe")
     labels = listed([ctx.lexicon.label(e) for e in entities[:5]])
     steps: list[Step] = [
         Neighbourhood(id="around", title=f"around {labels}"[:200], start=entities[:5], limit=50),

@@ -187,6 +187,9 @@ class Lexicon:
         self._collect_edges()
         for kind in self.knowledge:
             self._add("KNOW", KnowledgeRef(kind), split_name(kind))
+        for table in (self._names.stems, self._names.roots):
+            for senses in table.values():
+                _merge_fields(senses)
 
     def _collect_events(self) -> None:
         described = {e.name: e for e in self.catalog.event_types}
@@ -266,6 +269,11 @@ class Lexicon:
         items += self._field_items(tokens, items)
         # "departures from" is the noun with a preposition, not the verb "departed from"
         nouns = {it.i for it in items if it.category == "EVENT" and it.j - it.i == 1 and it.score >= 1.0}
+        # a noun of the schema for events means these first, an entity type of the same name second
+        terms = {(it.i, it.j) for it in items if it.category == "EVENT" and it.value.term}
+        items = [
+            replace(it, score=it.score - 0.3) if it.category == "KIND" and (it.i, it.j) in terms else it for it in items
+        ]
         kinds = min((it.i for it in items if it.category in ("KIND", "ROLE")), default=len(tokens))
         names = {"".join(split_name(e)) for e in self.events}
         spelled = {n for n in nouns if tokens[n].word in names or tokens[n].word.removesuffix("s") in names}
@@ -548,6 +556,15 @@ class Lexicon:
         if len(words) != 1:
             return None
         return replace(token, word=words[0], stem=self.language.stem(words[0]), root=self.language.root(words[0]))
+
+
+def _merge_fields(senses: list[tuple[str, Any, float]]) -> None:
+    """Make one sense of the fields that a word stands for equally: it is ambiguous, not the first of them."""
+    fields = [s for s in senses if s[0] == "FIELD"]
+    if len(fields) > 1:
+        best = max(quality for _, _, quality in fields)
+        names = tuple(sorted({n for _, ref, quality in fields if quality == best for n in ref.names}))
+        senses[:] = [*(s for s in senses if s[0] != "FIELD"), ("FIELD", FieldRef(names), best)]
 
 
 def _abbreviates(letters: str, words: Sequence[str]) -> bool:

@@ -32,6 +32,7 @@ _COVERS = 16
 _MOST_TOKENS = 60
 _TURNS = 8
 _NAME = "grammar"
+_CLOSE = 0.05  # covers that differ by less fit equally well
 _DOUBT = 0.4  # each step down from the best cover costs a reading so much certainty at most
 
 
@@ -275,6 +276,10 @@ class Reader:
         draft = chosen.draft
         if draft is None:
             raise AssertionError(chosen)
+        rival = self._rival(chosen, outcomes)
+        if rival is not None:
+            text = f"This can mean two things. One: {'; '.join(draft.reading)}. The other: {'; '.join(rival.reading)}. Which one?"
+            return self._answer("ask_back", text, question, suggestions=self._examples()[:3])
         reading = self._sentence(draft, corrected)
         try:
             plan = Plan(question=question, steps=tuple(draft.steps), renders=tuple(draft.renders))
@@ -284,11 +289,25 @@ class Reader:
             "planned", plan, round(confidence - draft.doubt, 3), "", tuple(dict.fromkeys(draft.suggestions)), _NAME, reading
         )
 
+    def _rival(self, chosen: _Outcome, outcomes: Sequence[_Outcome]) -> Draft | None:
+        """Return a draft that says something else and fits as well; None where there is none."""
+        for other in outcomes:
+            if other is chosen or other.draft is None or chosen.draft is None:
+                continue
+            close = other.cover.score > chosen.cover.score - _CLOSE
+            if close and other.draft.reading != chosen.draft.reading and not _same_steps(other.draft, chosen.draft):
+                return other.draft
+        return None
+
     def _sentence(self, draft: Draft, corrected: list[str]) -> str:
         text = "; ".join(draft.reading)
         notes = [n for n in (*draft.notes, *corrected) if n]
         zone = self.lexicon.timezone
-        shown = f" (times in {zone})" if any(getattr(s, "since", None) or getattr(s, "until", None) or s.op == "timeline" for s in draft.steps) else ""
+        timed = any(
+            getattr(s, "since", None) or getattr(s, "until", None) or s.op == "timeline" or any(g.bucket for g in getattr(s, "by", ()) if hasattr(g, "bucket"))
+            for s in draft.steps
+        )
+        shown = f" (times in {zone})" if timed else ""
         return f"{text}{shown}.{f' Taken as given: {listed(notes)}.' if notes else ''}"
 
     def _asked(self, question: str, tokens: Sequence[Token], ask: Ask) -> Proposal:
@@ -332,6 +351,11 @@ class Reader:
     def _answer(self, status: str, text: str, question: str, suggestions: Sequence[str] = ()) -> Proposal:
         del question
         return Proposal(status, None, 0.0, text, tuple(dict.fromkeys(suggestions)), _NAME, "")  # type: ignore[arg-type]
+
+
+def _same_steps(one: Draft, other: Draft) -> bool:
+    plans = [Plan(steps=tuple(d.steps)).fingerprint for d in (one, other)]
+    return plans[0] == plans[1]
 
 
 def _replaced(question: str, tokens: Sequence[Token], option: tuple[int, int, str]) -> str:

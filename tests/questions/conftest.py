@@ -1,0 +1,80 @@
+"""Workspaces that questions are asked about: the flights of the year, the same renamed, a made-up shop."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from renamed import write_renamed
+from ruamel.yaml import YAML
+from shop import write_shop
+
+from workbench.engine import Engine
+from workbench.plans.planners import planners
+from workbench.samples.flights import write_sources
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from workbench.plans.planners import Planner
+
+HERE = Path(__file__).parent
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a test that asks for a ``case`` every question of the file that its module names."""
+    if "case" in metafunc.fixturenames:
+        file = HERE / f"{metafunc.module.QUESTIONS}.yaml"
+        cases = [c for part in YAML(typ="safe").load(file.read_text()).values() for c in part]
+        metafunc.parametrize("case", cases, ids=[c["ask"] for c in cases])
+
+
+@pytest.fixture(scope="session")
+def planner() -> Planner:
+    return planners.load("grammar")()
+
+
+@pytest.fixture(scope="session")
+def flights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    root = tmp_path_factory.mktemp("flights")
+    with Engine.create(root / "w", schema="flights") as engine:
+        engine.ingest(write_sources(root / "sources"))
+        yield engine
+
+
+@pytest.fixture(scope="session", params=[True, False], ids=["described", "bare"])
+def renamed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, bool]]:
+    root = tmp_path_factory.mktemp("renamed")
+    sources = write_sources(root / "original", since=date(2013, 2, 1), until=date(2013, 3, 18))
+    copies = write_renamed(sources, root / "copies", described=request.param)
+    with Engine.create(root / "w", schema=root / "copies" / "schema.yaml") as engine:
+        engine.ingest(copies)
+        yield engine, request.param
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    root = tmp_path_factory.mktemp("shop")
+    sources = write_shop(root / "files")
+    with Engine.create(root / "w", schema=root / "files" / "schema.yaml") as engine:
+        engine.ingest(sources)
+        yield engine
+
+
+@pytest.fixture
+def asked(planner: Planner) -> Any:
+    """Return a function that asks a question of an engine, in the conversation of earlier ones if there are some."""
+    from workbench.plans.planners import Conversation, Turn
+
+    def ask(engine: Engine, *questions: str) -> Any:
+        conversation = Conversation()
+        for question in questions:
+            proposal = planner.plan(question, engine, conversation)
+            if proposal.plan is not None:
+                turn = Turn(question, proposal.plan, reading=proposal.reading)
+                conversation = Conversation("", (*conversation.turns, turn))
+        return proposal
+
+    return ask
