@@ -44,6 +44,10 @@ class Dialect(ABC):
     def listing(self) -> dict[str, Any]:
         """Return the models that there are."""
 
+    def frame_of(self, error: dict[str, Any]) -> bytes:
+        """Return an error as a frame of a stream."""
+        return _sse(error, "error")
+
     def unknown(self, model: str) -> str:
         """Return what is said of a model that is not there."""
         return f"The model `{model}` does not exist or you do not have access to it."
@@ -84,6 +88,9 @@ class OpenAI(Dialect):
 
     def error(self, status: int, message: str) -> dict[str, Any]:
         return {"error": {"message": message, "type": "error", "param": None, "code": None}}
+
+    def frame_of(self, error: dict[str, Any]) -> bytes:
+        return _sse(error)
 
     def listing(self) -> dict[str, Any]:
         model = {"id": MODEL, "object": "model", "created": 0, "owned_by": "tests"}
@@ -131,6 +138,9 @@ class Ollama(Dialect):
 
     def listing(self) -> dict[str, Any]:
         return {"models": [{"model": MODEL, "name": MODEL, "size": 98_362_432, "digest": "0"}]}
+
+    def frame_of(self, error: dict[str, Any]) -> bytes:
+        return json.dumps(error).encode() + b"\n"
 
     def unknown(self, model: str) -> str:
         return f"model '{model}' not found"

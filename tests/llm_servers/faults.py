@@ -23,6 +23,8 @@ Kind = Literal[
     "cut",  # the connection ends within the answer
     "endless",  # text without an end
     "redirect",  # 307 to somewhere else
+    "error within",  # an error in the middle of an answer that began well
+    "picky",  # 400 for a parameter that it does not take, in OpenAI's words
     "saying",  # no fault: what was written beforehand, one text a request, the last one again and again
 ]
 

@@ -82,7 +82,7 @@ class LlmServer:
         finally:
             self.log.abandoned += not ended
 
-    def _faulty(self, headers: dict[str, str], body: dict[str, Any]) -> Response:  # noqa: C901, PLR0911
+    def _faulty(self, headers: dict[str, str], body: dict[str, Any]) -> Response:  # noqa: C901, PLR0911, PLR0912
         fault, dialect = self._fault, self._dialect
         match fault.kind:
             case "unauthorized":
@@ -102,6 +102,16 @@ class LlmServer:
                 return self._stream(dialect.frames(body, _said('Sure! Here it is: {"a": ', "the end")))
             case "cut":
                 return self._stream(_cut(dialect.frames(body, _said("a", "b", "c"))))
+            case "error within":
+                frame = dialect.frame_of(
+                    dialect.error(529, f"Overloaded; the key was {dialect.key(headers)}")
+                )
+                return self._stream(_cut(dialect.frames(body, _said("a", "b", "c")), frame))
+            case "picky" if "temperature" in body:
+                error = {"message": "Unsupported value.", "param": "temperature", "code": "unsupported_value"}
+                return JSONResponse({"error": error}, 400)
+            case "picky":
+                return self._stream(dialect.frames(body, _said("Fine.")))
             case "saying":
                 text = fault.texts[min(len(self.log.bodies), len(fault.texts)) - 1]
                 return self._stream(dialect.frames(body, _said(text)))
@@ -132,12 +142,15 @@ async def _without_end(log: Log) -> AsyncIterator[Part]:
         log.abandoned += 1
 
 
-async def _cut(frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Yield the first frames, then break the connection."""
+async def _cut(frames: AsyncIterator[bytes], last: bytes = b"") -> AsyncIterator[bytes]:
+    """Yield the first frames, then the last one, or break the connection."""
     number = 0
     async for frame in frames:
         yield frame
         number += 1
+        if number == 3 and last:
+            yield last
+            return
         if number == 3:
             raise ConnectionAbortedError
 

@@ -197,6 +197,14 @@ def test_provider_errors_cross_process_borders_whole() -> None:
     assert issubclass(errors.ProviderConnectionError, ConnectionError)
 
 
+def test_what_a_model_does_not_take_is_left_out(servers: Servers) -> None:
+    with servers.serve("openai", "picky") as server:
+        found = Client([link(server.base_url, "openai")], retries=0).complete("Colour?")
+    assert found.text == "Fine."
+    assert ["temperature" in body for body in server.log.bodies] == [True, False]
+    assert ["seed" in body for body in server.log.bodies] == [True, False]
+
+
 # the chain
 
 

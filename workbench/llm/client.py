@@ -17,7 +17,7 @@ from workbench.llm.base import Completion, Endpoint, Message, Provider, Request,
 from workbench.logs import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 
 __all__ = ["Client", "Link"]
 
@@ -167,7 +167,7 @@ class Client:
             _log.info("the next provider is asked", failed=link.name, reason=type(found).__name__)
         raise _joined(failures)
 
-    async def astream(self, messages: Sequence[Message] | str, **options: Any) -> AsyncIterator[str]:
+    async def astream(self, messages: Sequence[Message] | str, **options: Any) -> AsyncGenerator[str]:
         """Yield the answer's text as it comes; ending the iteration ends the request.
 
         Args:

@@ -95,7 +95,7 @@ class Servers(Protocol):
         Args:
             protocol: Which API.
             kind: The fault: "unauthorized", "rate limit", "failing", "hanging", "dribbling", "rubbish",
-                "rubbish json", "cut", "endless" or "redirect".
+                "rubbish json", "cut", "error within", "endless" or "redirect".
             how: ``times``: for how many requests; ``retry_after``; ``elsewhere``: of a redirect.
         """
 
@@ -362,6 +362,15 @@ class ProviderSuite:
         client, _ = faulty(kind, retries=0)
         with pytest.raises(ProviderReplyError, match=reason):
             client.complete("Which colour?", schema=SCHEMA, max_tokens=60)
+
+    def test_an_error_within_an_answer_is_told(
+        self, faulty: Callable[..., tuple[Client, Server]], servers: Servers
+    ) -> None:
+        """In the server's words, without the key."""
+        client, _ = faulty("error within", retries=0)
+        with pytest.raises(ProviderError, match=r"Overloaded; the key was \[key\]") as caught:
+            client.complete("Hello.")
+        assert servers.key not in "".join(traceback.format_exception(caught.value))
 
     def test_a_redirect_does_not_take_the_key_elsewhere(
         self, remote: str, faulty: Callable[..., tuple[Client, Server]], servers: Servers
