@@ -55,7 +55,7 @@ def _publish(view: View, layout: Any, name: str, *, update: bool = False) -> Non
     static = _static(view)
     live, metadata = layout._repr_mimebundle_()
     html = (
-        f'<div class="wb-out"><style>{_STATIC}</style>{live["text/html"]}'
+        f'<div class="wb-out" data-lm-suppress-shortcuts="true"><style>{_STATIC}</style>{live["text/html"]}'
         f'<div class="wb-static">{static["text/html"]}</div></div>'
     )
     publish_display_data(

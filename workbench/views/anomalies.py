@@ -370,7 +370,7 @@ def _events(events: pa.Table, timezone: str) -> str:
         )
         lines.append(
             f"<tr><td class='whole'>{escape(cell_text(event['time'], zone))}</td>"
-            f"<td class='name'>{escape(event['event type'])}</td><td>{fields}</td>"
+            f"<td class='name'>{escape(event['event type'])}</td><td class='wide'>{fields}</td>"
             f"<td class='whole soft'>{escape(event['address'])}</td></tr>"
         )
     head = f"<th>time ({escape(timezone)})</th><th>event type</th><th>fields</th><th>address</th>"
