@@ -45,7 +45,9 @@ def flights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session", params=[True, False], ids=["described", "bare"])
-def renamed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, bool]]:
+def renamed(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Engine, bool]]:
     root = tmp_path_factory.mktemp("renamed")
     sources = write_sources(root / "original", since=date(2013, 2, 1), until=date(2013, 3, 18))
     copies = write_renamed(sources, root / "copies", described=request.param)

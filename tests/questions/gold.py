@@ -23,17 +23,23 @@ def right(case: dict[str, Any], proposal: Proposal, engine: Engine) -> str:
     """Return an empty text if the proposal is what the case wants, or what is wrong with it."""
     wanted = case.get("status")
     if wanted and not (proposal.status == "planned" and "or_sql" in case):
-        return "" if proposal.status in (wanted, case.get("or_status")) else f"{proposal.status}, not {wanted}"
+        return (
+            "" if proposal.status in (wanted, case.get("or_status")) else f"{proposal.status}, not {wanted}"
+        )
     if proposal.status != "planned" or proposal.plan is None:
         return f"{proposal.status}: {proposal.text}"
     if "step" in case:
         steps = proposal.plan.to_json()["steps"]
-        return "" if any(_within(case["step"], step) for step in steps) else f"no step {case['step']} in {steps}"
+        return (
+            "" if any(_within(case["step"], step) for step in steps) else f"no step {case['step']} in {steps}"
+        )
     answer = engine.execute(proposal.plan)
     if answer.status != "answered":
         return f"{answer.status}: {answer.text}"
     gold = engine.sql(case.get("sql") or case["or_sql"]).to_arrow()
-    return same_rows(gold, answer.to_arrow(), ordered=case.get("ordered", False), loose=case.get("loose", False))
+    return same_rows(
+        gold, answer.to_arrow(), ordered=case.get("ordered", False), loose=case.get("loose", False)
+    )
 
 
 def _within(part: Any, whole: Any) -> bool:

@@ -52,7 +52,10 @@ COLUMNS = {
 }
 EVENTS = {"Departure": "Sailing", "Arrival": "Mooring", "Cancellation": "Scrub", "Weather": "Sky"}
 REFERENCES = {"planes": "fleet", "airports": "places", "airlines": "companies"}
-_DESCRIBED = {"terms": {"voyage": {"events": ["Sailing", "Scrub"], "outcomes": ["Scrub"]}}, "about": {"moor_lag": {"unit": "minute", "worse": "higher"}}}
+_DESCRIBED = {
+    "terms": {"voyage": {"events": ["Sailing", "Scrub"], "outcomes": ["Scrub"]}},
+    "about": {"moor_lag": {"unit": "minute", "worse": "higher"}},
+}
 
 
 def write_renamed(sources: Path, root: Path, *, described: bool = True) -> Path:
@@ -74,10 +77,16 @@ def _schema(*, described: bool) -> dict[str, Any]:
     spec["timestamp"]["fields"] = [COLUMNS.get(f, f) for f in spec["timestamp"]["fields"]]
     spec["fields"]["strings"] = [COLUMNS.get(f, f) for f in spec["fields"]["strings"]]
     spec["entities"] = {
-        TYPES[n]: {k: COLUMNS.get(v, v) if k == "label" else v for k, v in kind.items() if k in ("who", "attribute", "label")}
+        TYPES[n]: {
+            k: COLUMNS.get(v, v) if k == "label" else v
+            for k, v in kind.items()
+            if k in ("who", "attribute", "label")
+        }
         for n, kind in spec["entities"].items()
     }
-    spec["edges"] = {EDGES[n]: {"from": TYPES[e["from"]], "to": TYPES[e["to"]]} for n, e in spec["edges"].items()}
+    spec["edges"] = {
+        EDGES[n]: {"from": TYPES[e["from"]], "to": TYPES[e["to"]]} for n, e in spec["edges"].items()
+    }
     for group in ("events", "references"):
         spec[group] = {(EVENTS | REFERENCES).get(n, n): _event(e) for n, e in spec[group].items()}
     for name in ("terms", "about"):
@@ -89,7 +98,8 @@ def _schema(*, described: bool) -> dict[str, Any]:
 
 def _event(event: dict[str, Any]) -> dict[str, Any]:
     edges = [
-        {"type": EDGES[e["type"]], "from": ROLES[e["from"]], "to": ROLES[e["to"]]} for e in event.get("edges", ())
+        {"type": EDGES[e["type"]], "from": ROLES[e["from"]], "to": ROLES[e["to"]]}
+        for e in event.get("edges", ())
     ]
     return {"entities": {ROLES[r]: _rule(rule) for r, rule in event["entities"].items()}, "edges": edges}
 

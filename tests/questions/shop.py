@@ -64,7 +64,16 @@ _TERMS = """
 _START = datetime(2024, 1, 1, tzinfo=UTC)
 _DAYS = 182
 _TOWNS = {"S01": "Hamburg", "S02": "Munich", "S03": "Cologne", "S04": "Leipzig"}
-_TITLES = ["Desk Lamp", "Garden Chair", "Tea Kettle", "Wool Blanket", "Bread Knife", "Wall Clock", "Coffee Grinder", "Book Shelf"]
+_TITLES = [
+    "Desk Lamp",
+    "Garden Chair",
+    "Tea Kettle",
+    "Wool Blanket",
+    "Bread Knife",
+    "Wall Clock",
+    "Coffee Grinder",
+    "Book Shelf",
+]
 _AGENTS = ["Mara", "Jonas", "Edith"]
 _TOPICS = ["delivery", "payment", "warranty"]
 
@@ -76,7 +85,11 @@ def write_shop(directory: Path, *, described: bool = True) -> Path:
     sources.mkdir(parents=True)
     (directory / "schema.yaml").write_text(SCHEMA + (_TERMS if described else ""))
     people = [f"C{n:04d}" for n in range(300)]
-    names = [f"{a} {b}" for a in ("Anna", "Bela", "Carla", "Dario", "Erik", "Fatma") for b in ("Lind", "Moreau", "Novak", "Ortiz", "Petrov")]
+    names = [
+        f"{a} {b}"
+        for a in ("Anna", "Bela", "Carla", "Dario", "Erik", "Fatma")
+        for b in ("Lind", "Moreau", "Novak", "Ortiz", "Petrov")
+    ]
     skus = [f"P{n:03d}" for n in range(len(_TITLES))]
 
     def when(count: int) -> list[datetime]:
@@ -129,5 +142,7 @@ def write_shop(directory: Path, *, described: bool = True) -> Path:
             "weight": [1.2, 6.5, 0.9, 1.8, 0.2, 0.7, 1.1, 14.0],
         }
     ).write_parquet(reference / "goods.parquet")
-    pl.DataFrame({"code": list(_TOWNS), "town": list(_TOWNS.values())}).write_parquet(reference / "places.parquet")
+    pl.DataFrame({"code": list(_TOWNS), "town": list(_TOWNS.values())}).write_parquet(
+        reference / "places.parquet"
+    )
     return sources

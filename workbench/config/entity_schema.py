@@ -351,7 +351,10 @@ class EntitySchema(_Spec):
     @cached_property
     def fingerprint(self) -> str:
         """Return a hash of everything that extraction depends on: not of what only describes."""
-        described: dict[str, Any] = {"entities": {"__all__": _DESCRIPTIVE}, "edges": {"__all__": _DESCRIPTIVE}}
+        described: dict[str, Any] = {
+            "entities": {"__all__": _DESCRIPTIVE},
+            "edges": {"__all__": _DESCRIPTIVE},
+        }
         described |= {group: {"__all__": {"synonyms", "description"}} for group in ("events", "references")}
         described |= {"metadata": True, "terms": True, "about": True}
         content = self.model_dump(mode="json", by_alias=True, exclude=described)

@@ -106,7 +106,9 @@ def _sequences(
             yield (*before, last)
 
 
-def covers(items: Sequence[Item], kinds: Mapping[str, float], fillers: set[int], length: int, most: int) -> list[Cover]:
+def covers(
+    items: Sequence[Item], kinds: Mapping[str, float], fillers: set[int], length: int, most: int
+) -> list[Cover]:
     """Return the ``most`` best ways to cover all tokens with constituents of the given kinds, best first.
 
     Args:

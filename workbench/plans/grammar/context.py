@@ -109,7 +109,16 @@ class Context:
     @property
     def left(self) -> list[Part]:
         """Return the parts that nothing has used, without those that say nothing of their own."""
-        silent = {"w:follow", "w:again", "w:events", "w:which_of", "w:as_table", "w:as_bar", "w:only", "w:compare"}
+        silent = {
+            "w:follow",
+            "w:again",
+            "w:events",
+            "w:which_of",
+            "w:as_table",
+            "w:as_bar",
+            "w:only",
+            "w:compare",
+        }
         return [p for p in self.parts if id(p) not in self.used and p.kind not in silent]
 
     def text(self, part: Part) -> str:
@@ -221,7 +230,9 @@ class Context:
         value = part.value
         entities = getattr(value, "entities", None)
         mates = [r for r in (*entities.items, *entities.without)] if entities else []
-        sure = {r.names[0].partition(":")[0] for r in mates if len({n.partition(":")[0] for n in r.names}) == 1}
+        sure = {
+            r.names[0].partition(":")[0] for r in mates if len({n.partition(":")[0] for n in r.names}) == 1
+        }
         if len(sure) == 1:
             kept = [n for n in names if n.partition(":")[0] in sure]
             names = kept or names

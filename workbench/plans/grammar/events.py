@@ -212,11 +212,19 @@ class _Reader:
             self.clocks.append(part.value)
         self.distinct = bool(ctx.take("w:distinct")) or (self.count is not None and self.count[0].distinct)
         bare = [p for m, p in self.wanted if not m.ops]
-        if self.count is not None and not isinstance(self.count[0].what, KindRef | RoleRef) and bare and not self.superlative and not self.order:
+        if (
+            self.count is not None
+            and not isinstance(self.count[0].what, KindRef | RoleRef)
+            and bare
+            and not self.superlative
+            and not self.order
+        ):
             i, j = bare[0].i, bare[0].j
             words = self._words(i, j)
             names = getattr(self.wanted[0][0].what, "names", ("",))
-            noun = self.ctx.field_noun(str(names[0])) if isinstance(self.wanted[0][0].what, FieldRef) else words
+            noun = (
+                self.ctx.field_noun(str(names[0])) if isinstance(self.wanted[0][0].what, FieldRef) else words
+            )
             raise Ask(f"{words.capitalize()} by how much? Say, for example, {noun} over 15.")
         self.timeline = bool(ctx.take("w:timeline")) or bool(ctx.take("w:trends"))
         self.versus = bool(ctx.take("w:versus"))
@@ -239,11 +247,15 @@ class _Reader:
                 or (condition.unit in seconds and about.unit in _SECONDS)
             )
         )
-        spoken = [n for m, _ in self.wanted if isinstance(m.what, FieldRef) and not m.ops for n in m.what.names]
+        spoken = [
+            n for m, _ in self.wanted if isinstance(m.what, FieldRef) and not m.ops for n in m.what.names
+        ]
         named = tuple(n for n in fields if n in spoken)
         if named:
             self.wanted = [
-                (m, p) for m, p in self.wanted if m.ops or not isinstance(m.what, FieldRef) or not set(m.what.names) & set(named)
+                (m, p)
+                for m, p in self.wanted
+                if m.ops or not isinstance(m.what, FieldRef) or not set(m.what.names) & set(named)
             ]
             return replace(condition, what=FieldRef(named))
         if not fields:
@@ -289,7 +301,9 @@ class _Reader:
 
     def _relation(self, part: Part) -> None:
         relation = part.value
-        preposition = {"from": "from", "to": "to", "at": "at"}.get(self.ctx.tokens[part.i : part.j][-1].word, "")
+        preposition = {"from": "from", "to": "to", "at": "at"}.get(
+            self.ctx.tokens[part.i : part.j][-1].word, ""
+        )
         for word in self.ctx.tokens[part.i : part.j]:
             if word.word in ("from", "to", "at"):
                 preposition = word.word
@@ -330,7 +344,9 @@ class _Reader:
         for types in getattr(self, "verb", ()):
             both = [t for t in mentioned if t in types]
             able_types = [t for t in types if not self._lacks(events[t])]
-            mentioned = both or (mentioned if plain else [self._nearest(able_types)] if able_types else list(types[:1]))
+            mentioned = both or (
+                mentioned if plain else [self._nearest(able_types)] if able_types else list(types[:1])
+            )
         self.base = in_terms
         self.numerator = plain if terms and plain and set(plain) < set(in_terms) else []
         able = {name: self._lacks(event) for name, event in events.items()}
@@ -462,9 +478,7 @@ class _Reader:
         elif not self.base and len(plain) == 2:
             raise Ask(f"The share of {plain[0]} in what, and of {plain[1]} in what?")
         elif len(plain) == 1 and not self.conditions:
-            wholes = [
-                term for term in self.lexicon.schema.terms.values() if plain[0] in term.outcomes
-            ]
+            wholes = [term for term in self.lexicon.schema.terms.values() if plain[0] in term.outcomes]
             if wholes:
                 base = [t for t in wholes[0].events if t in events]
             elif share.rate:
@@ -512,7 +526,9 @@ class _Reader:
         roles = {role for role, _ in found}
         if len(roles) > 1:
             if entities.mode in ("and", "both", "versus"):
-                raise Decline(f"{self.ctx.text(part)!r} speaks of {listed(sorted(roles))}: ask about one of them.")
+                raise Decline(
+                    f"{self.ctx.text(part)!r} speaks of {listed(sorted(roles))}: ask about one of them."
+                )
             raise Ask(f"{self.ctx.text(part)!r} can be {listed(sorted(roles), 'or')}. Which one?")
         role = roles.pop()
         names = [entity for _, entity in found]
@@ -522,10 +538,18 @@ class _Reader:
             return
         if not wanted.negated:
             if role in self.fixed or (entities.mode == "both" and self.subjects):
-                raise Decline(f"No single event has two of its {self.ctx.role_noun(RoleRef(role, event.type_of(role)))}.")
+                raise Decline(
+                    f"No single event has two of its {self.ctx.role_noun(RoleRef(role, event.type_of(role)))}."
+                )
             self.fixed.add(role)
         tests = role_filter(self.ctx, role, names, event, negated=wanted.negated)
-        if self.share is not None and not self.part_filters and not getattr(self, "share_conditions", []) and not self.groups and not self.subjects:
+        if (
+            self.share is not None
+            and not self.part_filters
+            and not getattr(self, "share_conditions", [])
+            and not self.groups
+            and not self.subjects
+        ):
             self.share_entities = getattr(self, "share_entities", [])
             self.share_entities.append((tests, listed([self.ctx.lexicon.label(n) for n in names])))
             return
@@ -542,9 +566,7 @@ class _Reader:
             ]
             self.frame.filters += role_filter(self.ctx, role, without, event, negated=True)
             self.frame.told.append(f"{noun} not {listed([self.lexicon.label(n) for n in without], 'or')}")
-        if len(names) > 1 and not wanted.negated and entities.mode in ("and", "both", "versus"):
-            self.grouped_by_list.append((role, entities, part))
-        elif self.versus and len(names) == 1:
+        if (len(names) > 1 and not wanted.negated and entities.mode in ("and", "both", "versus")) or (self.versus and len(names) == 1):
             self.grouped_by_list.append((role, entities, part))
 
     def _of_sets(self) -> bool:
@@ -568,11 +590,19 @@ class _Reader:
         if not isinstance(condition.what, FieldRef):
             raise Decline(f"{self.frame.events[0].name} events have no field {condition.what.names[0][1]}.")
         name = self._field(condition.what, part)
-        values = [self._scaled(name, v, condition.unit) if isinstance(v, float) else v for v in condition.values]
+        values = [
+            self._scaled(name, v, condition.unit) if isinstance(v, float) else v for v in condition.values
+        ]
         kind = self.frame.events[0].fields[name].type
         if values and isinstance(values[0], float) and kind not in _NUMERIC:
             raise Decline(f"{name} is not a number.")
-        value: Any = tuple(_plain(v) for v in values) if condition.op == "between" else _plain(values[0]) if values else None
+        value: Any = (
+            tuple(_plain(v) for v in values)
+            if condition.op == "between"
+            else _plain(values[0])
+            if values
+            else None
+        )
         told = f"{self.ctx.field_noun(name)} {condition.op} "
         told += " and ".join(str(_plain(v)) for v in values)
         unit = self.ctx.unit(name) if values and isinstance(values[0], float) else ""
@@ -683,7 +713,11 @@ class _Reader:
     def _free_role(self, dim: KindRef | RoleRef, part: Part) -> str:
         """Return the role of a group; one that a filter has fixed already is not meant."""
         if isinstance(dim, KindRef):
-            roles = [r for r in self.frame.events[0].roles_of(dim.type) if all(r in e.roles for e in self.frame.events)]
+            roles = [
+                r
+                for r in self.frame.events[0].roles_of(dim.type)
+                if all(r in e.roles for e in self.frame.events)
+            ]
             fixed = {f.field for f in self.frame.filters}
             free = [r for r in roles if not fixed & set(role_fields(self.frame.events[0], r))]
             if len(roles) > 1 and len(free) == 1:
@@ -705,9 +739,9 @@ class _Reader:
         first, last = (t.replace(tzinfo=None) for t in window)
         for period in self.periods:
             if period.since and period.since[:1].isdigit():
-                first = max(first, datetime.fromisoformat(period.since))  # noqa: DTZ007  (both are local)
+                first = max(first, datetime.fromisoformat(period.since))
             if period.until and period.until[:1].isdigit():
-                last = min(last, datetime.fromisoformat(period.until))  # noqa: DTZ007
+                last = min(last, datetime.fromisoformat(period.until))
             if period.since and not period.since[:1].isdigit():
                 return 7.0
         return (last - first).total_seconds() / 86_400
@@ -763,14 +797,21 @@ class _Reader:
         fields = role_fields(self.frame.events[0], role)
         noun = self.ctx.kind_noun(what)
         if len(fields) > 1:
-            raise Decline(f"Different {noun} entities cannot be counted here: {listed(list(fields))} together name one.")
-        return _Figure(Measure(name=f"distinct_{fields[0]}", op="distinct", field=fields[0]), f"number of different {noun}")
+            raise Decline(
+                f"Different {noun} entities cannot be counted here: {listed(list(fields))} together name one."
+            )
+        return _Figure(
+            Measure(name=f"distinct_{fields[0]}", op="distinct", field=fields[0]),
+            f"number of different {noun}",
+        )
 
     def _share_figure(self) -> _Figure:
         worse = "higher" if self.part_filters and self._is_outcome(str(self.part_filters[0].value)) else ""
         if self.part_filters:
             return _Figure(
-                Measure(name="share", op="share", where=tuple(self.part_filters)), f"share of {self.part_noun}", worse
+                Measure(name="share", op="share", where=tuple(self.part_filters)),
+                f"share of {self.part_noun}",
+                worse,
             )
         conditions = getattr(self, "share_conditions", [])
         entities = getattr(self, "share_entities", [])
@@ -792,7 +833,12 @@ class _Reader:
         ops = measure.ops
         if kind not in _NUMERIC and kind != "bool":
             if self.count is not None or self.distinct:
-                return [_Figure(Measure(name=f"distinct_{name}", op="distinct", field=name), f"number of different {noun}")]
+                return [
+                    _Figure(
+                        Measure(name=f"distinct_{name}", op="distinct", field=name),
+                        f"number of different {noun}",
+                    )
+                ]
             if ops:
                 raise Decline(f"{noun} is not a number: it has no {listed(list(ops))}.")
             self.frame.dims.append(_Dim((Group(field=name),), noun, subject=True, part=part))
@@ -840,7 +886,9 @@ class _Reader:
         if self.sets is not None:
             return self._set_draft(since, until, times)
         documents = self._documents()
-        scan = Scan(id="events", title=frame.name, types=names, since=since, until=until, where=tuple(frame.filters))
+        scan = Scan(
+            id="events", title=frame.name, types=names, since=since, until=until, where=tuple(frame.filters)
+        )
         steps: list[Step] = [scan]
         about = frame.name + (f" with {listed(frame.told)}" if frame.told else "")
         if documents:
@@ -885,7 +933,9 @@ class _Reader:
             title = f"{noun} {self.lexicon.label(entity)}"
             count = (Measure(name="count"),)
             by = (Group(field=fields[0]),)
-            steps.append(Aggregate(id=f"with_{number}", title=title, source=f"events_{number}", by=by, measures=count))
+            steps.append(
+                Aggregate(id=f"with_{number}", title=title, source=f"events_{number}", by=by, measures=count)
+            )
             return f"with_{number}"
 
         wanted = [collected(n, e) for n, e in enumerate(names, 1)]
@@ -934,9 +984,13 @@ class _Reader:
             )
             for figure in self.frame.figures:
                 if figure.measure.op in ("share", "part"):
-                    raise Decline("Shares of several times cannot be compared in one table; ask for each, or per month.")
+                    raise Decline(
+                        "Shares of several times cannot be compared in one table; ask for each, or per month."
+                    )
                 name = period.name if len(self.frame.figures) == 1 else f"{figure.measure.name} {period.name}"
-                found.append(figure.measure.model_copy(update={"name": name, "where": (*figure.measure.where, *tests)}))
+                found.append(
+                    figure.measure.model_copy(update={"name": name, "where": (*figure.measure.where, *tests)})
+                )
         return found
 
     def _tabled(self, steps: list[Step], measures: list[Measure]) -> tuple[str, tuple[str, ...]]:
@@ -947,17 +1001,28 @@ class _Reader:
         if buckets and not any(g.bucket for g in others):
             by = tuple(g.field for g in others)
             step = Timeline(
-                id="timeline", title=self._title(), source="events", bucket=buckets[0].bucket, by=by, measures=tuple(measures)  # type: ignore[arg-type]
+                id="timeline",
+                title=self._title(),
+                source="events",
+                bucket=buckets[0].bucket,
+                by=by,
+                measures=tuple(measures),  # type: ignore[arg-type]
             )
             steps.append(step)
             return "timeline", ("time", *by)
         groups = tuple(g for d in dims for g in d.groups)
-        steps.append(Aggregate(id="figures", title=self._title(), source="events", by=groups, measures=tuple(measures)))
+        steps.append(
+            Aggregate(id="figures", title=self._title(), source="events", by=groups, measures=tuple(measures))
+        )
         return "figures", tuple(g.column for g in groups)
 
     def _monthly_share(self, steps: list[Step], about: str, times: str) -> Draft:
         """Return the plan of shares in several months, a row a month; a share's whole is that of its month."""
-        months = [p.since for p in self.periods if p.since and p.until and p.since.endswith("-01") and p.until.endswith("-01")]
+        months = [
+            p.since
+            for p in self.periods
+            if p.since and p.until and p.since.endswith("-01") and p.until.endswith("-01")
+        ]
         lengths = {_months_between(p) for p in self.periods}
         if len(months) != len(self.periods) or lengths != {1} or any(d.bucket for d in self.frame.dims):
             raise Decline("Shares can be compared over whole months; ask for other times one by one.")
@@ -966,15 +1031,26 @@ class _Reader:
         steps.append(Timeline(id="timeline", source="events", bucket="month", by=by, measures=measures))
         tests = (Filter(field="time", op="in", value=tuple(m for m in months if m)),)
         steps.append(FilterRows(id="kept", title=self._title(), source="timeline", where=tests))
-        render = Render(kind="bar", source="kept", title=self._title(), x="time", y=(measures[0].name,), color=by[0] if by else None)
+        render = Render(
+            kind="bar",
+            source="kept",
+            title=self._title(),
+            x="time",
+            y=(measures[0].name,),
+            color=by[0] if by else None,
+        )
         return Draft(steps, [render], self._told(about, times, ""), list(self.frame.notes))
 
-    def _over_groups(self, steps: list[Step], main: str, measures: list[Measure], about: str, times: str) -> Draft:
+    def _over_groups(
+        self, steps: list[Step], main: str, measures: list[Measure], about: str, times: str
+    ) -> Draft:
         """Return the plan of a figure over the numbers of groups: the average per day."""
         dims = self.frame.dims
         if not dims or self.having or len(measures) != 1:
             raise Ask(f"The {listed(list(self.twice))} of what, and over which groups?")
-        kept = [d for d in dims if d.bucket not in _CALENDAR] if any(d.bucket in _CALENDAR for d in dims) else []
+        kept = (
+            [d for d in dims if d.bucket not in _CALENDAR] if any(d.bucket in _CALENDAR for d in dims) else []
+        )
         by = tuple(Group(field=c) for d in kept for c in d.columns)
         name = measures[0].name
         figures = tuple(Measure(name=f"{op}_{name}", op=op, field=name) for op in self.twice)  # type: ignore[arg-type]
@@ -997,7 +1073,9 @@ class _Reader:
         tests = []
         for op, number, what, _ in self.having:
             counted = next(
-                m for m in measures if (m.op == "count") == isinstance(what, EventRef) and m.op in ("count", "distinct")
+                m
+                for m in measures
+                if (m.op == "count") == isinstance(what, EventRef) and m.op in ("count", "distinct")
             )
             tests.append(Filter(field=counted.name, op=op, value=_plain(number)))  # type: ignore[arg-type]
         steps.append(FilterRows(id="kept", title=self._title(), source=main, where=tuple(tests)))
@@ -1007,7 +1085,9 @@ class _Reader:
         """Add steps that keep some days of the week or hours only: group by them, keep them, add them up."""
         dims = self.frame.dims
         if any(d.bucket in _CALENDAR for d in dims):
-            raise Decline("A timeline of some weekdays or hours only is not possible yet; group by day of week instead.")
+            raise Decline(
+                "A timeline of some weekdays or hours only is not possible yet; group by day of week instead."
+            )
         extra, tests = [], []
         for clock in self.clocks:
             if isinstance(clock, Weekdays):
@@ -1026,7 +1106,9 @@ class _Reader:
         if single or {g.column for g in extra} <= set(columns):
             return "kept", columns
         if any(m.op not in again for m in measures):
-            raise Decline("Averages, medians and shares over several days of the week or hours are not possible yet; ask for counts, or for one weekday.")
+            raise Decline(
+                "Averages, medians and shares over several days of the week or hours are not possible yet; ask for counts, or for one weekday."
+            )
         summed = tuple(
             Measure(name=m.name, op=again[m.op], field=m.name)  # type: ignore[arg-type]
             for m in measures
@@ -1054,7 +1136,12 @@ class _Reader:
         if self.superlative is not None:
             return self._topped(steps, main, figure, column)
         if columns[0] == "time" or (self.order is None and any(d.bucket for d in self.frame.dims)):
-            if self.order is None or main == "timeline" and self.order[0].by is None and not self.order[0].direction:
+            if (
+                self.order is None
+                or (main == "timeline"
+                and self.order[0].by is None
+                and not self.order[0].direction)
+            ):
                 if main != "timeline":
                     keys = tuple(SortKey(field=c) for c in columns)
                     steps.append(Sort(id="sorted", title=self._title(), source=main, by=keys))
@@ -1062,7 +1149,12 @@ class _Reader:
         direction = self.order[0].direction if self.order else ""
         descending = self._descending(direction, figure)
         steps.append(
-            Sort(id="sorted", title=self._title(), source=main, by=(SortKey(field=column, descending=descending),))
+            Sort(
+                id="sorted",
+                title=self._title(),
+                source=main,
+                by=(SortKey(field=column, descending=descending),),
+            )
         )
         said = f"ordered by {figure.noun}, {'largest' if descending else 'smallest'} first"
         return steps, said
@@ -1116,7 +1208,9 @@ class _Reader:
                 f"The {'most' if descending else 'fewest'} in each {listed([d.noun for d in kept])} is not possible yet: "
                 "leave one of the two groups out."
             )
-        steps.append(Top(id="top", title=self._title(), source=main, by=column, n=n, ascending=not descending))
+        steps.append(
+            Top(id="top", title=self._title(), source=main, by=column, n=n, ascending=not descending)
+        )
         return steps, f"the {n} with the {'highest' if descending else 'lowest'} {figure.noun}"
 
     def _documents(self) -> bool:
@@ -1124,7 +1218,16 @@ class _Reader:
 
         A noun in the singular that is no verb ("weather on 8 February") asks for them too.
         """
-        if self.having or self.count or self.share or self.wanted or self.frame.dims or self.superlative or self.compared or self.clocks:
+        if (
+            self.having
+            or self.count
+            or self.share
+            or self.wanted
+            or self.frame.dims
+            or self.superlative
+            or self.compared
+            or self.clocks
+        ):
             return False
         self._ask_who()
         nouns = [
@@ -1133,7 +1236,8 @@ class _Reader:
             if not m.term and p.j - p.i == len(split_name(m.types[0]))
         ]
         single = bool(nouns) and all(
-            not t.plural and t.word == "".join(split_name(m.types[0])) for t, (m, _) in zip(nouns, self.mentions, strict=False)
+            not t.plural and t.word == "".join(split_name(m.types[0]))
+            for t, (m, _) in zip(nouns, self.mentions, strict=False)
         )
         return single or self.ctx.asked_which()
 
@@ -1144,7 +1248,9 @@ class _Reader:
             Ask: If the question says one of them.
         """
         asks = self.lexicon.language.data["speech"]["asks"]
-        place = next((n for n, t in enumerate(self.ctx.tokens) if t.word in (*asks["who"], *asks["where"])), None)
+        place = next(
+            (n for n, t in enumerate(self.ctx.tokens) if t.word in (*asks["who"], *asks["where"])), None
+        )
         if place is None:
             return
         somewhere = self.ctx.tokens[place].word in asks["where"]
@@ -1163,10 +1269,14 @@ class _Reader:
     def _document_draft(self, steps: list[Step], about: str, times: str) -> Draft:
         key = self.order[0] if self.order else None
         if key is not None and key.by is not None:
-            raise Decline("Single events are listed in order of time; ask for a figure by group to order by it.")
+            raise Decline(
+                "Single events are listed in order of time; ask for a figure by group to order by it."
+            )
         steps.append(Sort(id="listed", title=about, source="events", by=(SortKey(field="_ts"),)))
         reading = [f"Lists the {about}{f' {times}' if times else ''}, in order of time"]
-        return Draft(steps, [Render(kind="table", source="listed", title=about)], reading, list(self.frame.notes))
+        return Draft(
+            steps, [Render(kind="table", source="listed", title=about)], reading, list(self.frame.notes)
+        )
 
     def _told(self, about: str, times: str, order: str) -> list[str]:
         figures = listed([f.noun for f in self.frame.figures])
@@ -1175,12 +1285,20 @@ class _Reader:
             about = f"with {listed(self.frame.told)}" if self.frame.told else ""
         else:
             about = f"of {about}"
-        reading = [f"{figures[:1].upper()}{figures[1:]}{f' {about}' if about else ''}{by}{f', {times}' if times else ''}"]
+        reading = [
+            f"{figures[:1].upper()}{figures[1:]}{f' {about}' if about else ''}{by}{f', {times}' if times else ''}"
+        ]
         if self.twice:
             words = self.lexicon.language.data["speech"]["means"]
-            reading = [f"The {listed([words[o] for o in self.twice])} over all of: {reading[0][:1].lower()}{reading[0][1:]}"]
+            reading = [
+                f"The {listed([words[o] for o in self.twice])} over all of: {reading[0][:1].lower()}{reading[0][1:]}"
+            ]
         for op, number, what, _ in self.having:
-            noun = "their number" if isinstance(what, EventRef) else f"the number of different {self.ctx.kind_noun(what)}"
+            noun = (
+                "their number"
+                if isinstance(what, EventRef)
+                else f"the number of different {self.ctx.kind_noun(what)}"
+            )
             reading.append(f"only where {noun} is {op} {_plain(number):,}")
         if self.clocks:
             reading.append(f"only {listed([c.name for c in self.clocks])}")
@@ -1212,7 +1330,11 @@ class _Reader:
             ]
         columns = [c for d in dims for c in d.columns]
         if len(columns) == 2 and len(names) == 1:
-            return [Render(kind="heatmap", source=main.id, title=title, x=columns[1], y=(columns[0],), color=names[0])]
+            return [
+                Render(
+                    kind="heatmap", source=main.id, title=title, x=columns[1], y=(columns[0],), color=names[0]
+                )
+            ]
         y = names if self.compared else names[:1]
         return [Render(kind="bar", source=main.id, title=title, x=columns[0], y=y)]
 
@@ -1221,15 +1343,25 @@ class _Reader:
         event = self.frame.events[0]
         words = " ".join(split_name(event.name))
         noun = self.ctx.plural_of(words)
-        named = [t for t, term in self.lexicon.schema.terms.items() if set(term.events) == {e.name for e in self.frame.events}]
+        named = [
+            t
+            for t, term in self.lexicon.schema.terms.items()
+            if set(term.events) == {e.name for e in self.frame.events}
+        ]
         if named:
             noun = self.ctx.plural_of(named[0])
         found = []
         grouped = {c for d in self.frame.dims for c in d.columns}
         for role in event.roles:
             fields = role_fields(event, role)
-            if len(fields) == 1 and fields[0] not in grouped and fields[0] not in {f.field for f in self.frame.filters}:
-                found.append(f"{noun} by {self.ctx.role_noun(RoleRef(role, event.type_of(role)))}".capitalize())
+            if (
+                len(fields) == 1
+                and fields[0] not in grouped
+                and fields[0] not in {f.field for f in self.frame.filters}
+            ):
+                found.append(
+                    f"{noun} by {self.ctx.role_noun(RoleRef(role, event.type_of(role)))}".capitalize()
+                )
         if not any(d.bucket for d in self.frame.dims):
             found.append(f"{noun} per month as a timeline".capitalize())
         return found[:3]

@@ -54,7 +54,9 @@ def merge(
     said = [p for p in new if p.kind not in _SILENT]
     ops = next((p.value.ops for p in old if p.kind == "measure" and p.value.ops), ())
     said = [
-        replace(p, value=MeasureRef(p.value.what, ops)) if p.kind == "measure" and not p.value.ops and ops else p
+        replace(p, value=MeasureRef(p.value.what, ops))
+        if p.kind == "measure" and not p.value.ops and ops
+        else p
         for p in said
     ]
     pointing = any(p.kind == "w:which_of" for p in new)
@@ -63,10 +65,21 @@ def merge(
     moved = [replace(p, i=p.i + shift, j=p.j + shift) for p in said]
     if pointing and them and not any(p.kind in ("w:timeline",) for p in said):
         types = {e.partition(":")[0] for e in them}
-        if len(types) == 1 and len(them) <= 5000 and any(p.kind in ("rel", "EVENT", "measure", "cond", "KIND", "filter", "count", "superlative") for p in said):
+        if (
+            len(types) == 1
+            and len(them) <= 5000
+            and any(
+                p.kind in ("rel", "EVENT", "measure", "cond", "KIND", "filter", "count", "superlative")
+                for p in said
+            )
+        ):
             chosen = EntityFilter(Entities(tuple(EntityRef((e,), e) for e in them), "or"))
             where = Part("filter", chosen, shift, shift)
-            kind = () if any(p.kind == "KIND" for p in said) else (Part("KIND", KindRef(types.pop()), shift, shift),)
+            kind = (
+                ()
+                if any(p.kind == "KIND" for p in said)
+                else (Part("KIND", KindRef(types.pop()), shift, shift),)
+            )
             return tokens, (*moved, *kind, where)
     if any(p.kind not in _REPLACES for p in said):
         return None
@@ -78,7 +91,9 @@ def merge(
     kept = [p for p in old if p.kind not in gone]
     filters = [p for p in said if p.kind == "filter"]
     if filters:
-        kept = [p for p in kept if not (p.kind == "filter" and any(_same_type(p.value, f.value) for f in filters))]
+        kept = [
+            p for p in kept if not (p.kind == "filter" and any(_same_type(p.value, f.value) for f in filters))
+        ]
     if any(p.kind == "w:timeline" for p in said):
         kept = [p for p in kept if p.kind not in ("KIND", "ROLE", "BUCKET")]
     return tokens, (*kept, *moved)
@@ -89,4 +104,6 @@ def _same_type(one: EntityFilter, other: EntityFilter) -> bool:
     if other.negated:
         return False
     types = [{n.partition(":")[0] for item in f.entities.items for n in item.names} for f in (one, other)]
-    return bool(types[0] & types[1]) and (not other.preposition or not one.preposition or one.preposition == other.preposition)
+    return bool(types[0] & types[1]) and (
+        not other.preposition or not one.preposition or one.preposition == other.preposition
+    )

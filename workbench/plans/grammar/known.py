@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from workbench.plans.grammar.context import Context, Draft, listed
-from workbench.plans.grammar.senses import Ask, Decline, EntityRef, KindRef, KnowledgeRef, Part, PropertyRef, RoleRef
+from workbench.plans.grammar.senses import (
+    Ask,
+    Decline,
+    EntityRef,
+    KindRef,
+    KnowledgeRef,
+    Part,
+    PropertyRef,
+    RoleRef,
+)
 from workbench.plans.grammar.tokens import split_name
 from workbench.plans.model import (
     Aggregate,
@@ -50,7 +59,20 @@ def known_draft(ctx: Context) -> Draft | None:
         Ask: If the question has several meanings.
         Decline: If there is nothing to answer it with.
     """
-    for reader in (_catalog, _same_group, _group_of, _similar, _anomalies, _ranks, _path, _shared, _trends, _knowledge, _property, _describe):
+    for reader in (
+        _catalog,
+        _same_group,
+        _group_of,
+        _similar,
+        _anomalies,
+        _ranks,
+        _path,
+        _shared,
+        _trends,
+        _knowledge,
+        _property,
+        _describe,
+    ):
         draft = reader(ctx)
         if draft is not None:
             if ctx.left:
@@ -62,7 +84,9 @@ def known_draft(ctx: Context) -> Draft | None:
 
 def _busy(ctx: Context) -> bool:
     """Return whether the question is about events or figures."""
-    return ctx.has("EVENT", "measure", "agg", "share", "superlative", "top", "count", "group", "order", "rel", "cond")
+    return ctx.has(
+        "EVENT", "measure", "agg", "share", "superlative", "top", "count", "group", "order", "rel", "cond"
+    )
 
 
 def _entities(ctx: Context) -> list[tuple[EntityRef, Part]]:
@@ -89,7 +113,13 @@ def _named(ctx: Context) -> list[str]:
 def _catalog(ctx: Context) -> Draft | None:
     words = ctx.of(*_CATALOG)
     whole = ctx.of("w:catalog")
-    if (not words and not whole) or ctx.has("measure", "agg", "share", "superlative", "top", "group", "filter", "rel", "w:describe", "cond") and not whole:
+    if (
+        (not words and not whole)
+        or (ctx.has(
+            "measure", "agg", "share", "superlative", "top", "group", "filter", "rel", "w:describe", "cond"
+        )
+        and not whole)
+    ):
         return None
     if whole and (ctx.has("measure", "agg", "share", "group", "rel", "count") or _entities(ctx)):
         return None
@@ -102,16 +132,28 @@ def _catalog(ctx: Context) -> Draft | None:
         if section == "fields" and events:
             names = tuple(dict.fromkeys(t for p in events for t in p.value.types))
             ctx.take("EVENT")
-            steps.append(FilterRows(id="fields", source="catalog", where=(Filter(field="event_type", op="in", value=names),)))
+            steps.append(
+                FilterRows(
+                    id="fields", source="catalog", where=(Filter(field="event_type", op="in", value=names),)
+                )
+            )
             told = f"fields of {listed(list(names))}"
-        return Draft(steps, [Render(kind="table", source=steps[-1].id, title=told)], [f"The {told} in the catalog"])
+        return Draft(
+            steps, [Render(kind="table", source=steps[-1].id, title=told)], [f"The {told} in the catalog"]
+        )
     if events or ctx.has("KIND", "ROLE"):
         return None
     ctx.take("w:catalog", "w:events", "KNOW")
-    sections: tuple[Literal["entity_types", "edge_types", "event_types"], ...] = ("entity_types", "edge_types", "event_types")
+    sections: tuple[Literal["entity_types", "edge_types", "event_types"], ...] = (
+        "entity_types",
+        "edge_types",
+        "event_types",
+    )
     steps = [CatalogStep(id=s, title=s.replace("_", " "), section=s) for s in sections]
     renders = [Render(kind="table", source=s, title=s.replace("_", " ")) for s in reversed(sections)]
-    return Draft(steps, renders, ["What there is: event types, entity types and edge types, from the catalog"])
+    return Draft(
+        steps, renders, ["What there is: event types, entity types and edge types, from the catalog"]
+    )
 
 
 # groups that were computed
@@ -135,15 +177,35 @@ def _same_group(ctx: Context) -> Draft | None:
     label = ctx.lexicon.label(entity)
     steps: list[Step] = [
         Read(id="own", title=f"the {column} of {label}", kind=know.kind, start=(entity,)),
-        Read(id="all", title=know.kind, kind=know.kind, where=(Filter(field="type", value=kind),) if kind else ()),
-        Join(id="same", title=f"in the same {column} as {label}", left="all", right="own", on=(column,), how="semi"),
+        Read(
+            id="all",
+            title=know.kind,
+            kind=know.kind,
+            where=(Filter(field="type", value=kind),) if kind else (),
+        ),
+        Join(
+            id="same",
+            title=f"in the same {column} as {label}",
+            left="all",
+            right="own",
+            on=(column,),
+            how="semi",
+        ),
     ]
     counted = ctx.take("count")
     title = f"{kind or 'entities'} in the same {column} as {label}"
     if counted:
         steps.append(Aggregate(id="number", source="same", measures=(Measure(name="count"),)))
-        return Draft(steps, [Render(kind="metric", source="number", y=("count",), title=title)], [f"The number of {title}, itself included"])
-    steps.append(FilterRows(id="others", title=title, source="same", where=(Filter(field="entity", op="!=", value=entity),)))
+        return Draft(
+            steps,
+            [Render(kind="metric", source="number", y=("count",), title=title)],
+            [f"The number of {title}, itself included"],
+        )
+    steps.append(
+        FilterRows(
+            id="others", title=title, source="same", where=(Filter(field="entity", op="!=", value=entity),)
+        )
+    )
     return Draft(steps, [Render(kind="table", source="others", title=title)], [f"The {title}"])
 
 
@@ -159,7 +221,11 @@ def _kind(ctx: Context) -> str:
 def _group_of(ctx: Context) -> Draft | None:
     """The cluster of an entity, or those in a cluster that is named by its number."""
     numbered = ctx.of("knownnum")
-    if numbered and numbered[0].value[0].kind in _GROUPS and not ctx.has("EVENT", "measure", "agg", "share", "filter"):
+    if (
+        numbered
+        and numbered[0].value[0].kind in _GROUPS
+        and not ctx.has("EVENT", "measure", "agg", "share", "filter")
+    ):
         return _numbered_group(ctx, numbered[0])
     known = ctx.of("KNOW", "knownof")
     if not known or ctx.has("EVENT", "measure", "agg", "share", "w:anomalies", "w:similar"):
@@ -181,7 +247,9 @@ def _group_of(ctx: Context) -> Draft | None:
         [step],
         [Render(kind="table", source="groups", title=step.title)],
         [f"The {column} of {labels}, from the newest {ref.kind}"],
-        suggestions=[f"Which {ctx.lexicon.label(entities[0]) and entities[0].split(':')[0]} are in the same {column} as {ctx.entity_text(entities[0])}?"],
+        suggestions=[
+            f"Which {ctx.lexicon.label(entities[0]) and entities[0].split(':')[0]} are in the same {column} as {ctx.entity_text(entities[0])}?"
+        ],
     )
 
 
@@ -196,8 +264,14 @@ def _numbered_group(ctx: Context, part: Part) -> Draft:
     title = f"{type_ or 'entities'} in {column} {number}"
     steps: list[Step] = [Read(id="group", title=title, kind=kind, where=tuple(where))]
     if ctx.take("count"):
-        steps.append(Aggregate(id="number", title=f"number of {title}", source="group", measures=(Measure(name="count"),)))
-        return Draft(steps, [Render(kind="metric", source="number", y=("count",))], [f"The number of {title}"])
+        steps.append(
+            Aggregate(
+                id="number", title=f"number of {title}", source="group", measures=(Measure(name="count"),)
+            )
+        )
+        return Draft(
+            steps, [Render(kind="metric", source="number", y=("count",))], [f"The number of {title}"]
+        )
     return Draft(steps, [Render(kind="table", source="group", title=title)], [f"The {title}"])
 
 
@@ -223,15 +297,34 @@ def _knowledge(ctx: Context) -> Draft | None:
         if groups:
             raise Decline(f"{kind} cannot be grouped further yet.")
         if counted:
-            steps: list[Step] = [read, Aggregate(id="number", source="known", measures=(Measure(name="count", op="distinct", field=column),))]
-            return Draft(steps, [Render(kind="metric", source="number", y=("count",))], [f"The number of different {column} values in the newest {kind}"])
-        sizes = Aggregate(id="sizes", title=f"{kind} by size", source="known", by=(Group(field=column),), measures=(Measure(name="count"),))
+            steps: list[Step] = [
+                read,
+                Aggregate(
+                    id="number",
+                    source="known",
+                    measures=(Measure(name="count", op="distinct", field=column),),
+                ),
+            ]
+            return Draft(
+                steps,
+                [Render(kind="metric", source="number", y=("count",))],
+                [f"The number of different {column} values in the newest {kind}"],
+            )
+        sizes = Aggregate(
+            id="sizes",
+            title=f"{kind} by size",
+            source="known",
+            by=(Group(field=column),),
+            measures=(Measure(name="count"),),
+        )
         one = bool(tops) and not ctx.plural(known[0])
         n = next((p.value.n for p in tops if p.value.n), None) or (1 if one else 1000)
         small = any(p.value.degree in ("fewest", "lowest") for p in tops)
         top = Top(id="top", title=f"{kind} by size", source="sizes", by="count", n=n, ascending=small)
         return Draft(
-            [read, sizes, top], [Render(kind="bar", source="top", x=column, y=("count",), title=f"{kind} by size")], [f"The {kind}, each with its number of entities"]
+            [read, sizes, top],
+            [Render(kind="bar", source="top", x=column, y=("count",), title=f"{kind} by size")],
+            [f"The {kind}, each with its number of entities"],
         )
     if counted or groups:
         return None
@@ -276,7 +369,10 @@ def _similar(ctx: Context) -> Draft | None:
         [step],
         [Render(kind="bar", source="similar", x="key", y=("score",), title=step.title)],
         [f"The {k} {type_} entities that are most like {label} by their features"],
-        suggestions=[f"Describe {ctx.entity_text(entity)}", f"Which cluster is {ctx.entity_text(entity)} in?"],
+        suggestions=[
+            f"Describe {ctx.entity_text(entity)}",
+            f"Which cluster is {ctx.entity_text(entity)} in?",
+        ],
     )
 
 
@@ -288,7 +384,10 @@ def _anomalies(ctx: Context) -> Draft | None:
         return None
     if ctx.has("EVENT", "measure", "agg", "share", "group", "rel", "cond"):
         if ctx.has("EVENT") and not ctx.has("measure", "agg", "share", "group", "rel", "cond"):
-            raise Decline("Anomalies are about entities here, not about single events. Trends say which hours were unusual.", ("What changed?",))
+            raise Decline(
+                "Anomalies are about entities here, not about single events. Trends say which hours were unusual.",
+                ("What changed?",),
+            )
         return None
     if "anomalies" not in ctx.lexicon.knowledge:
         raise Decline("Anomalies are not computed in this workspace.")
@@ -298,7 +397,11 @@ def _anomalies(ctx: Context) -> Draft | None:
         raise Decline("Anomalies of two times cannot be compared yet; ask for each.")
     entities = tuple(_named(ctx))
     counted = ctx.take("count")
-    if counted and counted[0].value.what is not None and not isinstance(counted[0].value.what, KindRef | RoleRef):
+    if (
+        counted
+        and counted[0].value.what is not None
+        and not isinstance(counted[0].value.what, KindRef | RoleRef)
+    ):
         raise Decline("It is not clear what is counted.")
     kinds = [c.value.what.type for c in counted if c.value.what is not None]
     kind = _kind(ctx) or (kinds[0] if kinds else "")
@@ -311,23 +414,51 @@ def _anomalies(ctx: Context) -> Draft | None:
     since, until = (periods[0].since, periods[0].until) if periods else (None, None)
     where = (Filter(field="type", value=kind),) if kind else ()
     title = "anomalies" + (f" of {kind}" if kind else "") + (f" in {periods[0].name}" if periods else "")
-    read = Read(id="anomalies", title=title, kind="anomalies", start=entities or None, where=where, since=since, until=until)
-    notes = ["; ".join(f"the year is taken from the data: {p.name}" for p in periods if p.guessed)] if any(p.guessed for p in periods) else []
+    read = Read(
+        id="anomalies",
+        title=title,
+        kind="anomalies",
+        start=entities or None,
+        where=where,
+        since=since,
+        until=until,
+    )
+    notes = (
+        ["; ".join(f"the year is taken from the data: {p.name}" for p in periods if p.guessed)]
+        if any(p.guessed for p in periods)
+        else []
+    )
     if entities:
         labels = listed([ctx.lexicon.label(e) for e in entities])
-        return Draft([read], [Render(kind="table", source="anomalies", title=title)], [f"The anomaly score of {labels}{f', {periods[0].name}' if periods else ''}"], notes)
+        return Draft(
+            [read],
+            [Render(kind="table", source="anomalies", title=title)],
+            [f"The anomaly score of {labels}{f', {periods[0].name}' if periods else ''}"],
+            notes,
+        )
     tops = ctx.take("superlative", "top", "w:describe")
     if counted:
-        kept = FilterRows(id="kept", source="anomalies", where=(Filter(field="class", op="in", value=("anomalous", "highly anomalous")),))
+        kept = FilterRows(
+            id="kept",
+            source="anomalies",
+            where=(Filter(field="class", op="in", value=("anomalous", "highly anomalous")),),
+        )
         number = Aggregate(id="number", source="kept", measures=(Measure(name="count"),))
-        return Draft([read, kept, number], [Render(kind="metric", source="number", y=("count",), title=title)], [f"The number of {title} of class anomalous or higher"], notes)
+        return Draft(
+            [read, kept, number],
+            [Render(kind="metric", source="number", y=("count",), title=title)],
+            [f"The number of {title} of class anomalous or higher"],
+            notes,
+        )
     n = next((p.value.n for p in tops if getattr(p.value, "n", None)), None) or 20
     top = Top(id="top", title=title, source="anomalies", by="score", n=n)
     what = "entities" if not kind else f"{kind} entities"
     return Draft(
         [read, top],
         [Render(kind="table", source="top", title=title)],
-        [f"The {n} {what} with the highest anomaly score{f', looking at {periods[0].name} ({periods[0].since} to before {periods[0].until})' if periods else ''}"],
+        [
+            f"The {n} {what} with the highest anomaly score{f', looking at {periods[0].name} ({periods[0].since} to before {periods[0].until})' if periods else ''}"
+        ],
         notes,
     )
 
@@ -335,7 +466,9 @@ def _anomalies(ctx: Context) -> Draft | None:
 def _trends(ctx: Context) -> Draft | None:
     if not ctx.of("w:trends") and not any(p.value.kind == "trends" for p in ctx.of("KNOW")):
         return None
-    if ctx.has("measure", "agg", "share", "group", "rel", "cond", "count") or ctx.has("filter", "KIND", "ROLE"):
+    if ctx.has("measure", "agg", "share", "group", "rel", "cond", "count") or ctx.has(
+        "filter", "KIND", "ROLE"
+    ):
         return None
     if "trends" not in ctx.lexicon.knowledge:
         raise Decline("Trends are not computed in this workspace.")
@@ -358,7 +491,11 @@ def _trends(ctx: Context) -> Draft | None:
     n = next((p.value.n for p in tops if getattr(p.value, "n", None)), None)
     if n:
         return None
-    return Draft(steps, [Render(kind="table", source="trends", title=title)], [f"Times at which counts and shares were far from what was expected: {title}"])
+    return Draft(
+        steps,
+        [Render(kind="table", source="trends", title=title)],
+        [f"Times at which counts and shares were far from what was expected: {title}"],
+    )
 
 
 def _ranks(ctx: Context) -> Draft | None:
@@ -369,14 +506,24 @@ def _ranks(ctx: Context) -> Draft | None:
     ctx.take("w:important", "KNOW")
     plural = any(ctx.plural(p) for p in ctx.of("KIND", "ROLE"))
     kind = _kind(ctx)
-    n = next((p.value.n for p in ctx.take("superlative", "top") if p.value.n), None) or (10 if plural or not kind else 1)
+    n = next((p.value.n for p in ctx.take("superlative", "top") if p.value.n), None) or (
+        10 if plural or not kind else 1
+    )
     where = (Filter(field="type", value=kind),) if kind else ()
     title = f"{n} most important {kind or 'entities'}"
     steps: list[Step] = [
         Read(id="ranks", title="pagerank", kind="pagerank", where=where),
         Top(id="top", title=title, source="ranks", by="rank", n=n),
     ]
-    return Draft(steps, [Render(kind="bar", source="top", x="entity", y=("rank",), title=title)], [f"The {title} entities by PageRank in the graph" if kind else f"The {title} by PageRank in the graph"])
+    return Draft(
+        steps,
+        [Render(kind="bar", source="top", x="entity", y=("rank",), title=title)],
+        [
+            f"The {title} entities by PageRank in the graph"
+            if kind
+            else f"The {title} by PageRank in the graph"
+        ],
+    )
 
 
 # paths and what is shared
@@ -384,7 +531,9 @@ def _ranks(ctx: Context) -> Draft | None:
 
 def _path(ctx: Context) -> Draft | None:
     words = ctx.of("w:path", "w:connected")
-    if not words or ctx.has("EVENT", "measure", "agg", "share", "KIND", "ROLE", "rel", "count", "group", "superlative"):
+    if not words or ctx.has(
+        "EVENT", "measure", "agg", "share", "KIND", "ROLE", "rel", "count", "group", "superlative"
+    ):
         return None
     entities = _entities(ctx)
     if len(entities) != 2:
@@ -411,7 +560,11 @@ def _around(ctx: Context) -> Draft:
     ctx.take("w:connected")
     label = ctx.lexicon.label(entity)
     step = Neighbourhood(id="around", title=f"around {label}", start=(entity,))
-    return Draft([step], [Render(kind="graph", source="around", title=step.title)], [f"Everything that is joined to {label} directly"])
+    return Draft(
+        [step],
+        [Render(kind="graph", source="around", title=step.title)],
+        [f"Everything that is joined to {label} directly"],
+    )
 
 
 def _shared(ctx: Context) -> Draft | None:
@@ -425,12 +578,25 @@ def _shared(ctx: Context) -> Draft | None:
     kinds = [c.value.what.type for c in counted if isinstance(c.value.what, KindRef | RoleRef)]
     kind = _kind(ctx) or (kinds[0] if kinds else "")
     labels = listed([ctx.lexicon.label(e) for e in entities])
-    step = Shared(id="shared", title=f"what {labels} have in common"[:200], start=tuple(entities), types=(kind,) if kind else ())
+    step = Shared(
+        id="shared",
+        title=f"what {labels} have in common"[:200],
+        start=tuple(entities),
+        types=(kind,) if kind else (),
+    )
     what = f"{kind} entities" if kind else "entities"
     if counted:
         steps: list[Step] = [step, Aggregate(id="number", source="shared", measures=(Measure(name="count"),))]
-        return Draft(steps, [Render(kind="metric", source="number", y=("count",))], [f"The number of {what} that {labels} have in common"])
-    return Draft([step], [Render(kind="table", source="shared", title=step.title)], [f"The {what} that {labels} are both joined to"])
+        return Draft(
+            steps,
+            [Render(kind="metric", source="number", y=("count",))],
+            [f"The number of {what} that {labels} have in common"],
+        )
+    return Draft(
+        [step],
+        [Render(kind="table", source="shared", title=step.title)],
+        [f"The {what} that {labels} are both joined to"],
+    )
 
 
 # one entity
@@ -438,9 +604,17 @@ def _shared(ctx: Context) -> Draft | None:
 
 def _property(ctx: Context) -> Draft | None:
     """A property of an entity: how many seats has it."""
-    parts = [p for p in ctx.of("PROP", "measure") if isinstance(p.value, PropertyRef) or (isinstance(p.value.what, PropertyRef) and not p.value.ops)]
+    parts = [
+        p
+        for p in ctx.of("PROP", "measure")
+        if isinstance(p.value, PropertyRef) or (isinstance(p.value.what, PropertyRef) and not p.value.ops)
+    ]
     entities = _entities(ctx)
-    if not parts or not entities or ctx.has("EVENT", "agg", "share", "rel", "group", "cond", "KIND", "superlative"):
+    if (
+        not parts
+        or not entities
+        or ctx.has("EVENT", "agg", "share", "rel", "group", "cond", "KIND", "superlative")
+    ):
         return None
     refs = [p.value if isinstance(p.value, PropertyRef) else p.value.what for p in parts]
     types = {t for ref in refs for t, _ in ref.names}
@@ -450,14 +624,24 @@ def _property(ctx: Context) -> Draft | None:
     type_ = names[0].partition(":")[0]
     wanted = tuple(dict.fromkeys(n for ref in refs for t, n in ref.names if t == type_))
     ctx.take("PROP", "measure", "filter", "count", "w:describe")
-    step = Nodes(id="entities", title=f"{listed(list(wanted))} of {listed([ctx.lexicon.label(n) for n in names])}"[:200], type=type_, where=(Filter(field="entity", op="in", value=tuple(names)),), properties=wanted)
+    step = Nodes(
+        id="entities",
+        title=f"{listed(list(wanted))} of {listed([ctx.lexicon.label(n) for n in names])}"[:200],
+        type=type_,
+        where=(Filter(field="entity", op="in", value=tuple(names)),),
+        properties=wanted,
+    )
     return Draft([step], [Render(kind="table", source="entities", title=step.title)], [f"The {step.title}"])
 
 
 def _describe(ctx: Context) -> Draft | None:
-    if _busy(ctx) or ctx.has("KIND", "ROLE", "KNOW", "w:similar", "w:trends", "when", "whens", "DAYHOUR", "BUCKET", "EDGE", "PROP"):
+    if _busy(ctx) or ctx.has(
+        "KIND", "ROLE", "KNOW", "w:similar", "w:trends", "when", "whens", "DAYHOUR", "BUCKET", "EDGE", "PROP"
+    ):
         return None
-    if any(p.value.preposition not in ("", "for") or p.value.only or p.value.negated for p in ctx.of("filter")):
+    if any(
+        p.value.preposition not in ("", "for") or p.value.only or p.value.negated for p in ctx.of("filter")
+    ):
         return None
     entities = tuple(_named(ctx))
     if not entities:
@@ -470,10 +654,16 @@ def _describe(ctx: Context) -> Draft | None:
         Neighbourhood(id="around", title=f"around {labels}"[:200], start=entities[:5], limit=50),
         Describe(id="facts", title=f"facts about {labels}"[:200], start=entities[:20]),
     ]
-    renders = [Render(kind="table", source="facts", title=steps[1].title), Render(kind="graph", source="around", title=steps[0].title)]
+    renders = [
+        Render(kind="table", source="facts", title=steps[1].title),
+        Render(kind="graph", source="around", title=steps[0].title),
+    ]
     text = ctx.entity_text(entities[0])
     return Draft(
-        steps, renders, [f"All that is known of {labels}"], suggestions=[f"What is similar to {text}?", f"What is connected to {text}?"]
+        steps,
+        renders,
+        [f"All that is known of {labels}"],
+        suggestions=[f"What is similar to {text}?", f"What is connected to {text}?"],
     )
 
 

@@ -67,7 +67,7 @@ class Language:
         >>> english.plural("aircraft"), english.plural("departure delay"), english.plural("city")
         ('aircraft', 'departure delays', 'cities')
         """
-        last = noun.split()[-1] if noun.split() else noun
+        last = noun.rsplit(maxsplit=1)[-1] if noun.split() else noun
         if self.data["stems"]["irregular"].get(last) == last or last.endswith("s"):
             return noun
         for ending, plural in self.data["speech"]["plurals"].items():

@@ -12,7 +12,6 @@ import polars as pl
 
 from workbench.plans.grammar.senses import (
     EdgeRef,
-    EntityRef,
     EventRef,
     FieldRef,
     Item,
@@ -65,8 +64,12 @@ class Event:
 class _Names:
     """Phrases to senses, by stems and by roots."""
 
-    stems: dict[tuple[str, ...], list[tuple[str, Any, float]]] = field(default_factory=lambda: defaultdict(list))
-    roots: dict[tuple[str, ...], list[tuple[str, Any, float]]] = field(default_factory=lambda: defaultdict(list))
+    stems: dict[tuple[str, ...], list[tuple[str, Any, float]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    roots: dict[tuple[str, ...], list[tuple[str, Any, float]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
 
 
 class Lexicon:
@@ -175,7 +178,10 @@ class Lexicon:
             return
         stems = tuple(self.language.stem(w) for w in parts)
         roots = tuple(self.language.root(w) for w in parts)
-        for table, key, part in ((self._names.stems, stems, quality), (self._names.roots, roots, 0.85 * quality)):
+        for table, key, part in (
+            (self._names.stems, stems, quality),
+            (self._names.roots, roots, 0.85 * quality),
+        ):
             if not any(c == category and v == value and q >= part for c, v, q in table[key]):
                 table[key].append((category, value, part))
         if len(parts) > 1 and all(p.isalnum() for p in parts):
@@ -225,7 +231,11 @@ class Lexicon:
             if role != ref.type:
                 self._add("ROLE", ref, split_name(role))
         for name, ref in self.key_fields.items():
-            self._add("ROLE" if ref.role != ref.type else "KIND", ref if ref.role != ref.type else KindRef(ref.type), split_name(name))
+            self._add(
+                "ROLE" if ref.role != ref.type else "KIND",
+                ref if ref.role != ref.type else KindRef(ref.type),
+                split_name(name),
+            )
         for name, about in self.schema.about.items():
             if name in self.key_fields:
                 ref = self.key_fields[name]
@@ -265,14 +275,20 @@ class Lexicon:
 
     def senses(self, tokens: Sequence[Token]) -> list[Item]:
         """Return every sense of every run of tokens."""
-        items = [*self._words(tokens), *self._phrases(tokens), *self._numbers(tokens), *self._time_items(tokens)]
+        items = [
+            *self._words(tokens),
+            *self._phrases(tokens),
+            *self._numbers(tokens),
+            *self._time_items(tokens),
+        ]
         items += self._field_items(tokens, items)
         # "departures from" is the noun with a preposition, not the verb "departed from"
         nouns = {it.i for it in items if it.category == "EVENT" and it.j - it.i == 1 and it.score >= 1.0}
         # a noun of the schema for events means these first, an entity type of the same name second
         terms = {(it.i, it.j) for it in items if it.category == "EVENT" and it.value.term}
         items = [
-            replace(it, score=it.score - 0.3) if it.category == "KIND" and (it.i, it.j) in terms else it for it in items
+            replace(it, score=it.score - 0.3) if it.category == "KIND" and (it.i, it.j) in terms else it
+            for it in items
         ]
         kinds = min((it.i for it in items if it.category in ("KIND", "ROLE")), default=len(tokens))
         names = {"".join(split_name(e)) for e in self.events}
@@ -282,12 +298,15 @@ class Lexicon:
             for it in items
             if it.category != "EDGE"
             or it.i not in nouns
-            or not (it.score < 0.9 * (it.j - it.i) or (it.i in spelled and (kinds > it.i or tokens[it.i].plural)))
+            or not (
+                it.score < 0.9 * (it.j - it.i) or (it.i in spelled and (kinds > it.i or tokens[it.i].plural))
+            )
         ]
         strong = {
             (it.i, it.j)
             for it in items
-            if it.score >= 0.8 * (it.j - it.i) and it.category in ("EVENT", "KIND", "ROLE", "FIELD", "EDGE", "KNOW")
+            if it.score >= 0.8 * (it.j - it.i)
+            and it.category in ("EVENT", "KIND", "ROLE", "FIELD", "EDGE", "KNOW")
         }
         items += self._entity_items(tokens, strong)
         items += self._value_items(tokens, strong)
@@ -348,7 +367,11 @@ class Lexicon:
     # fields and properties
 
     def _field_items(self, tokens: Sequence[Token], known: Sequence[Item]) -> Iterator[Item]:
-        nouns = {(it.i, it.j) for it in known if it.category in ("KIND", "ROLE", "EVENT") and it.score >= it.j - it.i}
+        nouns = {
+            (it.i, it.j)
+            for it in known
+            if it.category in ("KIND", "ROLE", "EVENT") and it.score >= it.j - it.i
+        }
         for i in range(len(tokens)):
             for j in range(i + 1, min(i + 4, len(tokens)) + 1):
                 part = tokens[i:j]
@@ -378,7 +401,11 @@ class Lexicon:
         names = [(name, split_name(name)) for name in self.fields]
         for kind in self.types.values():
             names += [(f"{kind.name}.{p.name}", split_name(p.name)) for p in kind.properties]
-        return [(name, tuple(words), tuple(self.language.stem(w) for w in words)) for name, words in names if words]
+        return [
+            (name, tuple(words), tuple(self.language.stem(w) for w in words))
+            for name, words in names
+            if words
+        ]
 
     def _named_like(self, part: Sequence[Token]) -> dict[str, float]:
         """Return how well tokens spell each field and property."""
@@ -436,16 +463,28 @@ class Lexicon:
         yield from self._labelled(tokens, strong)
 
     def _keyed(self, spelled: list[str]) -> Iterator[tuple[str, str, str]]:
-        hits = self._nodes.filter(pl.col("spelled").is_in(spelled)).select("entity", "spelled", "key").head(500)
+        hits = (
+            self._nodes.filter(pl.col("spelled").is_in(spelled)).select("entity", "spelled", "key").head(500)
+        )
         yield from hits.iter_rows()
 
     def _key_quality(self, key: str, part: Sequence[Token]) -> float:
         """Return how surely tokens are a key: one that is a word of the language must be typed exactly."""
         text = "".join(t.text for t in part)
-        exact = joined(text) == joined(key) and text.replace(" ", "") in (key, key.replace(" ", ""), text if text.upper() == text else "")
-        wordlike = len(part) == 1 and (part[0].stem in self.language.closed or len(key) < 3 or part[0].word in self.language.closed)
+        exact = joined(text) == joined(key) and text.replace(" ", "") in (
+            key,
+            key.replace(" ", ""),
+            text if text.upper() == text else "",
+        )
+        wordlike = len(part) == 1 and (
+            part[0].stem in self.language.closed or len(key) < 3 or part[0].word in self.language.closed
+        )
         if wordlike:
-            return 1.0 if exact and any(c.isupper() for c in text) else (0.9 if exact and any(c.isdigit() for c in text) else 0.0)
+            return (
+                1.0
+                if exact and any(c.isupper() for c in text)
+                else (0.9 if exact and any(c.isdigit() for c in text) else 0.0)
+            )
         return 1.0 if exact else 0.95
 
     def _labelled(self, tokens: Sequence[Token], strong: set[tuple[int, int]]) -> Iterator[Item]:
@@ -527,11 +566,24 @@ class Lexicon:
     def vocabulary(self) -> frozenset[str]:
         """Return every single word that means something in this workspace; those of the language are left out."""
         own = {w for key in self._names.stems for w in key}
-        labels = {w for w, holders in self._label_words[1].items() if len(holders) <= _TOO_COMMON and len(w) > 4}
+        labels = {
+            w for w, holders in self._label_words[1].items() if len(holders) <= _TOO_COMMON and len(w) > 4
+        }
         plain = {w for _, words, _ in self._spelled for w in words}
         times = self.language.times
         spoken = {w for name in ("months", "weekdays", "seasons", "adjectives") for w in times[name]}
-        wanted = ("mean", "median", "max", "min", "similar", "anomalies", "trends", "connected", "describe", "share")
+        wanted = (
+            "mean",
+            "median",
+            "max",
+            "min",
+            "similar",
+            "anomalies",
+            "trends",
+            "connected",
+            "describe",
+            "share",
+        )
         spoken |= {w for name in wanted for w in self._word_list(name)}
         return frozenset(w for w in own | labels | plain | spoken if len(w) >= 5)
 
@@ -555,7 +607,9 @@ class Lexicon:
         words = [w for w, d in near.items() if d == best]
         if len(words) != 1:
             return None
-        return replace(token, word=words[0], stem=self.language.stem(words[0]), root=self.language.root(words[0]))
+        return replace(
+            token, word=words[0], stem=self.language.stem(words[0]), root=self.language.root(words[0])
+        )
 
 
 def _merge_fields(senses: list[tuple[str, Any, float]]) -> None:

@@ -64,7 +64,11 @@ class Reader:
         if not tokens:
             return self._answer("declined", "There is no question.", question, suggestions=self._examples())
         if len(tokens) > _MOST_TOKENS:
-            return self._answer("declined", f"The question has {len(tokens)} words; at most {_MOST_TOKENS} can be read.", question)
+            return self._answer(
+                "declined",
+                f"The question has {len(tokens)} words; at most {_MOST_TOKENS} can be read.",
+                question,
+            )
         tokens, corrected = self._corrected(tokens)
         found = self._covers(tokens)
         best = found[0]
@@ -99,7 +103,9 @@ class Reader:
         known = parse(items, RULES, len(tokens))
         return covers(known, PARTS, fillers, len(tokens), _COVERS)
 
-    def _outcomes(self, tokens: Sequence[Token], found: Sequence[Cover], conversation: Conversation) -> list[_Outcome]:
+    def _outcomes(
+        self, tokens: Sequence[Token], found: Sequence[Cover], conversation: Conversation
+    ) -> list[_Outcome]:
         them = conversation.last.entities if conversation.last and not conversation.last.more else ()
         outcomes = []
         for cover in found:
@@ -108,7 +114,9 @@ class Reader:
             outcomes.append(self._composed(tokens, cover, cover.parts, them))
         return outcomes
 
-    def _composed(self, tokens: Sequence[Token], cover: Cover, parts: Sequence[Part], them: tuple[str, ...]) -> _Outcome:
+    def _composed(
+        self, tokens: Sequence[Token], cover: Cover, parts: Sequence[Part], them: tuple[str, ...]
+    ) -> _Outcome:
         try:
             return _Outcome(cover, draft=self._draft(Context(self.lexicon, tokens, parts, them)))
         except Ask as ask:
@@ -122,17 +130,25 @@ class Reader:
             return draft
         about_events = ctx.has("EVENT", "measure", "share", "agg", "DAYHOUR", "having")
         about_events |= any(
-            p.kind in ("superlative", "order", "count") and type(getattr(p.value, "what", getattr(p.value, "by", None))).__name__ in ("EventRef", "MeasureRef", "Share")
+            p.kind in ("superlative", "order", "count")
+            and type(getattr(p.value, "what", getattr(p.value, "by", None))).__name__
+            in ("EventRef", "MeasureRef", "Share")
             for p in ctx.parts
         )
         properties = any(
             p.kind == "measure" and type(p.value.what).__name__ == "PropertyRef" for p in ctx.parts
         )
-        kinds = [p for p in ctx.parts if p.kind in ("KIND", "ROLE") or (p.kind == "numbered" and isinstance(p.value[1], KindRef | RoleRef)) or (p.kind == "count" and isinstance(p.value.what, KindRef | RoleRef))]
+        kinds = [
+            p
+            for p in ctx.parts
+            if p.kind in ("KIND", "ROLE")
+            or (p.kind == "numbered" and isinstance(p.value[1], KindRef | RoleRef))
+            or (p.kind == "count" and isinstance(p.value.what, KindRef | RoleRef))
+        ]
         if properties and not kinds:
             return set_draft(ctx)
         about_events |= not kinds and any(p.kind == "count" and p.value.what is None for p in ctx.parts)
-        if (about_events and not properties) or ctx.has("BUCKET", "group") and not properties:
+        if (about_events and not properties) or (ctx.has("BUCKET", "group") and not properties):
             return event_draft(ctx)
         if kinds:
             return self._entities(ctx)
@@ -157,9 +173,10 @@ class Reader:
         others = [
             p
             for p in ctx.of("rel", "filter")
-            if p.kind == "rel" or not {n.partition(":")[0] for e in p.value.entities.items for n in e.names} <= subjects
+            if p.kind == "rel"
+            or not {n.partition(":")[0] for e in p.value.entities.items for n in e.names} <= subjects
         ]
-        if relations and (len(others) > 1 or most) or conditions:
+        if (relations and (len(others) > 1 or most)) or conditions:
             try:
                 return event_draft(Context(ctx.lexicon, ctx.tokens, ctx.parts, ctx.them))
             except Decline:
@@ -180,13 +197,20 @@ class Reader:
         ]
         text = ctx.text(part)
         questions = tuple(f"{' '.join(t.text for t in ctx.tokens)} by {noun}" for noun in nouns[:3])
-        raise Ask(f"{text.capitalize()} by what: {listed(nouns, 'or')}?" if nouns else f"{text.capitalize()} by what?", questions=questions)
+        raise Ask(
+            f"{text.capitalize()} by what: {listed(nouns, 'or')}?"
+            if nouns
+            else f"{text.capitalize()} by what?",
+            questions=questions,
+        )
 
     def _incomplete(self, ctx: Context) -> None:
         superlatives = ctx.of("superlative", "top", "order")
         if superlatives:
             text = ctx.text(superlatives[0])
-            raise Ask(f"{text.capitalize()} of what, and by which figure?", questions=tuple(self._examples()[:3]))
+            raise Ask(
+                f"{text.capitalize()} of what, and by which figure?", questions=tuple(self._examples()[:3])
+            )
         if ctx.parts:
             words = listed([repr(ctx.text(p)) for p in ctx.parts])
             raise Ask(f"What about {words}?", questions=tuple(self._examples()[:3]))
@@ -218,9 +242,23 @@ class Reader:
     def _follows(self, tokens: Sequence[Token], outcomes: Sequence[_Outcome]) -> bool:
         """Return whether a question leaves out what the one before said."""
         parts = outcomes[0].cover.parts if outcomes else ()
-        if any(p.kind in ("w:follow", "w:which_of") and p.i == 0 for p in parts) or any(p.kind == "w:which_of" for p in parts):
+        if any(p.kind in ("w:follow", "w:which_of") and p.i == 0 for p in parts) or any(
+            p.kind == "w:which_of" for p in parts
+        ):
             return True
-        heads = {"EVENT", "measure", "count", "share", "KNOW", "knownof", "samegroup", "w:catalog", "w:similar", "w:anomalies", "w:path"}
+        heads = {
+            "EVENT",
+            "measure",
+            "count",
+            "share",
+            "KNOW",
+            "knownof",
+            "samegroup",
+            "w:catalog",
+            "w:similar",
+            "w:anomalies",
+            "w:path",
+        }
         headless = not any(p.kind in heads for p in parts)
         return headless and not (outcomes and outcomes[0].draft)
 
@@ -258,10 +296,14 @@ class Reader:
 
     # what is answered
 
-    def _decided(self, question: str, tokens: Sequence[Token], outcomes: Sequence[_Outcome], corrected: list[str]) -> Proposal:
+    def _decided(
+        self, question: str, tokens: Sequence[Token], outcomes: Sequence[_Outcome], corrected: list[str]
+    ) -> Proposal:
         """Return the best draft, unless a better cover asks back."""
         best = max((o.cover.score for o in outcomes), default=0.0)
-        ranked = sorted(outcomes, key=lambda o: (-(o.cover.score + (0.0 if o.draft else -0.45 if o.ask else -0.9))))
+        ranked = sorted(
+            outcomes, key=lambda o: -(o.cover.score + (0.0 if o.draft else -0.45 if o.ask else -0.9))
+        )
         first = outcomes[0] if outcomes else None
         if first is not None and first.decline is not None and first.decline.final:
             ranked = []
@@ -269,8 +311,15 @@ class Reader:
         if chosen is None:
             reason = first.decline if first else None
             text = reason.text if reason else "The question could not be read."
-            return self._answer("declined", text, question, suggestions=[*(reason.questions if reason else ()), *self._examples()][:4])
-        confidence = max(0.0, min(1.0, 0.97 - _DOUBT * (best - chosen.cover.score) / 2 - 0.1 * len(corrected)))
+            return self._answer(
+                "declined",
+                text,
+                question,
+                suggestions=[*(reason.questions if reason else ()), *self._examples()][:4],
+            )
+        confidence = max(
+            0.0, min(1.0, 0.97 - _DOUBT * (best - chosen.cover.score) / 2 - 0.1 * len(corrected))
+        )
         if chosen.ask is not None:
             return self._asked(question, tokens, chosen.ask)
         draft = chosen.draft
@@ -286,7 +335,13 @@ class Reader:
         except ValidationError as error:
             return self._answer("failed", f"The plan came out wrong: {error.errors()[0]['msg']}.", question)
         return Proposal(
-            "planned", plan, round(confidence - draft.doubt, 3), "", tuple(dict.fromkeys(draft.suggestions)), _NAME, reading
+            "planned",
+            plan,
+            round(confidence - draft.doubt, 3),
+            "",
+            tuple(dict.fromkeys(draft.suggestions)),
+            _NAME,
+            reading,
         )
 
     def _rival(self, chosen: _Outcome, outcomes: Sequence[_Outcome]) -> Draft | None:
@@ -295,7 +350,11 @@ class Reader:
             if other is chosen or other.draft is None or chosen.draft is None:
                 continue
             close = other.cover.score > chosen.cover.score - _CLOSE
-            if close and other.draft.reading != chosen.draft.reading and not _same_steps(other.draft, chosen.draft):
+            if (
+                close
+                and other.draft.reading != chosen.draft.reading
+                and not _same_steps(other.draft, chosen.draft)
+            ):
                 return other.draft
         return None
 
@@ -304,7 +363,10 @@ class Reader:
         notes = [n for n in (*draft.notes, *corrected) if n]
         zone = self.lexicon.timezone
         timed = any(
-            getattr(s, "since", None) or getattr(s, "until", None) or s.op == "timeline" or any(g.bucket for g in getattr(s, "by", ()) if hasattr(g, "bucket"))
+            getattr(s, "since", None)
+            or getattr(s, "until", None)
+            or s.op == "timeline"
+            or any(g.bucket for g in getattr(s, "by", ()) if hasattr(g, "bucket"))
             for s in draft.steps
         )
         shown = f" (times in {zone})" if timed else ""
@@ -321,7 +383,9 @@ class Reader:
         words = list(dict.fromkeys(tokens[n].text for n in cover.unknown))
         named = listed([repr(w) for w in words], "or")
         near = self._near(words)
-        text = f"Nothing in this workspace is called {named}, so the question cannot be answered as it stands."
+        text = (
+            f"Nothing in this workspace is called {named}, so the question cannot be answered as it stands."
+        )
         known = [p for p in cover.parts if p.kind == "filter"]
         suggestions = [*near]
         for part in known[:1]:
@@ -362,7 +426,11 @@ def _replaced(question: str, tokens: Sequence[Token], option: tuple[int, int, st
     """Return the question with other words for some tokens."""
     i, j, text = option
     if i >= len(tokens):
-        return f"{question.rstrip(' ?.')} {text}?" if question.rstrip().endswith("?") else f"{question.rstrip()} {text}"
+        return (
+            f"{question.rstrip(' ?.')} {text}?"
+            if question.rstrip().endswith("?")
+            else f"{question.rstrip()} {text}"
+        )
     start = tokens[i].start
     end = tokens[j - 1].end if j > i else start
     before, after = question[:start], question[end:]

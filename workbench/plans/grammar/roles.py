@@ -91,7 +91,9 @@ def kind_role(ctx: Context, kind: KindRef | RoleRef, events: Sequence[Event], pa
     return roles[0]
 
 
-def entity_role(ctx: Context, wanted: EntityFilter, ref: EntityRef, events: Sequence[Event], part: Part) -> tuple[str, str]:
+def entity_role(
+    ctx: Context, wanted: EntityFilter, ref: EntityRef, events: Sequence[Event], part: Part
+) -> tuple[str, str]:
     """Return the role and the entity that a name in a filter stands for.
 
     Raises:
@@ -162,7 +164,9 @@ def _by_counts(entity: str, roles: Sequence[str], events: Sequence[Event]) -> li
     return possible if len(possible) == 1 else []
 
 
-def role_filter(ctx: Context, role: str, entities: Sequence[str], event: Event, *, negated: bool) -> list[Filter]:
+def role_filter(
+    ctx: Context, role: str, entities: Sequence[str], event: Event, *, negated: bool
+) -> list[Filter]:
     """Return the conditions under which an event names one of the entities in a role.
 
     Raises:

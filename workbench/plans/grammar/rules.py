@@ -112,14 +112,20 @@ def _joined(mode: str) -> Callable[..., Entities | None]:
 
 
 def _both(word: str, entities: Entities) -> Entities | None:
-    return replace(entities, mode="both") if len(entities.items) > 1 and entities.mode == "and" else (
-        entities if entities.mode == "or" else None
+    return (
+        replace(entities, mode="both")
+        if len(entities.items) > 1 and entities.mode == "and"
+        else (entities if entities.mode == "or" else None)
     )
 
 
 def _without(left: Entities, *rest: Any) -> Entities | None:
     right = rest[-1]
-    return None if right.without or right.mode == "both" else replace(left, without=(*left.without, *right.items))
+    return (
+        None
+        if right.without or right.mode == "both"
+        else replace(left, without=(*left.without, *right.items))
+    )
 
 
 def _typed(kind: KindRef | RoleRef, entity: EntityRef) -> EntityRef | None:

@@ -101,17 +101,35 @@ class _Sets:
             raise Ask(f"What should the {self.noun} have done in that time?")
         steps, main = self._steps(since, until)
         when = f", {periods[0].name}" if periods else ""
-        told = listed([*(m.told for m in self.members if not m.left_out), *self.told]) if self.members or self.told else ""
-        without = listed([m.told for m in self.members if m.left_out], "or") if any(m.left_out for m in self.members) else ""
+        told = (
+            listed([*(m.told for m in self.members if not m.left_out), *self.told])
+            if self.members or self.told
+            else ""
+        )
+        without = (
+            listed([m.told for m in self.members if m.left_out], "or")
+            if any(m.left_out for m in self.members)
+            else ""
+        )
         but = " but not " if told else " not "
         noun = ctx.plural_of(self.noun)
         what = f"{noun}{f' {told}' if told else ''}{f'{but}{without}' if without else ''}{when}"
         if aggregates:
             return self._figures(steps, main, aggregates, what)
         if self.counted:
-            steps.append(Aggregate(id="number", title=f"number of {what}"[:200], source=main, measures=(Measure(name="count"),)))
+            steps.append(
+                Aggregate(
+                    id="number",
+                    title=f"number of {what}"[:200],
+                    source=main,
+                    measures=(Measure(name="count"),),
+                )
+            )
             return Draft(
-                steps, [Render(kind="metric", source="number", title=f"number of {what}"[:200], y=("count",))], [f"The number of {what}"], self.notes
+                steps,
+                [Render(kind="metric", source="number", title=f"number of {what}"[:200], y=("count",))],
+                [f"The number of {what}"],
+                self.notes,
             )
         whole = "" if told or without else "All "
         reading = [f"{whole}{what}" if whole else f"{what[:1].upper()}{what[1:]}"]
@@ -161,7 +179,10 @@ class _Sets:
 
     def _infer_owner(self) -> None:
         """Take the entity type that has the property which is asked about."""
-        found = [(p.value if isinstance(p.value, PropertyRef) else p.value.what, p) for p in self.ctx.of("PROP", "measure")]
+        found = [
+            (p.value if isinstance(p.value, PropertyRef) else p.value.what, p)
+            for p in self.ctx.of("PROP", "measure")
+        ]
         owners = [({t for t, _ in ref.names}, p) for ref, p in found if isinstance(ref, PropertyRef)]
         common = set.intersection(*(o for o, _ in owners)) if owners else set()
         if len(common) == 1:
@@ -241,10 +262,10 @@ class _Sets:
         if not edges and not any_edge and all(own) and not wanted.preposition:
             names = tuple(self.ctx.one_entity(e, (self.kind.type,), part) for e in own if e)
             keys = tuple(n.split(":", 1)[1] for n in names)
-            self.tests.append(
-                Filter(field="entity", op="not in" if wanted.negated else "in", value=names)
+            self.tests.append(Filter(field="entity", op="not in" if wanted.negated else "in", value=names))
+            self.told.append(
+                ("except " if wanted.negated else "") + listed([self.lexicon.label(n) for n in names])
             )
-            self.told.append(("except " if wanted.negated else "") + listed([self.lexicon.label(n) for n in names]))
             del keys
             return
         if edges:
@@ -254,12 +275,16 @@ class _Sets:
                 self._members(Relation(edges[0].value, entities, negated=wanted.negated), fitting, part)
                 return
             if len(edges) == len(self.ctx.parts):
-                raise Decline(f"{self.ctx.text(edges[0])!r} joins nothing of type {self.kind.type} to {part.value.entities.items[0].text}.")
+                raise Decline(
+                    f"{self.ctx.text(edges[0])!r} joins nothing of type {self.kind.type} to {part.value.entities.items[0].text}."
+                )
         fitting = self._fitting(tuple(self.lexicon.edges), entities.items)
         if any_edge or not fitting:
             types = {n.partition(":")[0] for e in entities.items for n in e.names}
             if not any_edge:
-                raise Decline(f"Nothing joins {self.kind.type} entities to {listed(sorted(types), 'or')} entities directly.")
+                raise Decline(
+                    f"Nothing joins {self.kind.type} entities to {listed(sorted(types), 'or')} entities directly."
+                )
             self._any_edges(wanted, part)
             return
         chosen = self._by_preposition(fitting, wanted.preposition) or fitting
@@ -280,7 +305,9 @@ class _Sets:
             )
         for ref in wanted.entities.without:
             name = self.ctx.one_entity(ref, (), part)
-            self.members.append(_Member((name,), (), "both", f"connected to {self.lexicon.label(name)}", True))
+            self.members.append(
+                _Member((name,), (), "both", f"connected to {self.lexicon.label(name)}", True)
+            )
 
     def _by_preposition(self, fitting: list[Any], preposition: str) -> list[Any]:
         if preposition not in ("from", "to", "at"):
@@ -342,16 +369,33 @@ class _Sets:
         if self.tests or not ids:
             fields = tuple(dict.fromkeys(f.field for f in self.tests if f.field != "entity"))
             steps.append(
-                Nodes(id="entities", title=f"{self.noun} {listed(self.told)}"[:200] if self.told else self.noun, type=self.kind.type, where=tuple(self.tests), properties=fields)
+                Nodes(
+                    id="entities",
+                    title=f"{self.noun} {listed(self.told)}"[:200] if self.told else self.noun,
+                    type=self.kind.type,
+                    where=tuple(self.tests),
+                    properties=fields,
+                )
             )
             ids.append("entities")
         main = ids[0]
         if len(ids) > 1:
-            steps.append(SetOperation(id="both", title=f"{self.noun} in all {len(ids)} sets", sources=tuple(ids), kind="intersection"))
+            steps.append(
+                SetOperation(
+                    id="both",
+                    title=f"{self.noun} in all {len(ids)} sets",
+                    sources=tuple(ids),
+                    kind="intersection",
+                )
+            )
             main = "both"
         if out:
             others = tuple(traverse(f"without_{n}", m) for n, m in enumerate(out, 1))
-            steps.append(SetOperation(id="rest", title=f"{self.noun} that are left", sources=(main, *others), kind="difference"))
+            steps.append(
+                SetOperation(
+                    id="rest", title=f"{self.noun} that are left", sources=(main, *others), kind="difference"
+                )
+            )
             main = "rest"
         # the answer is the last step
         if steps[-1].id != main:
@@ -359,7 +403,9 @@ class _Sets:
             steps.append(steps.pop(place))
         return steps, main
 
-    def _topped(self, steps: list[Step], main: str, superlatives: list[Part], orders: list[Part]) -> tuple[list[Step], str]:
+    def _topped(
+        self, steps: list[Step], main: str, superlatives: list[Part], orders: list[Part]
+    ) -> tuple[list[Step], str]:
         column = "weight" if any(isinstance(s, Traverse) and s.id == main for s in steps) else "sightings"
         if not any(isinstance(s, Nodes | Traverse) and s.id == main for s in steps):
             raise Decline("Sets made of several sets have no figure to order by.")
@@ -373,13 +419,24 @@ class _Sets:
         if superlatives:
             several = self.ctx.several(self.part)
             n = n or (10 if several else _ONE_ROW)
-            steps.append(Top(id="top", title=f"{n} {self.noun}", source=main, by=column, n=n, ascending=degree == "fewest"))
+            steps.append(
+                Top(
+                    id="top",
+                    title=f"{n} {self.noun}",
+                    source=main,
+                    by=column,
+                    n=n,
+                    ascending=degree == "fewest",
+                )
+            )
             return steps, f"the {n} with the {'most' if degree == 'most' else 'fewest'} events"
         descending = orders[0].value.direction != "ascending"
         steps.append(Sort(id="sorted", source=main, by=(SortKey(field=column, descending=descending),)))
         return steps, f"ordered by number of events, {'most' if descending else 'fewest'} first"
 
-    def _figures(self, steps: list[Step], main: str, aggregates: list[tuple[tuple[str, ...], str]], what: str) -> Draft:
+    def _figures(
+        self, steps: list[Step], main: str, aggregates: list[tuple[tuple[str, ...], str]], what: str
+    ) -> Draft:
         if self.members or len(steps) != 1:
             raise Decline("Figures of properties of a set of entities are not possible yet.")
         names = [name for _, name in aggregates]
@@ -387,7 +444,9 @@ class _Sets:
         by = []
         for dim in groups:
             own = [n for t, n in dim.names if t == self.kind.type] if isinstance(dim, PropertyRef) else []
-            if isinstance(dim, KindRef) and any(p.name == dim.type for p in self.lexicon.types[self.kind.type].properties):
+            if isinstance(dim, KindRef) and any(
+                p.name == dim.type for p in self.lexicon.types[self.kind.type].properties
+            ):
                 own = [dim.type]
             if not own:
                 raise Decline(f"{self.kind.type} entities cannot be grouped so.")
@@ -396,10 +455,15 @@ class _Sets:
         ops = [(op, name) for given, name in aggregates for op in given]
         if not ops:
             return Draft(
-                [nodes], [Render(kind="table", source=nodes.id, title=what[:200])], [f"{listed(names)} of {what}"], self.notes
+                [nodes],
+                [Render(kind="table", source=nodes.id, title=what[:200])],
+                [f"{listed(names)} of {what}"],
+                self.notes,
             )
         measures = tuple(Measure(name=f"{op}_{name}", op=op, field=name) for op, name in ops)  # type: ignore[arg-type]
-        figures = Aggregate(id="figures", source=nodes.id, by=tuple(Group(field=b) for b in by), measures=measures)
+        figures = Aggregate(
+            id="figures", source=nodes.id, by=tuple(Group(field=b) for b in by), measures=measures
+        )
         told = listed([f"{op} {name}" for op, name in ops])
         by_words = f" for each {listed(by)}" if by else ""
         render = (
@@ -407,7 +471,9 @@ class _Sets:
             if by
             else Render(kind="metric", source="figures", y=tuple(m.name for m in measures))
         )
-        return Draft([nodes, figures], [render], [f"{told[:1].upper()}{told[1:]} of {what}{by_words}"], self.notes)
+        return Draft(
+            [nodes, figures], [render], [f"{told[:1].upper()}{told[1:]} of {what}{by_words}"], self.notes
+        )
 
 
 def _edge_ref(names: Sequence[str]) -> Any:

@@ -409,7 +409,11 @@ class TimeReader:
         if at and unit and count:
             start = self._back(count, unit)
             name = f"the last {count} {unit}{'s' * (count > 1)} (since {start:%Y-%m-%d %H:%M})"
-            yield i, at + 2, Period(_relative_text(count, unit) or start.isoformat(timespec="seconds"), None, name)
+            yield (
+                i,
+                at + 2,
+                Period(_relative_text(count, unit) or start.isoformat(timespec="seconds"), None, name),
+            )
         count = self._number(tokens, i)
         unit = self._unit(tokens, i + 1) if count is not None else None
         begin = self._is("beginning_words", tokens, i + 2) if unit else None
