@@ -203,7 +203,7 @@ def test_completion_does_not_wait_for_a_question_that_runs(db: Engine) -> None:
 
 def test_the_conversation_is_saved_as_a_report(db: Engine) -> None:
     view = views.create("chat", db, Selection(), questions=["number of visits by page"])
-    page = view.downloads()["conversation.html"]().decode()
+    page = view.downloads()["report.html"]().decode()
     assert page.startswith("<!doctype html>".upper()) or page.lower().startswith("<!doctype html")
     assert "number of visits by page" in page
     assert EVIL not in page

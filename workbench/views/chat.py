@@ -163,7 +163,7 @@ class ChatView(View):
 
     def downloads(self) -> Mapping[str, Callable[[], bytes]]:
         """Return the conversation as a table, and as a report: one offline page."""
-        return {**super().downloads(), "conversation.html": self._report}
+        return {**super().downloads(), "report.html": self._report}
 
     def _report(self) -> bytes:
         answers = self.answers
