@@ -302,6 +302,13 @@ def test_the_last_answers_entities_are_what_them_means(shop: Engine, servers: Se
     assert "who bought p1?" in sent(log)
 
 
+def test_entities_of_an_answer_are_values_too(shop: Engine, servers: Servers) -> None:
+    turn = Turn("who bought p1?", _plan(shop), entities=("customer:c1", "customer:c2"))
+    with model(shop, servers, COUNT, llm_values="never") as log:
+        ask(shop, "what else did they buy?", turn)
+    assert "c1" not in json.dumps(log.bodies[0])
+
+
 def _plan(shop: Engine) -> Plan:
     return expand(Form(mentions("", shop)), {"do": "catalog", "section": "fields"}, "")[0]
 

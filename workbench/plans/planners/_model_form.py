@@ -105,7 +105,8 @@ class Form:
         every = sorted(lexicon.events, key=lambda name: -lexicon.events[name].documents)
         if not self.wide and not named and having:
             return tuple(having[:_MOST_EVENTS])
-        chosen = named or [*having, *lexicon.schema.terms, *every]
+        others = [*having, *lexicon.schema.terms, *every]
+        chosen = [*named, *others] if self.wide else named or others
         return tuple(dict.fromkeys(chosen))[:_MOST_EVENTS]
 
     def types_of(self, events: str) -> tuple[str, ...]:

@@ -103,6 +103,8 @@ class _Round:
             not link.provider.protocol and link.endpoint.model == link.provider.default_model
             for link in client.links
         )
+        allowed = world.settings.llm_values
+        self.values = allowed == "always" or (allowed == "local" and client.on_this_machine)
         self.form = Form(self._mentions(), question, wide=not self.small)
 
     def run(self) -> Proposal:
@@ -144,7 +146,8 @@ class _Round:
     def _mentions(self) -> Mentions:
         found = mentions(self.question, self.world)
         last = self.conversation.last
-        if last is not None and not found.entities:
+        # keys of the answer before are values of the data, which the question itself does not tell
+        if last is not None and not found.entities and self.values:
             return replace(found, entities=last.entities[:_EXAMPLES])
         return found
 
@@ -170,18 +173,16 @@ class _Round:
         return times + (keys if len(keys) == len(found.entities) else [])
 
     def _messages(self) -> list[Message]:
-        settings = self.world.settings
-        here = settings.llm_values == "local" and self.client.on_this_machine
-        values = here or settings.llm_values == "always"
+        hidden = self.world.settings.llm_hidden_fields.split(",")
         catalog = self.world.catalog.prompt(
             _SMALL_BUDGET if self.small else _BUDGET,
             self.question,
-            values=values,
-            hidden=[name.strip() for name in settings.llm_hidden_fields.split(",")],
+            values=self.values,
+            hidden=[name.strip() for name in hidden],
         )
         parts = [_TASK, *([] if self.small else [_FORM]), catalog]
         messages = [Message("system", "\n\n".join(parts))]
-        pool = [*examples.shipped(self.form), *examples.accepted(self.world, values=values)]
+        pool = [*examples.shipped(self.form), *examples.accepted(self.world, values=self.values)]
         for example in examples.nearest(self.question, pool, _EXAMPLES):
             messages += [
                 Message("user", example.question),
