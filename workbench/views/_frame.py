@@ -230,7 +230,7 @@ class Frame:
 
         buttons = []
         for label, work in actions.items():
-            button = pn.widgets.Button(label=label, button_type="primary")
+            button = pn.widgets.Button(label=label, color="primary", margin=_GAP)
             button.on_click(partial(self._act, label, work))
             buttons.append(button)
         self._actions[:] = buttons
@@ -256,7 +256,7 @@ class Frame:
             pn.widgets.FileDownload(
                 callback=partial(self._file, make),
                 filename=filename,
-                label=filename.rpartition(".")[2].upper(),
+                label=filename.removeprefix(f"{self._view.name}.").upper(),
                 description=f"Save {filename}",
                 **_QUIET,
                 width=100,

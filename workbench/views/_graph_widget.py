@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,19 +52,27 @@ def _widget() -> type[Any]:
         event = traitlets.Dict().tag(sync=True)
         theme = traitlets.Enum(["auto", "light", "dark"], "auto").tag(sync=True)
         stage = traitlets.Int(520).tag(sync=True)
+        twin = traitlets.Unicode().tag(sync=True)
 
         def __init__(self, picture: Picture, **traits: Any) -> None:
-            self._static = ""
-            super().__init__(graph=picture.to_json(), **traits)
             self._static = picture.to_html()
+            super().__init__(graph=picture.to_json(), twin=f"wb-{uuid.uuid4().hex}", **traits)
 
-        def _repr_mimebundle_(self, **options: Any) -> Any:
-            """Add the static form, for whoever has no kernel and no widget state."""
-            from workbench.views._look import fragment  # noqa: PLC0415
+        def _ipython_display_(self) -> None:
+            """Publish the widget and its static twin, which hides where the widget draws.
 
-            bundle = super()._repr_mimebundle_(**options)
-            data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-            return {**(data or {}), "text/html": fragment(self._static)}, metadata
+            They are two outputs: whoever exports a notebook without its kernel takes the widget's place in
+            an output first, and leaves it blank.
+            """
+            from IPython.display import display  # noqa: PLC0415  (only a notebook has it)
+
+            from workbench.views._look import fragment  # noqa: PLC0415  (a style sheet is read)
+
+            bundle: Any = self._repr_mimebundle_()
+            live, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+            display(live, metadata=metadata, raw=True)
+            static = fragment(f'<div id="{self.twin}">{self._static}</div>')
+            display({"text/plain": "the same graph, drawn", "text/html": static}, raw=True)
 
     return GraphWidget
 

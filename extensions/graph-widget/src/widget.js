@@ -6,6 +6,7 @@
 //   event     {kind: "expand" | "collapse" | "open", node, count}; set here only
 //   theme     "auto", "light" or "dark"
 //   stage     height of the picture in pixels
+//   twin      id of the static form, hidden while this one is there; may be missing
 
 import Sigma from "sigma";
 import { EdgeArrowProgram, EdgeRectangleProgram } from "sigma/rendering";
@@ -80,6 +81,8 @@ class Widget {
     this.live = element("div", { class: "aside", "aria-live": "polite" });
     this.help = element("div", { class: "aside" }, HELP);
     this.stage = element("div", { class: "stage" }, this.canvas, this.card.el, this.table.el);
+    this.twin = element("style", {}, this.model.get("twin") ? `#${this.model.get("twin")} { display: none }` : "");
+    document.head.append(this.twin);
     this.root = element("div", { class: "wb-graph" }, element("style", {}, style), bar, this.stage,
       this.legend.el, this.live, this.help);
     el.appendChild(this.root);
@@ -389,6 +392,7 @@ class Widget {
 
   dispose() {
     for (const [name, handler] of Object.entries(this.handlers)) this.model.off?.(name, handler);
+    this.twin.remove();
     this.sized.disconnect();
     this.theme.dispose();
     this.sigma.kill();
