@@ -362,6 +362,24 @@ def test_few_actors_are_judged_by_their_own_history_alone(small: Callable[[pa.Ta
     assert "2 actors are too few to compare" in found.run.algorithm
 
 
+def test_a_log_that_names_no_actor_has_no_rows(tmp_path: Path) -> None:
+    (tmp_path / "generated.yaml").write_text(SCHEMA)
+    engine = Engine.create(tmp_path / "w", schema=tmp_path / "generated.yaml")
+    engine.ingest(pa.table({"time": [f"{DAY[0]}T08:00:00Z"], "level": ["high"]}), type="Alarm")
+    assert len(engine.features()) == len(engine.clusters) == len(engine.anomalies) == 0
+    assert engine.clusters.profile().is_empty()
+    assert engine.compute("anomalies", profile="classic").to_arrow().num_rows == 0
+
+
+def test_one_actor_alone_is_normal(small: Callable[[pa.Table], Engine]) -> None:
+    engine = small(rows((f"{DAY[0]}T08:00:00Z", "a", "x")))
+    assert engine.anomalies.explain("User:a").splitlines()[:2] == [
+        "user:a: normal, score 0.00, place 1 of 1",
+        "  Nothing stands out.",
+    ]
+    assert engine.clusters.of("user:a")["label"] == "typical in everything"
+
+
 @pytest.mark.parametrize("name", signals.names())
 def test_every_signal_declares_its_profile_and_weight(name: str) -> None:
     signal = signals.load(name)

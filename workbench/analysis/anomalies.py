@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import polars as pl
 
 from workbench.errors import UnknownNameError
+from workbench.graph.keys import format_entity, parse_entity
 from workbench.tabular import Tabular
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Anomalies(Tabular):
         Raises:
             UnknownNameError: If the run has no such actor; near misses are suggested.
         """
-        rows = self.to_polars().filter(pl.col("entity") == entity)
+        rows = self.to_polars().filter(pl.col("entity") == format_entity(*parse_entity(entity)))
         if rows.is_empty():
             raise UnknownNameError(
                 "actor", entity, self.knowledge.table["entity"].to_pylist(), where=self.knowledge.run.id
@@ -78,12 +79,14 @@ class Anomalies(Tabular):
         """
         row = self.of(entity)
         lines = [
-            f"{entity}: {row['class']}, score {row['score']:.2f}, place {row['place']:,} of {len(self):,}",
+            f"{row['entity']}: {row['class']}, score {row['score']:.2f}, "
+            f"place {row['place']:,} of {len(self):,}",
             f"  {row['why']}",
         ]
         signals = {n.removeprefix("signal_"): v for n, v in row.items() if n.startswith("signal_")}
         heard = sorted(((v, n) for n, v in signals.items() if v is not None), reverse=True)
-        lines.append("  signals: " + ", ".join(f"{n} {v:.2f}" for v, n in heard))
+        if heard:
+            lines.append("  signals: " + ", ".join(f"{n} {v:.2f}" for v, n in heard))
         silent = [n for n, v in signals.items() if v is None]
         if silent:
             lines.append(f"  nothing to say: {', '.join(silent)}")

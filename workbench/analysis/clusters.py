@@ -12,6 +12,7 @@ from workbench.analysis.activity import from_us
 from workbench.analysis.profile import cluster_profile
 from workbench.analysis.window import World, period, window_features
 from workbench.errors import UnknownNameError, UsageError
+from workbench.graph.keys import format_entity, parse_entity
 from workbench.tabular import Tabular
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Clusters(Tabular):
         Raises:
             UnknownNameError: If the run has no such actor.
         """
-        rows = self.knowledge.to_polars().filter(pl.col("entity") == entity)
+        rows = self.knowledge.to_polars().filter(pl.col("entity") == format_entity(*parse_entity(entity)))
         if rows.is_empty():
             raise UnknownNameError("clustered entity", entity, self.knowledge.table["entity"].to_pylist())
         return rows.row(0, named=True)

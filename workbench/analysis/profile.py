@@ -22,6 +22,14 @@ _EQUAL = 0.25
 # Of two features that go together like this, one says it all.
 _SAME = 0.8
 _NAMED = 2
+_PROFILE = {
+    "cluster": pl.Int32(),
+    "size": pl.Int64(),
+    "feature": pl.String(),
+    "mean": pl.Float64(),
+    "population_mean": pl.Float64(),
+    "z": pl.Float64(),
+}
 
 
 def cluster_profile(matrix: FeatureMatrix, clusters: NDArray[Any]) -> pl.DataFrame:
@@ -34,6 +42,8 @@ def cluster_profile(matrix: FeatureMatrix, clusters: NDArray[Any]) -> pl.DataFra
         matrix: The features.
         clusters: The cluster of each actor, in the matrix's order, from 0 on.
     """
+    if not len(clusters):
+        return pl.DataFrame(schema=_PROFILE)
     size = np.bincount(clusters)
     z = _deviations(matrix, clusters)
     known = np.isfinite(matrix.values)
@@ -54,7 +64,9 @@ def cluster_profile(matrix: FeatureMatrix, clusters: NDArray[Any]) -> pl.DataFra
                     "z": z[cluster],
                 }
             ).select(
-                pl.lit(cluster, pl.Int32).alias("cluster"), pl.lit(int(size[cluster])).alias("size"), pl.all()
+                pl.lit(cluster, pl.Int32).alias("cluster"),
+                pl.lit(int(size[cluster]), pl.Int64).alias("size"),
+                pl.all(),
             )
         )
     frame = pl.concat(rows).with_columns(pl.col("mean").fill_nan(None))

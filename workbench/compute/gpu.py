@@ -39,10 +39,10 @@ class GpuBackend(Backend):
     extra = "gpu"
     preference = 10
     gaps: ClassVar[dict[str, str]] = {
-        "kmeans": "points are computed on the CPU: cuML is not adapted",
-        "pca": "points are computed on the CPU: cuML is not adapted",
+        "kmeans": "cuML is not adapted: points are computed on the CPU",
+        "pca": "cuML is not adapted: points are computed on the CPU",
         "isolation": "cuML has no isolation forest",
-        "dbscan": "points are computed on the CPU: cuML is not adapted",
+        "dbscan": "cuML is not adapted: points are computed on the CPU",
     }
 
     @classmethod

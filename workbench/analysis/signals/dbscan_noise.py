@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 import polars as pl
 
-from workbench.analysis.activity import event_types
+from workbench.analysis.activity import event_types, from_us
 from workbench.analysis.signals.base import Finding, Scope, Signal
 from workbench.compute import Points, backends, run
 from workbench.errors import DriverUnavailableError, StorageError
@@ -60,8 +60,8 @@ class DbscanNoise(Signal):
 
 def _said(scope: Scope) -> pl.DataFrame:
     """Return ``text`` and ``actor`` of each event in the period; -1 where an event names no actor."""
-    segments = scope.context.segments
-    corpus = read_corpus(scope.context.snapshot, [s for s in segments if s >= f"{_day(scope.since)}"])
+    segments, first = scope.context.segments, from_us(scope.since).date().isoformat()
+    corpus = read_corpus(scope.context.snapshot, [s for s in segments if s >= first])
     texts = corpus.texts.with_row_index("number").rename({"number": "place"})
     named = texts.filter(pl.col("event_type").is_in(event_types(scope.context.schema, scope.type_)))
     postings = corpus.postings.rename({"text": "place"}).join(named, on="place")
@@ -73,10 +73,6 @@ def _said(scope: Scope) -> pl.DataFrame:
         .join(actors, on=["segment", "_id", "event_type"], how="left")
         .select("text", pl.col("actor").fill_null(-1))
     )
-
-
-def _day(moment: int) -> np.datetime64:
-    return np.datetime64(moment, "us").astype("datetime64[D]")
 
 
 def _noisy(
