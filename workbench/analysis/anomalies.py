@@ -78,9 +78,9 @@ class Anomalies(Tabular):
             UnknownNameError: If the run has no such actor; near misses are suggested.
         """
         row = self.of(entity)
+        place = f"place {row['place']:,} of {len(self):,}"
         lines = [
-            f"{row['entity']}: {row['class']}, score {row['score']:.2f}, "
-            f"place {row['place']:,} of {len(self):,}",
+            f"{row['entity']}: {row['class']}, score {row['score']:.2f}, {place}",
             f"  {row['why']}",
         ]
         signals = {n.removeprefix("signal_"): v for n, v in row.items() if n.startswith("signal_")}
