@@ -413,9 +413,7 @@ class Graph:
     def _neighbourhood(self, walk: Walk, starts: NDArray[Any], found: Reach) -> Neighbourhood:
         nodes, edges = self._cut(found.nodes, walk.inner(found.nodes), hops=found.hops)
         written = tuple(self._index.entities(starts))
-        return Neighbourhood(
-            nodes, edges, self.timezone, self._viewer, starts=written, hidden=found.hidden
-        )
+        return Neighbourhood(nodes, edges, self.timezone, self._viewer, starts=written, hidden=found.hidden)
 
     def _path(self, finder: PathFinder, nodes: NDArray[Any], *, weighted: bool) -> Path:
         rows = finder.walk.heaviest_links(nodes)

@@ -15,7 +15,7 @@ __all__ = ["place"]
 _ROUNDS = 400
 _SPRINGS = 150
 """Up to so many nodes distances on the screen can follow those in the graph; it takes nodes squared."""
-_WIDE = np.array([1.5, 1.0])  # screens are wider than high
+_WIDE: NDArray[np.float64] = np.array([1.5, 1.0])  # screens are wider than high
 
 
 def place(edges: NDArray[np.int64], known: NDArray[np.float64], *, seed: int = 0) -> NDArray[np.float64]:
@@ -46,7 +46,7 @@ def place(edges: NDArray[np.int64], known: NDArray[np.float64], *, seed: int = 0
         return known.copy()
     start = _start(edges, known, fixed, np.random.default_rng(seed))
     if not fixed.any() and nodes <= _SPRINGS:
-        return _relax("kamada_kawai", edges, start) * _WIDE
+        return np.multiply(_relax("kamada_kawai", edges, start), _WIDE)
     far = 10.0 * (np.abs(start).max() + np.sqrt(nodes))
     low = np.where(fixed[:, None], known, -far)
     high = np.where(fixed[:, None], known, far)
@@ -61,7 +61,7 @@ def place(edges: NDArray[np.int64], known: NDArray[np.float64], *, seed: int = 0
         miny=low[:, 1].tolist(),
         maxy=high[:, 1].tolist(),
     )
-    return spots if fixed.any() else spots * _WIDE
+    return spots if fixed.any() else np.multiply(spots, _WIDE)
 
 
 def _relax(
