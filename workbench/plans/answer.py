@@ -148,12 +148,13 @@ class Answer(Tabular):
             if table.num_columns
         )
         asked = "".join(f"<li>{html.escape(question)}</li>" for question in self.suggestions)
+        asked = f"<p>You can ask:</p><ul>{asked}</ul>" if asked else ""
         plan = (
             f"<details><summary>plan</summary><pre>{html.escape(self.explain())}</pre></details>"
             if self.plan
             else ""
         )
-        body = f"<p>{html.escape(self.text)}</p>{drawn}{tables}{f'<p>You can ask:</p><ul>{asked}</ul>' if asked else ''}{plan}"
+        body = f"<p>{html.escape(self.text)}</p>{drawn}{tables}{asked}{plan}"
         return {"text/plain": repr(self), "text/html": f"<div>{body}</div>"}
 
 
