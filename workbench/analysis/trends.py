@@ -13,7 +13,7 @@ from workbench.analysis.baseline import baseline_of
 from workbench.analysis.episodes import DISTINCT, SEVERITIES
 from workbench.analysis.series import read_series
 from workbench.errors import UnknownNameError, UsageError
-from workbench.tabular import Tabular
+from workbench.tabular import Tabular, html_table, text_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -74,6 +74,16 @@ class TrendTable(Tabular):
     def _title(self) -> str:
         return self.title
 
+    def __repr__(self) -> str:
+        """Return the first rows as text: of episodes the columns that people read first."""
+        return text_table(self._shown(), self.title, self.timezone)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/plain": repr(self), "text/html": html_table(self._shown(), self.title, self.timezone)}
+
+    def _shown(self) -> pa.Table:
+        return self.table.select(_SHOWN) if "severity" in self.table.column_names else self.table
+
 
 class Trends(Tabular):
     """When more or less happened than usual, worst first: a row an episode.
@@ -109,7 +119,7 @@ class Trends(Tabular):
         return self._shown()._repr_mimebundle_(**options)
 
     def _shown(self) -> TrendTable:
-        return TrendTable(self.to_arrow().select(_SHOWN), self._title(), self.timezone)
+        return TrendTable(self.to_arrow(), self._title(), self.timezone)
 
     def alerts(self, severity: str = "notable", *, metric: str | None = None) -> TrendTable:
         """Return the episodes that are at least so severe, worst first.
