@@ -9,19 +9,25 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
+
 from workbench.tabular import cell_text
 from workbench.views.charts.palette import DARK, LIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Edge", "Node", "Picture", "legend"]
+    import polars as pl
+    from numpy.typing import NDArray
+
+__all__ = ["Edge", "Node", "Picture", "drawn_edges", "legend", "sizes"]
 
 _SVG_NODES = 150
 _SVG_LABELS = 40
 _SVG_WIDTH, _SVG_HEIGHT, _SVG_EDGE = 760, 430, 34
 _LETTER, _LINE, _LONGEST = 6.3, 12, 60  # of a label: width of a letter, height, most letters
 _CURVE = 0.22
+_SMALLEST, _LARGEST = 4.0, 15.0
 _NO_TIMES = ZoneInfo("UTC")  # texts are shown, no times
 
 # Light and dark by place in the legend, the last for all places beyond.
@@ -191,6 +197,24 @@ def legend(names: Iterable[str], *, start: int = 0) -> list[dict[str, Any]]:
         for place, (name, count) in enumerate(counted)
         for light, dark in [colours[min(place, len(colours) - 1)]]
     ]
+
+
+def drawn_edges(edges: pl.DataFrame) -> tuple[Edge, ...]:
+    """Return edges (``source``, ``target``, ``type``, ``weight``), as wide as the log of their weight."""
+    widths = sizes(np.log1p(edges["weight"].to_numpy().astype(float)), 3.2, 0.7)
+    return tuple(
+        Edge(row["source"], row["target"], row["type"], width)
+        for row, width in zip(edges.to_dicts(), widths, strict=True)
+    )
+
+
+def sizes(values: NDArray[np.float64], largest: float = _LARGEST, smallest: float = _SMALLEST) -> list[float]:
+    """Return sizes in pixels whose area grows with the value, the greatest of ``largest``."""
+    greatest = values.max(initial=0.0)
+    if greatest <= 0:
+        return [smallest] * len(values)
+    scaled: list[float] = np.round(smallest + (largest - smallest) * np.sqrt(values / greatest), 2).tolist()
+    return scaled
 
 
 def _curves(edges: Sequence[Edge]) -> list[float]:

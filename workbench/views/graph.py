@@ -15,14 +15,13 @@ from workbench.graph import Neighbourhood, Subgraph
 from workbench.graph import Path as GraphPath
 from workbench.views import _graph_cut as cuts
 from workbench.views._graph_layout import place
-from workbench.views._graph_picture import Edge, Node, Picture
+from workbench.views._graph_picture import Node, Picture, drawn_edges, sizes
 from workbench.views.base import View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     import pyarrow as pa
-    from numpy.typing import NDArray
 
     from workbench.views._graph_cut import Cut
     from workbench.views.base import Job
@@ -37,7 +36,6 @@ _SHOW: Mapping[str, Callable[..., Any]] = {
     "exactly": cuts.exactly,
     "route": cuts.route,
 }
-_SMALLEST, _LARGEST = 4.0, 15.0
 _KEPT = 0.3  # share of nodes whose places must be known for the picture to grow instead of starting anew
 _RANKS, _COMMUNITIES = "pagerank", "communities"
 
@@ -139,7 +137,7 @@ class GraphView(View):
         job.check()
         missing = () if _COMMUNITIES in self.world.knowledge.kinds() else (_COMMUNITIES,)
         spots = self._placed(cut.nodes["group"].to_list(), cut.edges)
-        radii = _sizes(cut.nodes["size"].to_numpy().astype(float), 30.0)
+        radii = sizes(cut.nodes["size"].to_numpy().astype(float), 30.0)
         nodes = tuple(
             Node(
                 id=row["group"],
@@ -158,7 +156,7 @@ class GraphView(View):
             for row, radius in zip(cut.nodes.to_dicts(), radii, strict=True)
         )
         summary, note = self._summary(cut), self._note(cut, missing)
-        picture = Picture(nodes, _edges(cut.edges), summary, note, directed=False)
+        picture = Picture(nodes, drawn_edges(cut.edges), summary, note, directed=False)
         return _Data(
             cut, cut.nodes.with_columns(pl.col("leading").list.join(", ")), picture, missing, overview=True
         )
@@ -175,7 +173,7 @@ class GraphView(View):
     def _picture(self, cut: Cut, nodes: pl.DataFrame, missing: tuple[str, ...]) -> Picture:
         spots = self._placed(nodes["entity"].to_list(), cut.edges)
         by = {"rank": "rank" if "rank" in nodes.columns else "edges"}.get(self["size"], self["size"])
-        radii = _sizes(nodes[by].fill_null(0).to_numpy().astype(float))
+        radii = sizes(nodes[by].fill_null(0).to_numpy().astype(float))
         starts = set(cut.starts)
         drawn = tuple(
             Node(
@@ -190,7 +188,7 @@ class GraphView(View):
             )
             for row, radius in zip(nodes.to_dicts(), radii, strict=True)
         )
-        return Picture(drawn, _edges(cut.edges), self._summary(cut), self._note(cut, missing))
+        return Picture(drawn, drawn_edges(cut.edges), self._summary(cut), self._note(cut, missing))
 
     def _kind(self, row: Mapping[str, Any]) -> str:
         if self["color"] != "community" or "community" not in row:
@@ -407,22 +405,3 @@ class GraphView(View):
             "shared": f"{graph}.shared({around!r}{types}{through})",
         }
         return head + asked.get(self["show"], f"{graph}.subgraph({around!r})")
-
-
-def _edges(edges: pl.DataFrame) -> tuple[Edge, ...]:
-    widths = _sizes(np.log1p(edges["weight"].to_numpy().astype(float)), 3.2, 0.7)
-    return tuple(
-        Edge(row["source"], row["target"], row["type"], width)
-        for row, width in zip(edges.to_dicts(), widths, strict=True)
-    )
-
-
-def _sizes(
-    values: NDArray[np.float64], largest: float = _LARGEST, smallest: float = _SMALLEST
-) -> list[float]:
-    """Return sizes in pixels whose area grows with the value, the greatest of ``largest``."""
-    greatest = values.max(initial=0.0)
-    if greatest <= 0:
-        return [smallest] * len(values)
-    scaled: list[float] = np.round(smallest + (largest - smallest) * np.sqrt(values / greatest), 2).tolist()
-    return scaled
