@@ -31,6 +31,7 @@ __all__ = ["ChatView", "answer_markup"]
 
 _OFFERED = 8
 _NODES = 200
+_PATIENCE = 20.0
 _STATUS = {
     "answered": "answered",
     "ask_back": "asks back",
@@ -234,23 +235,33 @@ class ChatView(View):
 
     def _completer(self, box: Any) -> Callable[[Any], Any]:
         async def complete(event: Any) -> None:
-            offers = await asyncio.to_thread(self._offers, event.new)
+            offers = await asyncio.to_thread(self._offers, event.new, lambda: box.word == event.new)
             if box.word == event.new:
                 box.offers = offers
 
         return complete
 
-    def _offers(self, word: str) -> list[dict[str, str]]:
-        """Return what a word may become: a command, or a name of the catalog."""
+    def _offers(
+        self, word: str, wanted: Callable[[], bool] = lambda: True, patience: float = _PATIENCE
+    ) -> list[dict[str, str]]:
+        """Return what a word may become: a command, or a name of the catalog.
+
+        Args:
+            word: What was typed.
+            wanted: Whether it is still the word.
+            patience: Seconds to wait for a workspace that is being read.
+        """
         if word.startswith("@"):
             return [
                 {"insert": n, "name": n, "about": about}
                 for n, about in _COMMANDS.items()
                 if n.startswith(word)
             ]
-        if len(word) < 2 or not self.world.lock.acquire(blocking=False):
+        if len(word) < 2 or not self.world.lock.acquire(timeout=patience):
             return []
         try:
+            if not wanted():
+                return []
             hits = self.world.catalog.search(word, _OFFERED).hits
         except WorkbenchError:
             return []  # no letter and no digit
