@@ -62,7 +62,7 @@ class _Wanted:
         return nodes.filter(pl.col("type").is_in(list(self.entity_types))) if self.entity_types else nodes
 
 
-def wanted(state: Mapping[str, Any]) -> _Wanted:
+def _wanted(state: Mapping[str, Any]) -> _Wanted:
     """Return the filters of a view's state."""
     return _Wanted(state["entity_types"], state["edge_types"], state["min_weight"])
 
@@ -73,7 +73,7 @@ class _Growth:
     def __init__(self, graph: Graph, state: Mapping[str, Any], names: Sequence[str]) -> None:
         self._graph = graph
         self._state = state
-        self._keep = wanted(state)
+        self._keep = _wanted(state)
         self._ends = graph.schema.attributes - set(state["through"])
         self.names = dict.fromkeys(names)
         self._left_out: set[str] = set()
@@ -159,7 +159,7 @@ def shared(graph: Graph, state: Mapping[str, Any], job: Job) -> Cut:
     if len(keys) < 2:
         raise UsageError("sharing needs two entities or more.", fix="Select some with Shift and a click.")
     job.check()
-    keep = wanted(state)
+    keep = _wanted(state)
     table = graph.shared(keys, edge_types=state["edge_types"] or None, through=state["through"])
     found = keep.nodes(_text(table))
     most = found.head(state["limit"])["entity"].to_list()
