@@ -62,6 +62,9 @@ def drawn(page: Page, name: str) -> None:
     """Wait until a view has read what it shows and drawn it; it must not say that something went wrong."""
     frame = page.locator(f".wb-frame.wb-{name}")
     frame.wait_for(state="visible", timeout=SECONDS * 1000)
+    if name == "chat":
+        frame.locator("input").first.fill("what data do you have")
+        page.keyboard.press("Enter")
     frame.locator("canvas, svg, tbody tr, .tabulator-row").first.wait_for(timeout=SECONDS * 1000)
     frame.locator(".spin").first.wait_for(state="detached", timeout=SECONDS * 1000)
     assert frame.locator("[role=alert]").all_inner_texts() == []
@@ -75,7 +78,7 @@ def test_behind_the_login_every_view_draws_and_its_link_leads_back(url: str, cap
     page = capture.page()
     log_in(page, url)
     kinds, problems = usable_views()
-    assert [p for p in problems if "catalog" not in p] == []
+    assert problems == []
     for name, kind in kinds.items():
         page.locator(".bk-tab", has_text=re.compile(f"^{kind.title}$")).click()
         drawn(page, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -368,6 +369,32 @@ def test_entities_paths_and_knowledge(url: str) -> None:
         names = [event["name"] for event in client.get("/catalog").json()["event_types"]]
         assert names == ["click"]
         assert {view["name"] for view in client.get("/views").json()["views"]} == set(views.names())
+
+
+def events(address: str, question: str) -> list[tuple[str, Any]]:
+    """Return the server-sent events of an answer."""
+    found = []
+    with httpx.stream("POST", f"{address}/api/ask", json={"question": question}, timeout=SECONDS) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        for block in answer.read().decode().strip().split("\n\n"):
+            name, _, data = block.partition("\n")
+            found.append((name.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
+    return found
+
+
+def test_an_answer_is_told_as_it_comes_about(url: str) -> None:
+    told = events(url, "clicks per page")
+    names = [name for name, _ in told]
+    assert names[-3:] == ["plan", "text", "answer"]
+    assert set(names[:-3]) <= {"progress"}
+    answer = told[-1][1]
+    assert answer["status"] == "answered"
+    assert sorted(answer["tables"][0]["rows"]) == [["/home", 1], ["/shop", 1], ["<i>", 1]]
+    assert told[-3][1] == answer["plan"]
+    (_, text), (_, declined) = events(url, "what is the colour of money")[-2:]
+    assert text["status"] == declined["status"] != "answered"
+    wrong = httpx.post(f"{url}/api/ask", json={"question": ""}, timeout=SECONDS)
+    assert wrong.status_code == 422
 
 
 def test_the_interface_describes_itself_without_scripts(url: str) -> None:

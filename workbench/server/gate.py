@@ -141,6 +141,7 @@ class Gate:
             if wait := self.attempts.wait(client):
                 return _too_many("too many wrong tokens.", wait)
             if self.access.has_token(token.strip()):
+                self.attempts.succeeded(client)
                 scope["user"] = TOKEN_USER
                 return None
             self.attempts.failed(client)
