@@ -21,9 +21,7 @@ __version__ = "0.1.0"
 
 def load_ipython_extension(shell: Any) -> None:
     """Bring ``%wb``, ``%%ask`` and ``%%wbsql`` into a notebook: ``%load_ext workbench``."""
-    from workbench.jupyter import load_ipython_extension as load  # noqa: PLC0415
-
-    load(shell)
+    importlib.import_module("workbench.jupyter").load_ipython_extension(shell)
 
 
 def __getattr__(name: str) -> Any:

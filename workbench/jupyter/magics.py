@@ -87,6 +87,7 @@ class WorkbenchMagics(Magics):
 
     @property
     def _namespace(self) -> dict[str, Any]:
+        assert self.shell is not None  # noqa: S101  (the shell that registered the magics)
         namespace: dict[str, Any] = self.shell.user_ns
         return namespace
 

@@ -77,10 +77,10 @@ def _link(source: Path, target: Path) -> None:
     (target / "tmp").mkdir()
     (target / "LOCK").touch()
     shutil.copytree(source / "manifests", target / "manifests")
-    for entry in SegmentStore(target).snapshot().manifest.files:
-        place = target / entry.path
+    for file in SegmentStore(target).snapshot().manifest.files:
+        place = target / file.path
         place.parent.mkdir(parents=True, exist_ok=True)
-        original = source / entry.path
+        original = source / file.path
         try:
             place.hardlink_to(original)
         except FileNotFoundError:

@@ -113,7 +113,8 @@ def _read(template: Path) -> Any:
             f"running a notebook needs {error.name}, which is not installed.", fix="Install the extra 'lab'."
         ) from error
     try:
-        return nbformat.read(template, as_version=4)
+        read: Any = nbformat.read
+        return read(template, as_version=4)
     except OSError as error:
         raise SourceError(f"cannot be read: {error.strerror}.", where=str(template)) from error
     except (nbformat.reader.NotJSONError, nbformat.ValidationError, KeyError, AttributeError) as error:
@@ -128,7 +129,8 @@ def _parameter_cell(notebook: Any) -> int | None:
 def _cell(source: str) -> Any:
     import nbformat  # noqa: PLC0415  (for templates alone)
 
-    return nbformat.v4.new_code_cell(source, metadata={"tags": [_INJECTED]})
+    cell: Any = nbformat.v4.new_code_cell
+    return cell(source, metadata={"tags": [_INJECTED]})
 
 
 def _execute(notebook: Any, template: Path, cell_seconds: int, progress: Progress) -> None:

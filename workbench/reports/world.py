@@ -15,8 +15,13 @@ __all__ = ["World"]
 class World(Protocol):
     """An open workspace, as far as a report names it."""
 
-    path: Path
-    timezone: str
+    @property
+    def path(self) -> Path:
+        """Return where it lies."""
+
+    @property
+    def timezone(self) -> str:
+        """Return the zone in which times are shown."""
 
     @property
     def snapshot(self) -> Snapshot:
