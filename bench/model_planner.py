@@ -6,7 +6,8 @@
 
 It runs on a copy of the demo workspace. ``plan`` says whether what came back can run (asking back and
 declining are answers, too); ``right`` is judged by the answer's rows against SQL, or by the step that has to
-be in the plan. Half of the questions were never looked at while the planner was written.
+be in the plan. Half of the questions are the grammar planner's held ones; this planner's examples were
+improved with the results of both halves in view, so neither is unseen here.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from workbench.plans.planners import Conversation, planners
 from workbench.plans.validate import validate
 
 QUESTIONS = Path(__file__).parent.parent / "tests" / "questions"
-EACH = 16  # questions of those that were looked at, and of those that were not
+EACH = 16  # questions of each group
 
 
 @dataclass
@@ -79,7 +80,7 @@ def show(rows: list[Row]) -> dict[str, Any]:
         "questions": len(rows),
         "plans that can run": sum(row.valid for row in rows) / len(rows),
         "right": sum(row.right for row in rows) / len(rows),
-        "right, not looked at": _share(row.right for row in rows if row.group == "held"),
+        "right, held": _share(row.right for row in rows if row.group == "held"),
         "wrong with a plan": sum(not row.right and row.status == "planned" for row in rows) / len(rows),
         "seconds, median": seconds[len(seconds) // 2],
         "seconds, longest": seconds[-1],
