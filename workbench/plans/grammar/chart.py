@@ -23,7 +23,7 @@ _UNKNOWN = -4.0
 
 @dataclass(frozen=True)
 class Rule:
-    """A category from others: ``build`` gets their values and returns the new one, or None where types do not fit."""
+    """A category from others: ``build`` makes its value of theirs, or None where types do not fit."""
 
     category: str
     parts: tuple[str, ...]

@@ -229,7 +229,7 @@ class Context:
         """
         value = part.value
         entities = getattr(value, "entities", None)
-        mates = [r for r in (*entities.items, *entities.without)] if entities else []
+        mates = [*entities.items, *entities.without] if entities else []
         sure = {
             r.names[0].partition(":")[0] for r in mates if len({n.partition(":")[0] for n in r.names}) == 1
         }
@@ -299,7 +299,7 @@ def _date(text: str | None) -> date | None:
 
 
 def _narrowed(one: Period, other: Period) -> Period | None:
-    """Return what two times have in common where one is open, or the whole of the two does not fit together."""
+    """Return what two times have in common; None where they stand apart and are two times."""
     if None not in (one.since, one.until, other.since, other.until):
         a, b = (one, other) if (one.since or "") >= (other.since or "") else (other, one)
         inside = (a.since or "") >= (b.since or "") and (a.until or "") <= (b.until or "")

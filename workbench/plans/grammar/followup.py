@@ -49,7 +49,7 @@ def merge(
 ) -> tuple[list[Token], tuple[Part, ...]] | None:
     """Return the tokens and parts of both questions, the new ones in the place of what they replace.
 
-    None where the new question cannot go on from the old one. With ``them``, "of those" selects these entities.
+    None where the new question cannot go on from the old one. With ``them``, "of those" selects these.
     """
     said = [p for p in new if p.kind not in _SILENT]
     ops = next((p.value.ops for p in old if p.kind == "measure" and p.value.ops), ())
@@ -63,7 +63,7 @@ def merge(
     shift = len(old_tokens)
     tokens = [*old_tokens, *new_tokens]
     moved = [replace(p, i=p.i + shift, j=p.j + shift) for p in said]
-    if pointing and them and not any(p.kind in ("w:timeline",) for p in said):
+    if pointing and them and not any(p.kind == "w:timeline" for p in said):
         types = {e.partition(":")[0] for e in them}
         if (
             len(types) == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from workbench.plans.grammar.context import Context, Draft, listed
 from workbench.plans.grammar.senses import (
@@ -99,7 +99,7 @@ def _entities(ctx: Context) -> list[tuple[EntityRef, Part]]:
 
 
 def _named(ctx: Context) -> list[str]:
-    """Return the entities that the question names, or those of the conversation, and mark their parts as used."""
+    """Return the entities that the question names, or those of the conversation; their parts are used."""
     found = [ctx.one_entity(ref, (), part) for ref, part in _entities(ctx)]
     ctx.take("filter")
     if not found and ctx.of("w:which_of") and ctx.them:
@@ -113,12 +113,11 @@ def _named(ctx: Context) -> list[str]:
 def _catalog(ctx: Context) -> Draft | None:
     words = ctx.of(*_CATALOG)
     whole = ctx.of("w:catalog")
-    if (
-        (not words and not whole)
-        or (ctx.has(
+    if (not words and not whole) or (
+        ctx.has(
             "measure", "agg", "share", "superlative", "top", "group", "filter", "rel", "w:describe", "cond"
         )
-        and not whole)
+        and not whole
     ):
         return None
     if whole and (ctx.has("measure", "agg", "share", "group", "rel", "count") or _entities(ctx)):
@@ -247,10 +246,12 @@ def _group_of(ctx: Context) -> Draft | None:
         [step],
         [Render(kind="table", source="groups", title=step.title)],
         [f"The {column} of {labels}, from the newest {ref.kind}"],
-        suggestions=[
-            f"Which {ctx.lexicon.label(entities[0]) and entities[0].split(':')[0]} are in the same {column} as {ctx.entity_text(entities[0])}?"
-        ],
+        suggestions=[f"{_several(ctx, entities[0])} in the same {column} as {ctx.entity_text(entities[0])}"],
     )
+
+
+def _several(ctx: Context, entity: str) -> str:
+    return ctx.plural_of(" ".join(split_name(entity.partition(":")[0]))).capitalize()
 
 
 def _numbered_group(ctx: Context, part: Part) -> Draft:
@@ -385,7 +386,7 @@ def _anomalies(ctx: Context) -> Draft | None:
     if ctx.has("EVENT", "measure", "agg", "share", "group", "rel", "cond"):
         if ctx.has("EVENT") and not ctx.has("measure", "agg", "share", "group", "rel", "cond"):
             raise Decline(
-                "Anomalies are about entities here, not about single events. Trends say which hours were unusual.",
+                "Anomalies are about entities, not about single events; trends say which hours were unusual.",
                 ("What changed?",),
             )
         return None
@@ -453,12 +454,11 @@ def _anomalies(ctx: Context) -> Draft | None:
     n = next((p.value.n for p in tops if getattr(p.value, "n", None)), None) or 20
     top = Top(id="top", title=title, source="anomalies", by="score", n=n)
     what = "entities" if not kind else f"{kind} entities"
+    when = f", looking at {periods[0].name}" if periods else ""
     return Draft(
         [read, top],
         [Render(kind="table", source="top", title=title)],
-        [
-            f"The {n} {what} with the highest anomaly score{f', looking at {periods[0].name} ({periods[0].since} to before {periods[0].until})' if periods else ''}"
-        ],
+        [f"The {n} {what} with the highest anomaly score{when}"],
         notes,
     )
 
@@ -665,13 +665,3 @@ def _describe(ctx: Context) -> Draft | None:
         [f"All that is known of {labels}"],
         suggestions=[f"What is similar to {text}?", f"What is connected to {text}?"],
     )
-
-
-def words_of(name: str) -> str:
-    """Return a name of code as words."""
-    return " ".join(split_name(name))
-
-
-def value_of(part: Part) -> Any:
-    """Return what a part means."""
-    return part.value

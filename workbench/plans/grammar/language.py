@@ -68,12 +68,13 @@ class Language:
         ('aircraft', 'departure delays', 'cities')
         """
         last = noun.rsplit(maxsplit=1)[-1] if noun.split() else noun
+        speech: dict[str, Any] = self.data["speech"]
         if self.data["stems"]["irregular"].get(last) == last or last.endswith("s"):
             return noun
-        for ending, plural in self.data["speech"]["plurals"].items():
+        for ending, plural in speech["plurals"].items():
             if noun.endswith(ending):
-                return noun[: -len(ending)] + plural
-        return noun + self.data["speech"]["plural"]
+                return f"{noun[: -len(ending)]}{plural}"
+        return f"{noun}{speech['plural']}"
 
     def stem(self, word: str) -> str:
         """Return a word without its inflection.

@@ -564,7 +564,7 @@ class Lexicon:
 
     @cached_property
     def vocabulary(self) -> frozenset[str]:
-        """Return every single word that means something in this workspace; those of the language are left out."""
+        """Return every single word that means something in this workspace, not the language's own."""
         own = {w for key in self._names.stems for w in key}
         labels = {
             w for w, holders in self._label_words[1].items() if len(holders) <= _TOO_COMMON and len(w) > 4

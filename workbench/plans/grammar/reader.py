@@ -1,4 +1,4 @@
-"""From a question to a proposal: tokens, covers, the reading that fits best, and what to say where none does."""
+"""From a question to a proposal: the reading that fits best, and what to say where none does."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Reader:
             return self._unknown(question, tokens, best)
         outcomes = self._outcomes(tokens, found, conversation)
         before = self._before(conversation)
-        if before and self._follows(tokens, outcomes):
+        if before and self._follows(outcomes):
             merged = self._merged(tokens, found, before, conversation)
             if merged is not None:
                 outcomes = merged
@@ -160,7 +160,7 @@ class Reader:
         raise AssertionError(ctx.parts)
 
     def _entities(self, ctx: Context) -> Draft:
-        """Return a set of entities; where events must say it (from here to there, most often), figures of events."""
+        """Return a set of entities, or figures of events where only these can say it ("most often")."""
         places = [p for p in ctx.of("filter") if p.value.preposition in ("from", "to", "at")]
         relations = ctx.of("rel", "EDGE")
         most = ctx.of("superlative", "top")
@@ -229,7 +229,7 @@ class Reader:
             if found[0].unknown:
                 continue
             outcomes = self._outcomes(tokens, found, Conversation())
-            if merged is not None and self._follows(tokens, outcomes):
+            if merged is not None and self._follows(outcomes):
                 best = self._best_merge(tokens, found, merged, ())
                 if best is not None:
                     merged = (best[0], best[1])
@@ -239,7 +239,7 @@ class Reader:
                 merged = (tokens, good.cover.parts)
         return merged
 
-    def _follows(self, tokens: Sequence[Token], outcomes: Sequence[_Outcome]) -> bool:
+    def _follows(self, outcomes: Sequence[_Outcome]) -> bool:
         """Return whether a question leaves out what the one before said."""
         parts = outcomes[0].cover.parts if outcomes else ()
         if any(p.kind in ("w:follow", "w:which_of") and p.i == 0 for p in parts) or any(
@@ -327,7 +327,8 @@ class Reader:
             raise AssertionError(chosen)
         rival = self._rival(chosen, outcomes)
         if rival is not None:
-            text = f"This can mean two things. One: {'; '.join(draft.reading)}. The other: {'; '.join(rival.reading)}. Which one?"
+            one, other = ("; ".join(d.reading) for d in (draft, rival))
+            text = f"This can mean two things. One: {one}. The other: {other}. Which one?"
             return self._answer("ask_back", text, question, suggestions=self._examples()[:3])
         reading = self._sentence(draft, corrected)
         try:
@@ -382,12 +383,11 @@ class Reader:
     def _unknown(self, question: str, tokens: Sequence[Token], cover: Cover) -> Proposal:
         words = list(dict.fromkeys(tokens[n].text for n in cover.unknown))
         named = listed([repr(w) for w in words], "or")
-        near = self._near(words)
         text = (
             f"Nothing in this workspace is called {named}, so the question cannot be answered as it stands."
         )
         known = [p for p in cover.parts if p.kind == "filter"]
-        suggestions = [*near]
+        suggestions: list[str] = []
         for part in known[:1]:
             ref = part.value.entities.items[0]
             if len(ref.names) == 1:
@@ -395,9 +395,6 @@ class Reader:
                 suggestions.append(f"Describe {ctx.entity_text(ref.names[0])}")
         suggestions += self._examples()
         return self._answer("declined", text, question, suggestions=suggestions[:4])
-
-    def _near(self, words: Sequence[str]) -> list[str]:
-        return []
 
     def _examples(self) -> list[str]:
         """Return questions that this workspace can answer."""

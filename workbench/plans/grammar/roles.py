@@ -31,7 +31,9 @@ def edge_roles(lexicon: Lexicon, edge: str) -> list[tuple[str, str, str]]:
     ]
 
 
-def role_prepositions(lexicon: Lexicon) -> dict[str, set[str]]:
+def role_prepositions(  # noqa: C901  (by name, then by edge)
+    lexicon: Lexicon,
+) -> dict[str, set[str]]:
     """Map each role to the prepositions that speak of it, by its name and by the edges that end in it."""
     words = lexicon.language.data["role_words"]
     found: dict[str, set[str]] = defaultdict(set)
@@ -85,7 +87,7 @@ def kind_role(ctx: Context, kind: KindRef | RoleRef, events: Sequence[Event], pa
             if inside:
                 options = tuple((*inside[-1], noun) for noun in nouns)
         raise Ask(
-            f"{ctx.kind_noun(kind).capitalize()} can be the {' or the '.join(nouns)} here. Which one do you mean?",
+            f"{ctx.kind_noun(kind).capitalize()} can be the {' or the '.join(nouns)}. Which one do you mean?",
             options,
         )
     return roles[0]

@@ -104,14 +104,14 @@ def _last(*values: Any) -> Any:
 def _joined(mode: str) -> Callable[..., Entities | None]:
     def build(left: Entities, *rest: Any) -> Entities | None:
         right = rest[-1]
-        if left.without or right.without or (left.mode and left.mode != mode and left.mode != "both"):
+        if left.without or right.without or (left.mode not in ("", mode, "both")):
             return None
         return Entities((*left.items, *right.items), "both" if left.mode == "both" else mode)
 
     return build
 
 
-def _both(word: str, entities: Entities) -> Entities | None:
+def _both(_: str, entities: Entities) -> Entities | None:
     return (
         replace(entities, mode="both")
         if len(entities.items) > 1 and entities.mode == "and"
@@ -243,7 +243,7 @@ def _superlative_count(*values: Any) -> Superlative | None:
 
 
 def _superlative_share(degree: str, share: Share) -> Superlative:
-    return Superlative(degree, share)  # type: ignore[arg-type]
+    return Superlative(degree, share)
 
 
 def _top(word: str, number: Number) -> Superlative | None:

@@ -170,7 +170,7 @@ class Superlative:
     """The extreme ones: ``most``, ``fewest``, ``highest``, ``lowest``, ``worst`` or ``best``."""
 
     degree: str
-    what: EventRef | MeasureRef | None = None
+    what: EventRef | MeasureRef | Share | None = None
     n: int | None = None
 
 
@@ -179,7 +179,7 @@ class Order:
     """How rows are ordered: ``descending``, ``ascending``, ``worst``, ``best`` or nothing, by what."""
 
     direction: str = ""
-    by: EventRef | MeasureRef | None = None
+    by: EventRef | MeasureRef | Share | None = None
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ class _Sets:
         if compared:
             raise Decline("Sets of entities are of one time; ask about each.")
         since, until = (periods[0].since, periods[0].until) if periods else (None, None)
-        edges = [p for p in ctx.take("EDGE")]
+        edges = ctx.take("EDGE")
         connected = ctx.take("w:connected")
         ctx.take("w:common")
         for part in ctx.take("rel"):
@@ -115,7 +115,7 @@ class _Sets:
         noun = ctx.plural_of(self.noun)
         what = f"{noun}{f' {told}' if told else ''}{f'{but}{without}' if without else ''}{when}"
         if aggregates:
-            return self._figures(steps, main, aggregates, what)
+            return self._figures(steps, aggregates, what)
         if self.counted:
             steps.append(
                 Aggregate(
@@ -138,8 +138,7 @@ class _Sets:
             reading.append(said)
         title = what[:200]
         renders = [Render(kind="table", source=steps[-1].id, title=title)]
-        draft = Draft(steps, renders, reading, self.notes)
-        return draft
+        return Draft(steps, renders, reading, self.notes)
 
     # what the set is of
 
@@ -275,15 +274,16 @@ class _Sets:
                 self._members(Relation(edges[0].value, entities, negated=wanted.negated), fitting, part)
                 return
             if len(edges) == len(self.ctx.parts):
+                other = part.value.entities.items[0].text
                 raise Decline(
-                    f"{self.ctx.text(edges[0])!r} joins nothing of type {self.kind.type} to {part.value.entities.items[0].text}."
+                    f"{self.ctx.text(edges[0])!r} joins nothing of type {self.kind.type} to {other}."
                 )
         fitting = self._fitting(tuple(self.lexicon.edges), entities.items)
         if any_edge or not fitting:
             types = {n.partition(":")[0] for e in entities.items for n in e.names}
             if not any_edge:
                 raise Decline(
-                    f"Nothing joins {self.kind.type} entities to {listed(sorted(types), 'or')} entities directly."
+                    f"Nothing joins {self.kind.type} to {listed(sorted(types), 'or')} entities directly."
                 )
             self._any_edges(wanted, part)
             return
@@ -322,7 +322,7 @@ class _Sets:
             raise Decline(f"{self.kind.type} entities have no property {condition.what.names[0][1]}.")
         values = tuple(int(v) if isinstance(v, float) and v.is_integer() else v for v in condition.values)
         value: Any = values if condition.op == "between" else values[0]
-        self.tests.append(Filter(field=own[0], op=condition.op, value=value))  # type: ignore[arg-type]
+        self.tests.append(Filter(field=own[0], op=condition.op, value=value))
         self.told.append(f"with {own[0]} {condition.op} {' and '.join(str(v) for v in values)}")
 
     def _aggregates(self) -> list[tuple[tuple[str, ...], str]]:
@@ -434,9 +434,7 @@ class _Sets:
         steps.append(Sort(id="sorted", source=main, by=(SortKey(field=column, descending=descending),)))
         return steps, f"ordered by number of events, {'most' if descending else 'fewest'} first"
 
-    def _figures(
-        self, steps: list[Step], main: str, aggregates: list[tuple[tuple[str, ...], str]], what: str
-    ) -> Draft:
+    def _figures(self, steps: list[Step], aggregates: list[tuple[tuple[str, ...], str]], what: str) -> Draft:
         if self.members or len(steps) != 1:
             raise Decline("Figures of properties of a set of entities are not possible yet.")
         names = [name for _, name in aggregates]
@@ -460,7 +458,7 @@ class _Sets:
                 [f"{listed(names)} of {what}"],
                 self.notes,
             )
-        measures = tuple(Measure(name=f"{op}_{name}", op=op, field=name) for op, name in ops)  # type: ignore[arg-type]
+        measures = tuple(Measure(name=f"{op}_{name}", op=op, field=name) for op, name in ops)
         figures = Aggregate(
             id="figures", source=nodes.id, by=tuple(Group(field=b) for b in by), measures=measures
         )

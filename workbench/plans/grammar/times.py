@@ -1,4 +1,4 @@
-"""Words of time: months, days, ranges, relative times, days of the week, hours (spec 6.2: the workspace's zone)."""
+"""Words of time: months, days, ranges, relative times, days of the week, hours; in the workspace's zone."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class TimeReader:
     >>> def period(text):
     ...     spans = sorted(reader.find(tokenize(text, english)), key=lambda s: s[0] - s[1])
     ...     return spans[0][2].since, spans[0][2].until
-    >>> period("in March"), period("8–9 February"), period("the first two weeks of May")
+    >>> period("in March"), period("8 and 9 February"), period("the first two weeks of May")
     (('2013-03-01', '2013-04-01'), ('2013-02-08', '2013-02-10'), ('2013-05-01', '2013-05-15'))
     >>> period("last 7 days"), period("between 4 and 17 March")
     (('last 7d', None), ('2013-03-04', '2013-03-18'))
@@ -133,7 +133,6 @@ class TimeReader:
             return None
         token = tokens[i]
         value = self._words["months"].get(token.word)
-        # "may" and "mar" are other words too: a month of three letters is written with a capital or beside a number
         return int(value) if value else None
 
     def _year(self, tokens: Sequence[Token], i: int) -> tuple[int, int] | None:
@@ -289,11 +288,11 @@ class TimeReader:
         yield from self._parts_of(tokens, i)
         yield from self._lengths(tokens, i)
         yield from self._open(tokens, i)
-        end = self._is("year_round", tokens, i)
-        if end:
-            yield i, end, Period(None, None, "the whole window")
+        whole = self._is("year_round", tokens, i)
+        if whole:
+            yield i, whole, Period(None, None, "the whole window")
 
-    def _span_after(  # noqa: PLR0913  (a range is said by both its ends)
+    def _span_after(  # noqa: PLR0913, PLR0917  (a range is said by both its ends)
         self, tokens: Sequence[Token], i: int, end: int, start: date, stop: date, guessed: str
     ) -> Iterator[Found]:
         """Yield the range from a point to the point after "to"."""
@@ -342,7 +341,9 @@ class TimeReader:
                         _range(start, stop_day + timedelta(days=1), guessed),
                     )
 
-    def _parts_of(self, tokens: Sequence[Token], i: int) -> Iterator[Found]:
+    def _parts_of(  # noqa: C901  (each way to cut a month)
+        self, tokens: Sequence[Token], i: int
+    ) -> Iterator[Found]:
         """Yield the first or last days, weeks or half of a month; the week of a day."""
         if i >= len(tokens):
             return
@@ -380,13 +381,13 @@ class TimeReader:
                                 str(a), str(b), f"{text} {name} ({a} to {b - timedelta(days=1)})", guessed
                             ),
                         )
-        at = self._is("week_of", tokens, i)
-        if at:
-            for end, start, stop, name, guessed in self._points(tokens, at):
+        week = self._is("week_of", tokens, i)
+        if week:
+            for end, start, stop, name, guessed in self._points(tokens, week):
                 if (stop - start).days == 1:
                     begin = (
                         start
-                        if word and tokens[at - 1].stem in ("start", "begin", "from")
+                        if word and tokens[week - 1].stem in ("start", "begin", "from")
                         else start - timedelta(days=start.weekday())
                     )
                     yield (
@@ -487,7 +488,7 @@ class TimeReader:
             if first < two[1]:
                 yield i, two[0], Hours(first, two[1], f"{first}:00 to {two[1]}:00")
 
-    def _clock(
+    def _clock(  # noqa: C901  (each way to write an hour)
         self, tokens: Sequence[Token], i: int | None, *, bare: bool = False
     ) -> tuple[int, int, str] | None:
         """Return the place after a full hour at ``i``, the hour, and am or pm."""

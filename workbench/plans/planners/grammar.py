@@ -1,4 +1,4 @@
-"""The grammar planner: a lexicon of the live catalog, a typed grammar, scored readings; no model (spec 6.3)."""
+"""The grammar planner: a lexicon of the live catalog, a typed grammar, scored readings (spec 6.3)."""
 
 from __future__ import annotations
 

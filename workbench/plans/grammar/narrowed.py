@@ -1,0 +1,184 @@
+"""Which of the events are meant: conditions on entities and fields."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from workbench.plans.grammar.chosen import Chosen, belongs
+from workbench.plans.grammar.context import listed
+from workbench.plans.grammar.roles import entity_role, role_filter
+from workbench.plans.grammar.senses import (
+    Ask,
+    Condition,
+    Decline,
+    EntityFilter,
+    FieldRef,
+    KindRef,
+    Part,
+    RoleRef,
+)
+from workbench.plans.model import Filter
+
+__all__ = ["Narrowed", "plain"]
+
+_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
+_NUMERIC = ("int64", "float64")
+
+
+class Narrowed(Chosen):
+    """The conditions on the events: entities in their roles, values, numbers with units."""
+
+    def _filter(self) -> None:
+        for condition, part in self.conditions:
+            tests, told = self._condition(condition, part)
+            if self.share is not None and not self.part_filters:
+                self.share_tests.append((tests, told))
+            else:
+                self.frame.filters += tests
+                self.frame.told.append(told)
+        for wanted, part in self.filters:
+            self._entity_filter(wanted, part)
+
+    def _entity_filter(self, wanted: EntityFilter, part: Part) -> None:
+        entities = wanted.entities
+        found = [entity_role(self.ctx, wanted, ref, self.frame.events, part) for ref in entities.items]
+        roles = {role for role, _ in found}
+        if len(roles) > 1:
+            if entities.mode in ("and", "both", "versus"):
+                raise Decline(
+                    f"{self.ctx.text(part)!r} speaks of {listed(sorted(roles))}: ask about one of them."
+                )
+            raise Ask(f"{self.ctx.text(part)!r} can be {listed(sorted(roles), 'or')}. Which one?")
+        role = roles.pop()
+        names = [entity for _, entity in found]
+        event = self.frame.events[0]
+        if self._of_sets() and not wanted.negated and (entities.without or entities.mode in ("and", "both")):
+            self._set_of(wanted, role, names, part)
+            return
+        if not wanted.negated:
+            if role in self.fixed or (entities.mode == "both" and self.subjects):
+                noun = self.ctx.role_noun(RoleRef(role, event.type_of(role)))
+                raise Decline(f"No single event has two of its {noun}.")
+            self.fixed.add(role)
+        tests = role_filter(self.ctx, role, names, event, negated=wanted.negated)
+        if (
+            self.share is not None
+            and not self.part_filters
+            and not self.share_tests
+            and not self.groups
+            and not self.subjects
+        ):
+            self.share_names.append((tests, listed([self.ctx.lexicon.label(n) for n in names])))
+            return
+        self.frame.filters += tests
+        verb = "not " if wanted.negated else ""
+        type_ = event.type_of(role)
+        noun = self.ctx.role_noun(RoleRef(role, type_))
+        labels = [self.lexicon.label(n).removeprefix(f"{type_} ") for n in names]
+        self.frame.told.append(f"{noun} {verb}{listed(labels, 'or')}")
+        if entities.without:
+            without = [
+                entity_role(self.ctx, replace(wanted, role=role), ref, self.frame.events, part)[1]
+                for ref in entities.without
+            ]
+            self.frame.filters += role_filter(self.ctx, role, without, event, negated=True)
+            self.frame.told.append(f"{noun} not {listed([self.lexicon.label(n) for n in without], 'or')}")
+        several = len(names) > 1 and not wanted.negated and entities.mode in ("and", "both", "versus")
+        if several or (self.versus and len(names) == 1):
+            self.grouped_by_list.append(role)
+
+    def _of_sets(self) -> bool:
+        """Return whether entities are asked for that have events of each of several kinds."""
+        kinds = [d for d, _ in self.subjects if isinstance(d, KindRef | RoleRef)]
+        figures = self.wanted or self.superlative or self.share or self.having or self.groups or self.order
+        return len(kinds) == 1 == len(self.subjects) and not figures and not self.timeline
+
+    def _set_of(self, wanted: EntityFilter, role: str, names: list[str], part: Part) -> None:
+        """Remember that what is asked for has events with each of some entities, and none with others."""
+        if self.sets is not None:
+            raise Decline("Two such sets in one question are not possible yet.")
+        without = [
+            entity_role(self.ctx, replace(wanted, role=role), ref, self.frame.events, part)[1]
+            for ref in wanted.entities.without
+        ]
+        self.sets = (role, names, without)
+        self.fixed.add(role)
+
+    def _condition(self, condition: Condition, part: Part) -> tuple[list[Filter], str]:
+        if not isinstance(condition.what, FieldRef):
+            raise Decline(f"{self.frame.events[0].name} events have no field {condition.what.names[0][1]}.")
+        name = self._field(condition.what, part)
+        values = [
+            self._scaled(name, v, condition.unit) if isinstance(v, float) else v for v in condition.values
+        ]
+        kind = self.frame.events[0].fields[name].type
+        if values and isinstance(values[0], float) and kind not in _NUMERIC:
+            raise Decline(f"{name} is not a number.")
+        value: Any = (
+            tuple(plain(v) for v in values)
+            if condition.op == "between"
+            else plain(values[0])
+            if values
+            else None
+        )
+        told = f"{self.ctx.field_noun(name)} {condition.op} "
+        told += " and ".join(str(plain(v)) for v in values)
+        unit = self.ctx.unit(name) if values and isinstance(values[0], float) else ""
+        return [Filter(field=name, op=condition.op, value=value)], f"{told.strip()} {unit}".strip()
+
+    def _scaled(self, name: str, value: float, unit: str) -> float:
+        """Return a number in the unit of a field; raises Decline where the units do not fit."""
+        about = self.lexicon.schema.about.get(name)
+        own = about.unit if about else ""
+        language = self.lexicon.language
+        spoken: dict[str, float] = {language.stem(w): s for w, s in language.times["seconds"].items()}
+        if not unit or language.stem(own) == unit:
+            return value
+        seconds = {language.stem(w): s for w, s in _SECONDS.items()}
+        if unit in spoken and language.stem(own) in seconds:
+            return value * spoken[unit] / seconds[language.stem(own)]
+        if own:
+            raise Decline(f"{name} is in {self.ctx.unit(name)}, not in {unit}s.")
+        self.frame.notes.append(f"the unit of {name} is not known; {value:g} is taken as it stands")
+        return value
+
+    # fields
+
+    def _field(self, ref: FieldRef, part: Part) -> str:
+        """Return the one field of the chosen events that is meant.
+
+        Raises:
+            Ask: If it may be several.
+        """
+        names = [n for n in ref.names if all(n in e.fields for e in self.frame.events)]
+        if not names:
+            raise Decline(f"{self.frame.events[0].name} events have no field {ref.names[0]}.")
+        if len(names) > 1:
+            spoken = [t for m, _ in self.mentions if not m.term for t in m.types]
+            own = [n for n in names if any(belongs(n, t) for t in spoken)]
+            if len(own) == 1:
+                return own[0]
+            i, j = self.ctx.field_span(ref, part)
+            nouns = [self.ctx.field_noun(n) for n in names]
+            options = tuple((i, j, noun) for noun in nouns)
+            raise Ask(f"Which {self._words(i, j)} do you mean: {listed(nouns, 'or')}?", options)
+        if len(ref.names) > 1 and not [m for m, _ in self.mentions if not m.term]:
+            every = [n for n in ref.names if n in self.lexicon.fields]
+            if len(every) > 1:
+                i, j = self.ctx.field_span(ref, part)
+                nouns = [self.ctx.field_noun(n) for n in every]
+                raise Ask(
+                    f"Which {self._words(i, j)} do you mean: {listed(nouns, 'or')}?",
+                    tuple((i, j, noun) for noun in nouns),
+                )
+        return names[0]
+
+
+def plain(value: Any) -> Any:
+    """Return a whole number as an integer.
+
+    >>> plain(2.0), plain(2.5)
+    (2, 2.5)
+    """
+    return int(value) if isinstance(value, float) and value.is_integer() else value
