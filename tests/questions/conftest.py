@@ -67,7 +67,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 @pytest.fixture
 def asked(planner: Planner) -> Any:
-    """Return a function that asks a question of an engine, in the conversation of earlier ones if there are some."""
+    """Return a function that asks an engine questions in one conversation and returns the last proposal."""
     from workbench.plans.planners import Conversation, Turn
 
     def ask(engine: Engine, *questions: str) -> Any:

@@ -95,7 +95,7 @@ def _value(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.replace(tzinfo=None).isoformat()
     if isinstance(value, date):
-        return datetime(value.year, value.month, value.day).isoformat()
+        return f"{value.isoformat()}T00:00:00"
     if type(value).__name__ == "Decimal":
         return float(f"{float(value):.7g}")
     return value

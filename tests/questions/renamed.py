@@ -1,4 +1,4 @@
-"""The flights under other names throughout: entity types, roles, edges, columns, event types, nothing left to know."""
+"""The flights under other names throughout: entity types, roles, edges, columns, event types."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _DESCRIBED = {
 
 
 def write_renamed(sources: Path, root: Path, *, described: bool = True) -> Path:
-    """Copy flight sources under other names to ``root`` with ``schema.yaml``, and return the copies' directory."""
+    """Copy flight sources under other names to ``root``, with ``schema.yaml``, and return the copies."""
     names = EVENTS | REFERENCES
     for path in sources.rglob("*.parquet"):
         folder = names.get(path.parent.name, path.parent.name)

@@ -79,7 +79,7 @@ _TOPICS = ["delivery", "payment", "warranty"]
 
 
 def write_shop(directory: Path, *, described: bool = True) -> Path:
-    """Write sources and schema and return the sources' directory; without ``described`` no terms and notes."""
+    """Write sources and schema and return the sources; without ``described`` no terms and no notes."""
     rng = np.random.default_rng(20240101)
     sources = directory / "sources"
     sources.mkdir(parents=True)

@@ -23,11 +23,11 @@ from workbench.plans.grammar.senses import (
     Share,
     Superlative,
 )
-from workbench.plans.grammar.times import Bucket, Hours, Period, Weekdays
-from workbench.plans.model import Filter, Group, Measure
 
 if TYPE_CHECKING:
     from workbench.plans.grammar.lexicon import Event
+    from workbench.plans.grammar.times import Hours, Period, Weekdays
+    from workbench.plans.model import Filter, Group, Measure
 
 __all__ = ["Asked", "Dim", "Figure", "Frame"]
 
@@ -112,9 +112,27 @@ class Asked:
 
     def _gather(self) -> None:
         ctx = self.ctx
-        for part in ctx.take("EVENT"):
-            self.mentions.append((part.value, part))
-        for part in ctx.take("count"):
+        self.mentions += [(part.value, part) for part in ctx.take("EVENT")]
+        self._gather_counts()
+        self._gather_figures()
+        self.subjects += [(part.value, part) for part in ctx.take("KIND", "ROLE", "BUCKET")]
+        if self.count is not None and self.count[0].what is None and not self.superlative and not self.order:
+            kinds = [(v, p) for v, p in self.subjects if isinstance(v, KindRef | RoleRef)]
+            if len(kinds) == 1:  # how many, and the noun further on
+                self.count = (replace(self.count[0], what=kinds[0][0]), kinds[0][1])
+        for part in ctx.take("numbered"):
+            self.subjects.append((part.value[1], part))
+            self.n = part.value[0]
+        self.groups += [(dim, part) for part in ctx.take("group") for dim in part.value]
+        self._gather_conditions()
+        self.distinct = bool(ctx.take("w:distinct")) or (self.count is not None and self.count[0].distinct)
+        self._how_much()
+        self.timeline = bool(ctx.take("w:timeline")) or bool(ctx.take("w:trends"))
+        self.versus = bool(ctx.take("w:versus"))
+        ctx.take("w:compare", "w:events")
+
+    def _gather_counts(self) -> None:
+        for part in self.ctx.take("count"):
             if self.count is not None:
                 raise Decline("The question counts two things at once.")
             self.count = (part.value, part)
@@ -122,63 +140,47 @@ class Asked:
                 self.mentions.append((part.value.what, part))
             elif part.value.what is not None:
                 self.subjects.append((part.value.what, part))
-        for part in ctx.take("share"):
+        for part in self.ctx.take("share"):
             if self.share is not None and (self.share[0].what or not part.value.what):
                 continue
             self.share = (part.value, part)
             if part.value.what is not None:
                 self.mentions.append((part.value.what, part))
-        aggregates: tuple[str, ...] = ()
-        for part in ctx.take("agg"):
-            aggregates += part.value
-        for part in ctx.take("measure"):
-            self.wanted.append((part.value, part))
+
+    def _gather_figures(self) -> None:
+        ctx = self.ctx
+        aggregates = tuple(op for part in ctx.take("agg") for op in part.value)
+        self.wanted += [(part.value, part) for part in ctx.take("measure")]
         for part in ctx.take("superlative", "top"):
             self._superlative(part)
         for part in ctx.take("order"):
             self._order(part)
-        if aggregates:
-            bare = [n for n, (m, _) in enumerate(self.wanted) if not m.ops]
-            if len(bare) == 1:
-                measure, part = self.wanted[bare[0]]
-                self.wanted[bare[0]] = (replace(measure, ops=aggregates), part)
-            elif aggregates == ("sum",) and self.mentions:
-                pass  # the total of events is their number
-            elif self.mentions and not self.wanted and not self.share and not self.superlative:
-                self.twice = aggregates
-            else:
-                raise Ask(f"The {listed(list(aggregates))} of what?")
-        for part in ctx.take("KIND", "ROLE", "BUCKET"):
-            self.subjects.append((part.value, part))
-        if self.count is not None and self.count[0].what is None and not self.superlative and not self.order:
-            kinds = [(v, p) for v, p in self.subjects if isinstance(v, KindRef | RoleRef)]
-            if len(kinds) == 1 and not isinstance(kinds[0][0], Bucket):  # how many JetBlue planes
-                self.count = (replace(self.count[0], what=kinds[0][0]), kinds[0][1])
-        for part in ctx.take("numbered"):
-            self.subjects.append((part.value[1], part))
-            self.n = part.value[0]
-        for part in ctx.take("group"):
-            self.groups += [(dim, part) for dim in part.value]
+        bare = [n for n, (measure, _) in enumerate(self.wanted) if not measure.ops]
+        if aggregates and len(bare) == 1:
+            measure, part = self.wanted[bare[0]]
+            self.wanted[bare[0]] = (replace(measure, ops=aggregates), part)
+        elif aggregates == ("sum",) and self.mentions:
+            return  # the total of events is their number
+        elif aggregates and self.mentions and not (self.wanted or self.share or self.superlative):
+            self.twice = aggregates
+        elif aggregates:
+            raise Ask(f"The {listed(list(aggregates))} of what?")
+
+    def _gather_conditions(self) -> None:
+        ctx = self.ctx
         ctx.expected = self._edge_ends()
-        for part in ctx.take("filter"):
-            self.filters.append((part.value, part))
+        self.filters += [(part.value, part) for part in ctx.take("filter")]
         for part in ctx.take("rel"):
             self._relation(part)
         for part in ctx.take("EDGE"):
             self._bare_edge(part)
-        for part in ctx.take("cond"):
-            self.conditions.append((self._with_field(part.value, part), part))
+        self.conditions += [(self._with_field(part.value, part), part) for part in ctx.take("cond")]
         for part in ctx.take("having"):
             op, number, what = part.value
             self.having.append((op, number, what, part))
             if isinstance(what, EventRef):
                 self.mentions.append((what, part))
         self.clocks += [part.value for part in ctx.take("DAYHOUR")]
-        self.distinct = bool(ctx.take("w:distinct")) or (self.count is not None and self.count[0].distinct)
-        self._how_much()
-        self.timeline = bool(ctx.take("w:timeline")) or bool(ctx.take("w:trends"))
-        self.versus = bool(ctx.take("w:versus"))
-        ctx.take("w:compare", "w:events")
 
     def _how_much(self) -> None:
         """Ask back what counts as "delayed" where events with a field and no threshold are counted."""
@@ -283,7 +285,7 @@ class Asked:
         self._edge_events(part.value.names, part)
 
     def _edge_events(self, edges: tuple[str, ...], part: Part) -> None:
-        """Let an edge's verb name the events that give it: of edges called alike those of what is asked for."""
+        """Let a verb name the events that give its edge: of edges called alike those of what is asked for."""
         kinds = {d.type for d, _ in self.subjects if isinstance(d, KindRef | RoleRef)}
         known = [self.lexicon.edges[e] for e in edges]
         fitting = tuple(e.name for e in known if kinds & {e.source, e.target})

@@ -125,7 +125,7 @@ class Chosen(Asked):
         return ""
 
     def _nearest(self, names: list[str]) -> str:
-        """Return the event type whose own fields are asked for (arr_delay is Arrival's), then the one with most."""
+        """Return the event type whose own fields are asked for (arr_delay is Arrival's), or the largest."""
         asked = [
             name
             for ref in (

@@ -316,14 +316,14 @@ class _Reader(Figured):
         figure, column = self._key(measures)
         if self.superlative is not None:
             return self._topped(steps, main, figure, column)
-        if columns[0] == "time" or (self.order is None and any(d.bucket for d in self.frame.dims)):
-            if self.order is None or (
-                main == "timeline" and self.order[0].by is None and not self.order[0].direction
-            ):
-                if main != "timeline":
-                    keys = tuple(SortKey(field=c) for c in columns)
-                    steps.append(Sort(id="sorted", title=self._title(), source=main, by=keys))
-                return steps, ""
+        buckets = columns[0] == "time" or any(d.bucket for d in self.frame.dims)
+        if buckets and (
+            self.order is None or (main == "timeline" and not any(self.order[0].__dict__.values()))
+        ):
+            if main != "timeline":
+                keys = tuple(SortKey(field=c) for c in columns)
+                steps.append(Sort(id="sorted", title=self._title(), source=main, by=keys))
+            return steps, ""
         direction = self.order[0].direction if self.order else ""
         descending = self._descending(direction, figure)
         steps.append(
@@ -383,8 +383,8 @@ class _Reader(Figured):
         kept = [d for d in self.frame.dims if not d.subject]
         if kept and any(d.subject for d in self.frame.dims):
             raise Decline(
-                f"The {'most' if descending else 'fewest'} in each {listed([d.noun for d in kept])} is not possible: "
-                "leave one of the two groups out."
+                f"The {'most' if descending else 'fewest'} in each {listed([d.noun for d in kept])}: "
+                "not possible yet; leave one group out."
             )
         steps.append(
             Top(id="top", title=self._title(), source=main, by=column, n=n, ascending=not descending)
@@ -463,14 +463,12 @@ class _Reader(Figured):
             about = f"with {listed(self.frame.told)}" if self.frame.told else ""
         else:
             about = f"of {about}"
-        reading = [
-            f"{figures[:1].upper()}{figures[1:]}{f' {about}' if about else ''}{by}{f', {times}' if times else ''}"
-        ]
+        told = f"{figures[:1].upper()}{figures[1:]}{f' {about}' if about else ''}{by}"
+        reading = [f"{told}{f', {times}' if times else ''}"]
         if self.twice:
             words = self.lexicon.language.data["speech"]["means"]
-            reading = [
-                f"The {listed([words[o] for o in self.twice])} over all of: {reading[0][:1].lower()}{reading[0][1:]}"
-            ]
+            first = listed([words[op] for op in self.twice])
+            reading = [f"The {first} over all of: {reading[0][:1].lower()}{reading[0][1:]}"]
         for op, number, what, _ in self.having:
             noun = (
                 "their number"

@@ -226,7 +226,7 @@ class Figured(Narrowed):
         ]
 
     def _usual_ops(self, name: str, noun: str, part: Part) -> tuple[str, ...]:
-        """Return what a bare "delay" means: averages where groups are compared; with "highest" it must be said."""
+        """Return what a bare "delay" means: averages; with "highest" in groups it must be said."""
         if self.superlative is not None and isinstance(self.superlative[0].what, MeasureRef):
             degree = self.superlative[0].degree
             if self.frame.dims or self.subjects:

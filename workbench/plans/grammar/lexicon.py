@@ -214,39 +214,32 @@ class Lexicon:
                 for text in (name, *term.synonyms):
                     self._add("EVENT", EventRef(types, name), split(text))
 
-    def _collect_types(self) -> None:
-        roles: dict[str, RoleRef] = {}
-        for event in self.events.values():
-            for role in event.roles:
-                roles[role] = RoleRef(role, event.type_of(role))
+    def _collect_types(self) -> None:  # noqa: C901  (types, roles, fields, in this order)
+        roles = {r: RoleRef(r, event.type_of(r)) for event in self.events.values() for r in event.roles}
         for name, kind in self.types.items():
             nouns = [split_name(name), *(split(s) for s in kind.synonyms)]
             for noun in nouns:
                 self._add("KIND", KindRef(name), noun)
-            for role, ref in roles.items():
-                if ref.type == name and role != name:
-                    for noun in nouns:
+                for role, ref in roles.items():
+                    if ref.type == name and role != name:
                         self._add("ROLE", ref, [*split_name(role), *noun])
-        for role, ref in roles.items():
-            if role != ref.type:
-                self._add("ROLE", ref, split_name(role))
+        for ref in roles.values():
+            self._add_role(ref, split_name(ref.role))
         for name, ref in self.key_fields.items():
-            self._add(
-                "ROLE" if ref.role != ref.type else "KIND",
-                ref if ref.role != ref.type else KindRef(ref.type),
-                split_name(name),
-            )
+            self._add_role(ref, split_name(name))
         for name, about in self.schema.about.items():
-            if name in self.key_fields:
-                ref = self.key_fields[name]
-                for synonym in about.synonyms:
-                    if ref.role != ref.type:
-                        self._add("ROLE", ref, split(synonym))
-                    else:
-                        self._add("KIND", KindRef(ref.type), split(synonym))
-            elif name in self.fields:
-                for synonym in about.synonyms:
+            for synonym in about.synonyms:
+                if name in self.key_fields:
+                    self._add_role(self.key_fields[name], split(synonym))
+                elif name in self.fields:
                     self._add("FIELD", FieldRef((name,)), split(synonym))
+
+    def _add_role(self, ref: RoleRef, words: Iterable[str]) -> None:
+        """Add a name of a role; where it is the type's only one, the type is meant."""
+        if ref.role == ref.type:
+            self._add("KIND", KindRef(ref.type), words)
+        else:
+            self._add("ROLE", ref, words)
 
     def _collect_edges(self) -> None:
         found: dict[tuple[str, ...], dict[str, float]] = defaultdict(dict)
@@ -479,12 +472,10 @@ class Lexicon:
         wordlike = len(part) == 1 and (
             part[0].stem in self.language.closed or len(key) < 3 or part[0].word in self.language.closed
         )
+        if wordlike and any(c.isdecimal() for c in key):
+            return 0.9
         if wordlike:
-            return (
-                1.0
-                if exact and any(c.isupper() for c in text)
-                else (0.9 if exact and any(c.isdigit() for c in text) else 0.0)
-            )
+            return 1.0 if exact and any(c.isupper() for c in text) else 0.0
         return 1.0 if exact else 0.95
 
     def _labelled(self, tokens: Sequence[Token], strong: set[tuple[int, int]]) -> Iterator[Item]:

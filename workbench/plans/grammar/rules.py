@@ -29,6 +29,8 @@ from workbench.plans.grammar.senses import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    Add = Callable[..., None]
+
 __all__ = ["PARTS", "RULES"]
 
 _AGGREGATES = ("mean", "median", "sum", "max", "min")
@@ -324,13 +326,8 @@ def _same_group(*values: Any) -> tuple[Any, Any] | None:
     return (know, entity) if know is not None else None
 
 
-def _rules() -> list[Rule]:
-    rules: list[Rule] = []
-
-    def add(category: str, parts: str, build: Callable[..., Any], bonus: float = 0.15) -> None:
-        rules.append(Rule(category, tuple(parts.split()), build, bonus))
-
-    # entities
+def _entities_rules(add: Add) -> None:
+    """Add the rules of names of entities, and lists of them."""
     add("ENT", "KEY", _key, 0.0)
     add("ENT", "LABEL", _labelled, 0.0)
     for kind in ("KIND", "ROLE"):
@@ -350,7 +347,10 @@ def _rules() -> list[Rule]:
     add("list", "w:both list", _both, 0.3)
     add("list", "list w:but_not list", _without, 0.4)
     add("list", "list w:not list", _without, 0.2)
-    # filters
+
+
+def _filters_rules(add: Add) -> None:
+    """Add the rules of entities that events or entities have to do with."""
     add("filter", "list", _filter(""), 0.0)
     for preposition in ("from", "to", "at", "for"):
         add("filter", f"w:{preposition} list", _filter(preposition))
@@ -364,7 +364,10 @@ def _rules() -> list[Rule]:
     add("filter", "ROLE w:equals list", _in_role, 0.3)
     for preposition in ("for", "with", "at", "from", "to"):
         add("filter", f"w:{preposition} ROLE list", _in_role_after, 0.3)
-    # conditions
+
+
+def _conditions_rules(add: Add) -> None:
+    """Add the rules of fields and properties compared with values."""
     for what in ("FIELD", "PROP"):
         for op in _COMPARED:
             add("cond", f"{what} w:{op} NUM", _condition, 0.4)
@@ -392,7 +395,10 @@ def _rules() -> list[Rule]:
         add("cond", f"w:{link} VAL", _valued, 0.1)
         add("cond", f"w:not w:{link} VAL", _valued, 0.3)
     add("cond", "w:with cond", _last, 0.1)
-    # figures
+
+
+def _figures_rules(add: Add) -> None:
+    """Add the rules of what is worked out."""
     for word in _AGGREGATES:
         add("agg", f"w:{word}", lambda w: (w,), 0.0)
     add("agg", "agg w:and agg", lambda a, _, b: (*a, *b))
@@ -414,7 +420,10 @@ def _rules() -> list[Rule]:
     add("share", "EVENT w:rate", _share, 0.5)
     add("share", "EVENT w:share", _share, 0.4)
     add("share", "w:rate w:of EVENT", _share, 0.4)
-    # superlatives
+
+
+def _superlatives_rules(add: Add) -> None:
+    """Add the rules of the most and the least."""
     add("top", "w:top NUM", _top, 0.4)
     add("top", "w:bottom NUM", _top, 0.4)
     for word in _DEGREES:
@@ -428,7 +437,10 @@ def _rules() -> list[Rule]:
         add("superlative", f"w:{word} share", _superlative_share, 0.5)
     for what in ("KIND", "ROLE", "BUCKET"):
         add("numbered", f"NUM {what}", _numbered, 0.3)
-    # order
+
+
+def _order_rules(add: Add) -> None:
+    """Add the rules of how rows are ordered."""
     for word, direction in (
         ("descending", "descending"),
         ("ascending", "ascending"),
@@ -442,7 +454,10 @@ def _rules() -> list[Rule]:
     add("order", "w:order order", _order(""), 0.2)
     for what in ("EVENT", "count", "share", "measure"):
         add("order", f"w:by {what}", _by_event, 0.1)
-    # groups
+
+
+def _groups_rules(add: Add) -> None:
+    """Add the rules of what is grouped by."""
     for what in ("KIND", "ROLE", "FIELD", "BUCKET", "PROP"):
         add("dims", what, _dims, 0.0)
     add("dims", "dims w:and dims", _dims, 0.3)
@@ -450,7 +465,10 @@ def _rules() -> list[Rule]:
     add("dims", "dims w:by dims", _dims, 0.3)
     add("group", "w:by dims", _last, 0.4)
     add("group", "BUCKETADJ", _dims, 0.1)
-    # times
+
+
+def _times_rules(add: Add) -> None:
+    """Add the rules of times, and several to compare."""
     add("when", "TIME", _periods, 0.0)
     for link in ("of", "at", "for", "from", "to"):
         add("when", f"w:{link} when", _last, 0.05)
@@ -458,13 +476,19 @@ def _rules() -> list[Rule]:
     add("whens", "when w:and when", _periods, 0.3)
     add("whens", "when w:or when", _periods, 0.2)
     add("whens", "whens w:and when", _periods, 0.3)
-    # relations
+
+
+def _relations_rules(add: Add) -> None:
+    """Add the rules of edges to entities."""
     add("rel", "EDGE list", _relation, 0.4)
     for link in ("by", "for", "to", "at", "from", "of"):
         add("rel", f"EDGE w:{link} list", _relation, 0.35)
     add("rel", "w:not rel", _unrelated, 0.3)
     add("rel", "w:but_not rel", _unrelated, 0.4)
-    # knowledge of entities
+
+
+def _knowledge_of_entities_rules(add: Add) -> None:
+    """Add the rules of computed groups of entities."""
     for link in ("of", "for"):
         add("knownof", f"KNOW w:{link} list", _known_of, 0.3)
     add("knownnum", "KNOW NUM", _known_number, 0.4)
@@ -472,6 +496,27 @@ def _rules() -> list[Rule]:
     add("samegroup", "w:same KNOW list", _same_group, 0.4)
     for link in ("as", "of", "with"):
         add("samegroup", f"w:same KNOW w:{link} list", _same_group, 0.4)
+
+
+def _rules() -> list[Rule]:
+    rules: list[Rule] = []
+
+    def add(category: str, parts: str, build: Callable[..., Any], bonus: float = 0.15) -> None:
+        rules.append(Rule(category, tuple(parts.split()), build, bonus))
+
+    for section in (
+        _entities_rules,
+        _filters_rules,
+        _conditions_rules,
+        _figures_rules,
+        _superlatives_rules,
+        _order_rules,
+        _groups_rules,
+        _times_rules,
+        _relations_rules,
+        _knowledge_of_entities_rules,
+    ):
+        section(add)
     return rules
 
 

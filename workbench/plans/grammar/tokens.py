@@ -14,7 +14,8 @@ __all__ = ["Token", "joined", "split", "split_name", "tokenize"]
 # A date, a clock time, a number with separators, a word, or one sign.
 _TOKEN = re.compile(
     r"""\d{4}-\d{2}(?:-\d{2})?(?!\d) | \d{1,2}:\d{2}(?!\d) | \d{1,3}(?:,\d{3})+(?![\d,]) | \d+\.\d+(?![\w.])
-      | ['’]s\b | n['’]t\b | [^\W_]+(?:['’](?!s\b)[^\W_]+)* | [<>]= | (?<![^\W\d_])- | [^\w\s-]""",
+      | ['\u2019]s\b | n['\u2019]t\b | [^\W_]+(?:['\u2019](?!s\b)[^\W_]+)* | [<>]=
+      | (?<![^\W\d_])- | [^\w\s-]""",
     re.VERBOSE,
 )
 _QUOTES = frozenset('"“”()[]`')
@@ -50,10 +51,10 @@ class Token:
 def split(text: str) -> list[str]:
     """Return the words of a text in lower case.
 
-    >>> split("O’Hare's take-offs, 1,200 of them")
+    >>> split("O'Hare's take-offs, 1,200 of them")
     ["o'hare", "'s", 'take', 'offs', ',', '1,200', 'of', 'them']
     """
-    return [m.group().replace("’", "'").casefold() for m in _TOKEN.finditer(text)]
+    return [m.group().replace("\u2019", "'").casefold() for m in _TOKEN.finditer(text)]
 
 
 def split_name(name: str) -> list[str]:
@@ -79,7 +80,7 @@ def tokenize(text: str, language: Language) -> list[Token]:
     found = []
     for match in _TOKEN.finditer(text):
         raw = match.group()
-        word = raw.replace("’", "'").casefold()
+        word = raw.replace("\u2019", "'").casefold()
         # a determiner in capitals is a code
         if word in language.determiners and not (len(raw) == 1 and raw.isupper() and match.start()):
             continue
