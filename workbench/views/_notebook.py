@@ -53,6 +53,7 @@ def _publish(view: View, layout: Any, name: str, *, update: bool = False) -> Non
     from IPython.display import publish_display_data  # noqa: PLC0415  (only a notebook has it)
 
     static = _static(view)
+    layout._hooks.append(_with_styles)  # noqa: SLF001  (the one place after Panel's own)
     live, metadata = layout._repr_mimebundle_()
     html = (
         f'<div class="wb-out" data-lm-suppress-shortcuts="true"><style>{_STATIC}</style>{live["text/html"]}'
@@ -64,6 +65,16 @@ def _publish(view: View, layout: Any, name: str, *, update: bool = False) -> Non
         transient={"display_id": name},
         update=update,
     )
+
+
+def _with_styles(_: Any, root: Any, changed: Any, __: Any) -> None:
+    """Put style sheets into what is added to a layout later: Panel 1.9 leaves its design's at a CDN."""
+    from bokeh.models.ui import UIElement  # noqa: PLC0415  (heavy)
+    from panel.io.notebook import patch_inline_stylesheets  # noqa: PLC0415  (heavy)
+
+    added, _ = changed._models.get(root.ref["id"], (None, None))  # noqa: SLF001
+    for model in added.select({"type": UIElement}) if added is not None else ():
+        patch_inline_stylesheets(model)
 
 
 def _static(view: View) -> dict[str, str]:
