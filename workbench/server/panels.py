@@ -22,6 +22,8 @@ __all__ = ["add_pages"]
 
 def add_pages(app: FastAPI, world: World, access: Access) -> None:
     """Add the dashboard, the views' pages and what they need to an application."""
+    # here, in one thread: Panel and a view's thread would import it at once, and one find the half of it
+    import holoviews.plotting.bokeh  # noqa: F401, PLC0415
     import panel as pn  # noqa: PLC0415  (heavy, and for the server alone)
     from bokeh.core.validation import silence  # noqa: PLC0415
     from bokeh.core.validation.warnings import EMPTY_LAYOUT  # noqa: PLC0415
