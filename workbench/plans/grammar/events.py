@@ -149,9 +149,9 @@ class _Reader(Figured):
         if guessed:
             self.frame.notes.append(f"the year is taken from the data: {listed(guessed)}")
         if self.compared:
-            sinces, untils = [p.since for p in self.periods], [p.until for p in self.periods]
-            since = None if None in sinces else min(filter(None, sinces))
-            until = None if None in untils else max(filter(None, untils))
+            starts, ends = [p.since for p in self.periods], [p.until for p in self.periods]
+            since = None if None in starts else min(filter(None, starts))
+            until = None if None in ends else max(filter(None, ends))
             return since, until, f"compared over {listed([p.name for p in self.periods])}"
         period: Period = self.periods[0]
         return period.since, period.until, _time_words(period)

@@ -382,6 +382,7 @@ def _conditions_rules(add: Add) -> None:
         add("cond", f"w:{op} NUM", _by_unit, 0.2)
         for what in ("EVENT", "KIND", "ROLE"):
             add("having", f"w:{op} NUM {what}", _having, 0.5)
+            add("having", f"w:{op} NUM w:distinct {what}", _having, 0.5)
             add("having", f"w:with w:{op} NUM {what}", _having, 0.5)
             add("having", f"w:for w:{op} NUM {what}", _having, 0.5)
     add("cond", "FIELD w:missing", _missing, 0.2)
