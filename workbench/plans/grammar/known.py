@@ -369,7 +369,7 @@ def _similar(ctx: Context) -> Draft | None:
     return Draft(
         [step],
         [Render(kind="bar", source="similar", x="key", y=("score",), title=step.title)],
-        [f"The {k} {type_} entities that are most like {label} by their features"],
+        [f"The {k} {type_} entities whose events read most like those of {label}"],
         suggestions=[
             f"Describe {ctx.entity_text(entity)}",
             f"Which cluster is {ctx.entity_text(entity)} in?",
