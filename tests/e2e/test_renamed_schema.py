@@ -90,7 +90,9 @@ def _renamed(columns: dict[str, str], names: dict[str, str]) -> dict[str, Any]:
         for name, edge in spec["edges"].items()
     }
     for term in spec.get("terms", {}).values():
-        term |= {part: [names.get(n, n) for n in term[part]] for part in ("events", "outcomes") if part in term}
+        term |= {
+            part: [names.get(n, n) for n in term[part]] for part in ("events", "outcomes") if part in term
+        }
     for group in ("events", "references"):
         spec[group] = {names.get(n, n): _event(e, columns) for n, e in spec[group].items()}
     return document

@@ -68,7 +68,18 @@ CLICKS = [
 ]
 COMMANDS = [
     *("demo", "init", "ingest", "lab", "catalog", "sql", "entity", "knowledge", "status", "compute"),
-    *("verify", "evict", "quarantine", "config", "drivers", "serve", "ask", "plan", "plan-schema", "password"),
+    *(
+        "verify",
+        "evict",
+        "quarantine",
+        "config",
+        "drivers",
+        "serve",
+        "ask",
+        "plan",
+        "plan-schema",
+        "password",
+    ),
 ]
 GRAPH_COMMANDS = ["around", "path", "shared", "stats"]
 

@@ -258,7 +258,7 @@ def _entities(snapshot: Snapshot, segments: list[str]) -> tuple[pl.DataFrame, di
         frames.append(pl.DataFrame(snapshot.read(entry, columns=["type", "key", "is_test"])))
         offsets[entry.segment] = rows
         rows += frames[-1].height
-    names = {"type": pl.Categorical(), "key": pl.Categorical()}
+    names = pl.Schema({"type": pl.Categorical(), "key": pl.Categorical()})
     empty = pl.DataFrame(schema={**names, "is_test": pl.Boolean()})
     return pl.concat([empty, *(frame.cast(names) for frame in frames)]), offsets
 

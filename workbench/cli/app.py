@@ -93,7 +93,10 @@ _COMMANDS: tuple[tuple[str, str, Callable[..., Any], tuple[str, ...]], ...] = (
         "Look",
         "ask",
         ask.ask,
-        ("workbench ask 'how many orders per country in March'", "workbench ask --session s1 'and in April?'"),
+        (
+            "workbench ask 'how many orders per country in March'",
+            "workbench ask --session s1 'and in April?'",
+        ),
     ),
     ("Look", "plan", ask.plan, ("workbench plan edited.json --explain",)),
     ("Look", "plan-schema", ask.plan_schema, ("workbench plan-schema -o plan.schema.json",)),

@@ -74,4 +74,4 @@ def _detach_when_closed() -> None:
                 self.connection = None
 
     ws_connect.detaches = True  # type: ignore[attr-defined]
-    WSHandler.ws_connect = ws_connect  # type: ignore[method-assign]
+    WSHandler.ws_connect = ws_connect
