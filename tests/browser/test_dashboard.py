@@ -76,7 +76,7 @@ def arguments(page: Page) -> dict[str, list[str]]:
 
 def test_behind_the_login_every_view_draws_and_its_link_leads_back(url: str, capture) -> None:  # noqa: ANN001
     page = capture.page()
-    log_in(page, url)
+    log_in(page, f"{url}/?entity={ENTITY}")
     kinds, problems = usable_views()
     assert problems == []
     for name, kind in kinds.items():
@@ -86,7 +86,8 @@ def test_behind_the_login_every_view_draws_and_its_link_leads_back(url: str, cap
     again = capture.context.new_page()
     again.goto(page.url)
     drawn(again, list(kinds)[-1])
-    assert [text for text in capture.problems if "favicon" not in text] == []
+    # what the server refused or did not have, or the page's own rules forbade; scripts are the views' own
+    assert [text for text in capture.problems if not text.startswith("script:")] == []
 
 
 def test_a_link_selects_and_clearing_shows_in_the_address(url: str, capture) -> None:  # noqa: ANN001

@@ -92,6 +92,10 @@ def application(world: World, access: Access) -> Gate:
     async def alive() -> dict[str, bool]:
         return {"ok": True}
 
+    @app.get("/favicon.ico", status_code=204)
+    async def icon() -> None:
+        """Answer browsers, which ask for it whatever the page says."""
+
     app.include_router(login_routes(access, sessions, attempts))
     app.mount("/api", rest(world, _again(world)))
     add_pages(app, world, access)
