@@ -70,6 +70,7 @@ function render({ model, el }) {
     else if (count && event.key === "ArrowUp") mark((active + count - 1) % count);
     else if (count && event.key === "Tab") take(Math.max(active, 0));
     else if (count && event.key === "Enter" && active >= 0) take(active);
+    else if (event.key === "Enter") place.requestSubmit();
     else return;
     event.preventDefault();
   });

@@ -188,7 +188,7 @@ class Frame:
             settled()
 
     def _tell(self, job: Job, update: Update) -> None:
-        if job is self._job and not job.cancelled:
+        if job is self._job and not job.cancelled and not self.settled.is_set():
             total = f" of {update.total:,}" if update.total else ""
             self._status.object = fragment(loading(f"{update.task}: {update.done:,}{total} {update.unit}"))
 
