@@ -13,6 +13,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 DEMO := workbench-demo/flights
 EXTENSIONS := graph-widget jupyterlab
+LABEXTENSION := workbench/jupyter/labextension
 
 # Least coverage in percent, branches counted. compute/gpu counts only where there is a GPU.
 COVERAGE_STORAGE := 100
@@ -83,6 +84,7 @@ extension: $(INSTALLED)  ## build what runs in the browser, by node: the graph w
 	for package in $(EXTENSIONS); do
 		(cd "extensions/$$package" && npm ci --no-audit --no-fund --silent && npm run --silent build)
 	done
+	$(MAKE) $(INSTALLED)
 
 wheel: $(INSTALLED)  ## build the wheel into dist/
 	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
@@ -95,7 +97,8 @@ clean:  ## remove what the other targets built, but for .venv and workspaces
 $(DEMO)/CURRENT: | $(INSTALLED)
 	@$(BIN)/workbench demo
 
-$(INSTALLED): requirements.lock requirements-model.lock pyproject.toml
+# The editable install links the package, but copies JupyterLab's extension: a new build is a new install.
+$(INSTALLED): requirements.lock requirements-model.lock pyproject.toml $(LABEXTENSION)/package.json
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || {
 		echo "$$($(PYTHON) --version) does not do: make PYTHON=… needs Python 3.11, 3.12 or 3.13"; exit 1; }
 	$(PYTHON) -m venv .venv
