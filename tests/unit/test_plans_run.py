@@ -157,6 +157,10 @@ class TestDocuments:
         step = {**CLICK, "columns": ["user"], "where": [test]}
         assert run(db, step).to_polars()["user"].to_list() == users
 
+    def test_columns_of_the_address_may_be_asked_for(self, db: Engine) -> None:
+        step = {"op": "scan", "id": "s", "types": ["Click", "Fault"], "columns": ["_type", "_ts"]}
+        assert run(db, step).to_polars().columns == ["_segment", "_id", "_ts", "_type"]
+
     def test_several_types_share_their_columns(self, db: Engine) -> None:
         both = {"op": "scan", "id": "all", "types": ["Click", "Fault"], "columns": ["user", "message", "ms"]}
         found = run(db, both).to_polars()

@@ -82,6 +82,7 @@ function render({ model, el }) {
     input.value = "";
   });
   el.append(place);
+  return () => place.remove();
 }
 export default { render };
 """

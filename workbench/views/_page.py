@@ -45,6 +45,7 @@ function render({ model, el }) {
   model.on("change:markup", draw);
   draw();
   el.append(place);
+  return () => place.remove();
 }
 export default { render };
 """

@@ -43,12 +43,13 @@ def scan(step: Scan, world: World, clock: Clock, *, limited: bool = True) -> Rel
         limited: Whether the step's limit holds; without it, its rows can be counted.
     """
     fields = document_columns(world, step.types)
-    columns = ADDRESS | {name: fields[name] for name in step.columns or fields}
+    known = ADDRESS | fields
+    columns = ADDRESS | {name: known[name] for name in step.columns or fields}
     asked = period(step.since, step.until, clock.now, clock.timezone)
     tests = [
         *([f"_ts >= {sql_time(asked.since)}"] if asked.since else []),
         *([f"_ts < {sql_time(asked.until)}"] if asked.until else []),
-        *([conditions(step.where, ADDRESS | fields, clock)] if step.where else []),
+        *([conditions(step.where, known, clock)] if step.where else []),
     ]
     where = f" WHERE {' AND '.join(tests)}" if tests else ""
     shown = ", ".join(map(quoted, columns))
