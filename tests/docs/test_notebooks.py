@@ -101,7 +101,8 @@ def test_the_tour_tells_another_story_of_a_tenth_of_the_data(
     NotebookClient(fresh, timeout=300, resources={"metadata": {"path": str(workplace)}}).execute()
 
     pairs = list(zip(outputs(slimmed(fresh)), outputs(stored), strict=True))
-    told = [(here, there) for here, there in pairs if re.search(r"\d", "".join(there))]
+    figures = [(here, there) for here, there in pairs if re.search(r"\d", "".join(there))]
+    told = [(here, there) for here, there in figures if not there[0].startswith(("db.view(", "PosixPath("))]
     same = [here for here, there in told if here == there]
     assert len(told) > 15
     assert not same, same

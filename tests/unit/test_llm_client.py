@@ -250,7 +250,11 @@ import os, signal, socket, threading
 from workbench.llm import Client, Endpoint, Link, providers
 silent = socket.create_server(("127.0.0.1", 0))
 link = Link("ollama", providers.create("ollama"), Endpoint("m", f"http://127.0.0.1:{silent.getsockname()[1]}"))
-threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+def interrupt():
+    connection, _ = silent.accept()
+    connection.recv(1)  # the request is under way
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=interrupt, daemon=True).start()
 try:
     Client([link], timeout=60).complete("Colour?")
 except KeyboardInterrupt:

@@ -245,7 +245,9 @@ class Entity:
     def __repr__(self) -> str:
         """Return the page as text."""
         lines = [self._head(), *(f"  {name}: {value}" for name, value in self.properties.items())]
-        lines += [f"  {kind}: {row}" for kind, row in self.knowledge.items()]
+        for kind, row in self.knowledge.items():
+            known = {name: value for name, value in row.items() if value not in (None, [])}
+            lines.append(f"  {kind}: {known}")
         return "\n".join([*lines, text_table(self.neighbours(), "neighbours", self._world.timezone)])
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
