@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from desk import write_desk
+from gaming import write_gaming
 from renamed import write_renamed
 from ruamel.yaml import YAML
 from shop import write_shop
@@ -61,6 +63,24 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     root = tmp_path_factory.mktemp("shop")
     sources = write_shop(root / "files")
     with Engine.create(root / "w", schema=root / "files" / "schema.yaml") as engine:
+        engine.ingest(sources)
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    root = tmp_path_factory.mktemp("desk")
+    sources = write_desk(root / "files")
+    with Engine.create(root / "w", schema=root / "files" / "schema.yaml") as engine:
+        engine.ingest(sources)
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def gaming(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    root = tmp_path_factory.mktemp("gaming")
+    sources = write_gaming(root / "files")
+    with Engine.create(root / "w", schema="gaming") as engine:
         engine.ingest(sources)
         yield engine
 

@@ -126,6 +126,10 @@ def grouped(group: Group) -> str:
 
 def measured(measure: Measure, columns: Columns, clock: Clock) -> str:
     """Return the figure over the rows of a group."""
+    if measure.minus:
+        taken = measure.model_copy(update={"where": measure.minus, "minus": ()})
+        whole = measure.model_copy(update={"minus": ()})
+        return f"{measured(whole, columns, clock)} - {measured(taken, columns, clock)}"
     where = conditions(measure.where, columns, clock)
     kept = f" FILTER (WHERE {where})" if where else ""
     if measure.op == "count":

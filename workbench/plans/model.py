@@ -113,12 +113,14 @@ class Measure(_Part):
             rows.
         field: Which field; none for ``count``, ``share`` and ``part``.
         where: Only rows that satisfy all of these count; ``share`` needs it.
+        minus: The same figure of the rows that satisfy all of these is taken away: a difference.
     """
 
     name: str
     op: Literal["count", "sum", "mean", "median", "min", "max", "distinct", "share", "part"] = "count"
     field: str | None = None
     where: tuple[Filter, ...] = ()
+    minus: tuple[Filter, ...] = ()
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -126,6 +128,8 @@ class Measure(_Part):
             raise ValueError(f"{self.op!r} takes {'no' if self.field else 'a'} field")
         if self.op == "share" and not self.where:
             raise ValueError("'share' needs 'where': which rows are counted")
+        if self.minus and self.op in ("share", "part"):
+            raise ValueError(f"'minus' does not go with {self.op!r}")
         return self
 
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pyarrow.types as pt
 
-from workbench.plans.sentences import Sentences
+from workbench.plans.sentences import EPISODE, Sentences
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -46,12 +46,20 @@ def phrase(
     sentences = [
         *([_sentence(reading)] if reading else []),
         Sentences(plan, main.table, ZoneInfo(timezone)).finding(),
+        *_beside(plan, shown, main, timezone),
         *dict.fromkeys([*notes, *said]),
     ]
     if timezone not in reading and _has_times(plan, shown):
         sentences.append(f"Times are in {timezone}.")
     sentences.append(_origin(main.lineage))
     return " ".join(sentences)
+
+
+def _beside(plan: Plan, shown: Iterable[StepResult], main: StepResult, timezone: str) -> Iterable[str]:
+    """Yield what the episodes of trends say that stand beside the main table."""
+    for result in shown:
+        if result is not main and set(result.table.column_names) >= EPISODE and result.table.num_rows:
+            yield f"Of all events, {Sentences(plan, result.table, ZoneInfo(timezone)).finding()}"
 
 
 def unsupported_figures(text: str, tables: Iterable[pa.Table]) -> tuple[str, ...]:

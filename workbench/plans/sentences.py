@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
     from workbench.plans.model import Plan
 
-__all__ = ["Sentences"]
+__all__ = ["EPISODE", "Sentences"]
 
 _NAMED = 3  # rows that a sentence names
 _FACTS = 8
 _DIGITS = 6  # significant ones, as tables show
 _DAY = len("2013-03-01")
 _FIGURES = ("score", "weight", "shared_by", "rank", "documents", "count", "rows", "difference")
-_EPISODE = {"metric", "since", "until", "observed", "expected", "severity", "direction"}
+EPISODE = {"metric", "since", "until", "observed", "expected", "severity", "direction"}
 
 
 class Sentences:
@@ -53,7 +53,7 @@ class Sentences:
             return self._paths()
         if isinstance(self.step, Describe):
             return self._facts()
-        if self.names >= _EPISODE:
+        if self.names >= EPISODE:
             return self._episodes()
         if self.table.num_rows == 1:
             return self._one_row()

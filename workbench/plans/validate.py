@@ -416,6 +416,7 @@ class _Validator:
             if columns is not None:
                 self._add(place, check_measures(measure, columns))
                 self._conditions(measure.where, columns, f"{place}.where")
+                self._conditions(measure.minus, columns, f"{place}.minus")
 
     def _add(self, path: str, found: Iterable[tuple[str, str, str]]) -> None:
         self.findings += [

@@ -99,13 +99,14 @@ class Asked:
         self.verbs: list[tuple[str, ...]] = []
         self.base: list[str] = []
         self.periods: list[Period] = []
-        self.compared = self.timeline = self.versus = False
+        self.compared = self.timeline = self.versus = self.changed = self.how_changed = False
         self.share_tests: list[tuple[list[Filter], str]] = []
         self.share_names: list[tuple[list[Filter], str]] = []
         self.part_filters: list[Filter] = []
         self.part_noun = ""
         self.fixed: set[str] = set()
         self.sets: tuple[str, list[str], list[str]] | None = None
+        self.kept: dict[str, tuple[list[str], list[Filter], str]] = {}
         self.grouped_by_list: list[str] = []
         self.n: int | None = None
         self.twice: tuple[str, ...] = ()
@@ -127,9 +128,15 @@ class Asked:
         self._gather_conditions()
         self.distinct = bool(ctx.take("w:distinct")) or (self.count is not None and self.count[0].distinct)
         self._how_much()
-        self.timeline = bool(ctx.take("w:timeline")) or bool(ctx.take("w:trends"))
+        trends = bool(ctx.take("w:trends"))
+        self.timeline = bool(ctx.take("w:timeline"))
         self.versus = bool(ctx.take("w:versus"))
-        ctx.take("w:compare", "w:events")
+        how = {t.word for t in ctx.tokens} & set(self.lexicon.language.data["speech"]["manner"])
+        change = bool(ctx.take("w:change"))
+        self.how_changed = bool(how) and (trends or change)
+        self.timeline |= trends and not how
+        self.changed = bool(ctx.take("w:compare")) or change or self.how_changed
+        ctx.take("w:events")
 
     def _gather_counts(self) -> None:
         for part in self.ctx.take("count"):

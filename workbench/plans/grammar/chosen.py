@@ -22,6 +22,7 @@ class Chosen(Asked):
 
     def _choose_events(self) -> None:  # noqa: C901, PLR0912  (each way in which events can be meant)
         ctx, events = self.ctx, self.lexicon.events
+        self._one_of_several()
         terms = [m for m, _ in self.mentions if m.term]
         plain = list(dict.fromkeys(t for m, _ in self.mentions if not m.term for t in m.types))
         in_terms = list(dict.fromkeys(t for m in terms for t in m.types))
@@ -66,6 +67,28 @@ class Chosen(Asked):
         whole = [m for m in terms if set(m.types) == set(eligible)]
         self.frame.name = ctx.event_noun(EventRef(tuple(eligible), whole[0].term if whole else ""))
 
+    def _one_of_several(self) -> None:
+        """Decide which of the event types is meant that have a noun in common.
+
+        Raises:
+            Ask: If several can be: what was done to it was not said.
+        """
+        for n, (ref, part) in enumerate(self.mentions):
+            if ref.term or len(ref.types) == 1:
+                continue
+            able = [t for t in ref.types if not self._lacks(self.lexicon.events[t])]
+            if len(able) > 1 or not able:
+                nouns = [" ".join(split_name(t)) for t in able or ref.types]
+                words = [f"{' '.join(split_name(t)[:-1])} {split_name(t)[-1]}" for t in able or ref.types]
+                i, j = next(
+                    (s for s in self.ctx.items_of(ref) if part.i <= s[0] and s[1] <= part.j), (part.i, part.j)
+                )
+                several = self.ctx.tokens[j - 1].text
+                options = tuple((j - 1, j, f"{several} {w.rsplit(maxsplit=1)[-1]}") for w in words)
+                raise Ask(f"Which {self._words(i, j)} are meant: {listed(nouns, 'or')}?", options)
+            self.mentions[n] = (EventRef((able[0],)), part)
+            self.frame.notes.append(f"only {able[0]} events have what is asked for")
+
     def _joined(self, possible: list[str]) -> str:
         """Return the event type that joins the entity types of the question by an edge, if there is one."""
         dims = [d for d, _ in (*self.subjects, *self.groups)] + [w for _, _, w, _ in self.having]
@@ -85,14 +108,13 @@ class Chosen(Asked):
         events = self.lexicon.events
         acting = [n for n in possible if who & {events[n].type_of(r) for r in events[n].roles}]
         possible = acting or possible
-        nouns = [" ".join(split_name(n)) for n in possible]
         if self.superlative is not None:
             part = self.superlative[1]
             text = self.ctx.text(part)
-            several = [self.ctx.plural_of(n) for n in nouns]
+            several = [self.ctx.events_noun(n) for n in possible]
             options = tuple((len(self.ctx.tokens), 0, f"by {noun}") for noun in several[:4])
             raise Ask(f"{text.capitalize()} by what: {listed(several, 'or')}?", options)
-        raise Ask(f"What is asked about: {listed([self.ctx.plural_of(n) for n in nouns], 'or')}?")
+        raise Ask(f"What is asked about: {listed([self.ctx.events_noun(n) for n in possible], 'or')}?")
 
     def _lacks(self, event: Event) -> str:  # noqa: C901, PLR0911, PLR0912  (one reason each)
         """Return what a question about these events would need and they do not have; empty if nothing."""

@@ -41,6 +41,7 @@ class Draft:
         notes: What was assumed.
         suggestions: Questions to ask next.
         doubt: How much the reading strains the question.
+        same: What it is a set of: two drafts that say the same here are one answer by two ways.
     """
 
     steps: list[Step]
@@ -49,6 +50,7 @@ class Draft:
     notes: list[str] = field(default_factory=list)
     suggestions: list[str] = field(default_factory=list)
     doubt: float = 0.0
+    same: tuple[object, ...] = ()
 
 
 def listed(words: Sequence[str], last: str = "and", most: int = 8) -> str:
@@ -168,6 +170,13 @@ class Context:
         """Return what events are called in a sentence."""
         kinds = listed([f"{t}" for t in ref.types])
         return f"{ref.term} events ({kinds})" if ref.term else f"{kinds} events"
+
+    def events_noun(self, event: str) -> str:
+        """Return the plural that events of a type go by: tickets opened, logins."""
+        words = split_name(event)
+        if self.lexicon.done(event):
+            return f"{self.plural_of(' '.join(words[:-1]))} {words[-1]}"
+        return self.plural_of(" ".join(words))
 
     def field_noun(self, name: str) -> str:
         """Return what a field is called, such that the lexicon reads it again."""

@@ -51,6 +51,9 @@ class _Reader(Figured):
     def draft(self) -> Draft:
         self._gather()
         self.periods, self.compared = self.ctx.periods()
+        if self.changed and not self.compared and len(self.periods) == 1 and self.periods[0].spans:
+            raise Decline("Two times are compared beside one another, not as one.")
+        self.timeline |= self.how_changed and not self.compared
         self._choose_events()
         self._share_base()
         self._filter()
@@ -135,12 +138,14 @@ class _Reader(Figured):
         told += f" but none with {listed([self.lexicon.label(n) for n in without], 'or')}" if without else ""
         others = f" ({listed(self.frame.told)})" if self.frame.told else ""
         reading = f"{several} that have {self.frame.name} with {told}{others}{f', {times}' if times else ''}"
+        same = (what.type, self.count is not None, tuple(sorted(names)), tuple(sorted(without)), since, until)
         if self.count is not None:
             steps.append(Aggregate(id="number", source=main, measures=(Measure(name="count"),)))
             render = Render(kind="metric", source="number", y=("count",), title=f"number of {several}")
-            return Draft(steps, [render], [f"The number of {reading}"], list(self.frame.notes))
+            return Draft(steps, [render], [f"The number of {reading}"], list(self.frame.notes), same=same)
         render = Render(kind="table", source=main, title=several)
-        return Draft(steps, [render], [f"{reading[:1].upper()}{reading[1:]}"], list(self.frame.notes))
+        sentence = f"{reading[:1].upper()}{reading[1:]}"
+        return Draft(steps, [render], [sentence], list(self.frame.notes), same=same)
 
     def _times(self) -> tuple[str | None, str | None, str]:
         if not self.periods:
@@ -158,13 +163,14 @@ class _Reader(Figured):
 
     def _compared_measures(self) -> list[Measure]:
         """Return each figure for each time: one column a time."""
-        found = []
+        found, times = [], []
         for period in self.periods:
             tests = tuple(
                 Filter(field="_ts", op=op, value=value)
                 for op, value in ((">=", period.since), ("<", period.until))
                 if value is not None
             )
+            times.append(tests)
             for figure in self.frame.figures:
                 if figure.measure.op in ("share", "part"):
                     raise Decline(
@@ -174,6 +180,12 @@ class _Reader(Figured):
                 found.append(
                     figure.measure.model_copy(update={"name": name, "where": (*figure.measure.where, *tests)})
                 )
+        if len(times) == 2 and not (self.clocks or self.having or self.superlative):
+            for figure in self.frame.figures:
+                kept = figure.measure.where
+                name = "difference" if len(self.frame.figures) == 1 else f"{figure.measure.name} difference"
+                change = {"name": name, "where": (*kept, *times[1]), "minus": (*kept, *times[0])}
+                found.append(figure.measure.model_copy(update=change))
         return found
 
     def _tabled(self, steps: list[Step], measures: list[Measure]) -> tuple[str, tuple[str, ...]]:
@@ -517,8 +529,7 @@ class _Reader(Figured):
     def _next(self) -> list[str]:
         """Return questions that go on from here."""
         event = self.frame.events[0]
-        words = " ".join(split_name(event.name))
-        noun = self.ctx.plural_of(words)
+        noun = self.ctx.events_noun(event.name)
         named = [
             t
             for t, term in self.lexicon.schema.terms.items()
@@ -553,9 +564,7 @@ def _time_words(period: Period) -> str:
     if period.since is None and period.until is None:
         return "over the whole window"
     if period.since and period.until and period.since[:1].isdigit():
-        if day_before(period.until) == period.since:
-            return f"on {period.name}"
-        if "(" in period.name or "to" in period.name.split():
-            return f"in {period.name}"
-        return f"in {period.name} ({period.since} to {day_before(period.until)})"
+        if "(" in period.told or period.spans or period.told.startswith("on "):
+            return period.told
+        return f"{period.told} ({period.since} to {day_before(period.until)})"
     return period.name

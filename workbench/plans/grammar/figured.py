@@ -35,6 +35,7 @@ class Figured(Narrowed):
 
     def _group(self) -> None:
         counted = self.count[0].what if self.count else None
+        self._roles_of_subjects()
         for dim, part in self.groups:
             self.frame.dims.append(self._dim(dim, part))
         for dim, part in self.subjects:
@@ -55,6 +56,15 @@ class Figured(Narrowed):
             self.frame.dims.append(self._bucket(self._usual_bucket(), None))
         if sum(bool(d.bucket in _CALENDAR) for d in self.frame.dims if d.bucket) > 1:
             raise Decline("A timeline has one length of time; the question names two.")
+
+    def _roles_of_subjects(self) -> None:
+        """Let "by origin" say in which role "which airport" is meant."""
+        for n, (dim, part) in enumerate(self.subjects):
+            roles = [g for g, _ in self.groups if isinstance(g, RoleRef) and isinstance(dim, KindRef)]
+            same = [r for r in roles if r.type == dim.type]
+            if len(same) == 1:
+                self.subjects[n] = (same[0], part)
+                self.groups = [(g, p) for g, p in self.groups if g is not same[0]]
 
     def _named_only(self, dim: Dim) -> None:
         """Leave out events that do not name what is asked for."""
@@ -214,7 +224,7 @@ class Figured(Narrowed):
             return [] if self.wanted[0][0] is not measure else self._count_figures()
         if about is not None and not about.measure:
             raise Decline(f"{noun} is a code or a clock time: averages and sums of it mean nothing.")
-        worse = about.worse if about else ""
+        worse = about.worse if about and about.worse else self._commonly_worse(name)
         unit = self.ctx.unit(name)
         in_unit = f" in {unit}" if unit else ""
         if not ops:
@@ -225,11 +235,23 @@ class Figured(Narrowed):
             for op in ops
         ]
 
+    def _commonly_worse(self, name: str) -> str:
+        """Return which end of a field is bad by its name, where the language knows."""
+        words = {self.lexicon.language.stem(w) for w in split_name(name)}
+        for good, bad in (("higher", "lower"), ("lower", "higher")):
+            if words & {self.lexicon.language.stem(w) for w in self.lexicon.language.data["better"][good]}:
+                return bad
+        return ""
+
     def _usual_ops(self, name: str, noun: str, part: Part) -> tuple[str, ...]:
         """Return what a bare "delay" means: averages; with "highest" in groups it must be said."""
         if self.superlative is not None and isinstance(self.superlative[0].what, MeasureRef):
             degree = self.superlative[0].degree
             if self.frame.dims or self.subjects:
+                said = self.ctx.text(self.superlative[1]).split()
+                if set(said) & set(self.lexicon.language.data["speech"]["averaged"]):
+                    self.frame.notes.append(f"the {degree} {noun} is taken on average")
+                    return ("mean",)
                 low = degree in ("lowest", "fewest") or (degree == "best")
                 i, j = self.ctx.field_span(self.superlative[0].what.what, part)  # type: ignore[arg-type]
                 nouns = (f"average {noun}", f"{'minimum' if low else 'maximum'} {noun}", f"total {noun}")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from workbench.plans.grammar.context import Context, Draft, listed
+from workbench.plans.grammar.named import asked_kind, named, named_entities
 from workbench.plans.grammar.senses import (
     Ask,
     Decline,
-    EntityRef,
     KindRef,
     KnowledgeRef,
     Part,
@@ -16,6 +16,7 @@ from workbench.plans.grammar.senses import (
     RoleRef,
 )
 from workbench.plans.grammar.tokens import split_name
+from workbench.plans.grammar.unusual import anomalies_draft, happened_draft, trends_draft
 from workbench.plans.model import (
     Aggregate,
     CatalogStep,
@@ -33,6 +34,7 @@ from workbench.plans.model import (
     Shared,
     Similar,
     Top,
+    Traverse,
 )
 
 if TYPE_CHECKING:
@@ -61,14 +63,16 @@ def known_draft(ctx: Context) -> Draft | None:
     """
     for reader in (
         _catalog,
+        _sharing,
         _same_group,
         _group_of,
         _similar,
-        _anomalies,
+        happened_draft,
+        anomalies_draft,
         _ranks,
         _path,
         _shared,
-        _trends,
+        trends_draft,
         _knowledge,
         _property,
         _describe,
@@ -89,24 +93,6 @@ def _busy(ctx: Context) -> bool:
     )
 
 
-def _entities(ctx: Context) -> list[tuple[EntityRef, Part]]:
-    return [
-        (ref, part)
-        for part in ctx.of("filter")
-        if not part.value.negated
-        for ref in part.value.entities.items
-    ]
-
-
-def _named(ctx: Context) -> list[str]:
-    """Return the entities that the question names, or those of the conversation; their parts are used."""
-    found = [ctx.one_entity(ref, (), part) for ref, part in _entities(ctx)]
-    ctx.take("filter")
-    if not found and ctx.of("w:which_of") and ctx.them:
-        return list(ctx.them)
-    return found
-
-
 # the catalog
 
 
@@ -120,7 +106,7 @@ def _catalog(ctx: Context) -> Draft | None:
         and not whole
     ):
         return None
-    if whole and (ctx.has("measure", "agg", "share", "group", "rel", "count") or _entities(ctx)):
+    if whole and (ctx.has("measure", "agg", "share", "group", "rel", "count") or named_entities(ctx)):
         return None
     events = ctx.of("EVENT")
     if words:
@@ -164,6 +150,49 @@ def _group_column(kind: str) -> str:
     return _GROUPS[kind]
 
 
+def _sharing(ctx: Context) -> Draft | None:
+    """Who has an entity of some type in common with another: the same device."""
+    found = ctx.of("sharing")
+    if not found:
+        return None
+    if ctx.has("measure", "agg", "share", "group", "when", "whens", "cond", "having", "filter"):
+        raise Decline("Only all who have something in common with another can be found, without conditions.")
+    between, entities = found[0].value
+    entity = ctx.one_entity(entities.items[0], (), found[0])
+    own = entity.partition(":")[0]
+    verbs = {n for p in ctx.of("EDGE") for n in p.value.names}
+    edges = ctx.lexicon.edges
+    joined = [n for n, e in edges.items() if {e.source, e.target} == {own, between.type}]
+    if not joined or (verbs and not verbs & set(joined)) or own == between.type:
+        raise Decline(f"Nothing joins {ctx.plural_of(own)} to {ctx.plural_of(between.type)} so.")
+    kept = tuple(n for n in joined if not verbs or n in verbs)
+    ctx.take("sharing", "EDGE", "w:same", "w:which_of")
+    kind = asked_kind(ctx)
+    if kind and kind != own:
+        raise Decline(f"{ctx.lexicon.label(entity)} is no {kind}.")
+    counted = ctx.take("count")
+    noun, several = " ".join(split_name(between.type)), ctx.plural_of(" ".join(split_name(own)))
+    title = f"{several} that share a {noun} with {ctx.lexicon.label(entity)}"
+    steps: list[Step] = [
+        Traverse(id="shared", start=(entity,), edge_types=kept, types=(between.type,)),
+        Traverse(id="all", start="shared", edge_types=kept, types=(own,)),
+        FilterRows(
+            id="others", title=title, source="all", where=(Filter(field="entity", op="!=", value=entity),)
+        ),
+    ]
+    reading = f"{title}, by {listed(list(kept), 'or')}"
+    if counted:
+        steps.append(Aggregate(id="number", source="others", measures=(Measure(name="count"),)))
+        return Draft(
+            steps, [Render(kind="metric", source="number", y=("count",))], [f"The number of {reading}"]
+        )
+    return Draft(
+        steps,
+        [Render(kind="table", source="others", title=title)],
+        [f"{reading[:1].upper()}{reading[1:]}"],
+    )
+
+
 def _same_group(ctx: Context) -> Draft | None:
     found = ctx.of("samegroup")
     if not found:
@@ -172,7 +201,7 @@ def _same_group(ctx: Context) -> Draft | None:
     know, entities = found[0].value
     column = _group_column(know.kind)
     entity = ctx.one_entity(entities.items[0], (), found[0])
-    kind = _kind(ctx)
+    kind = asked_kind(ctx)
     label = ctx.lexicon.label(entity)
     steps: list[Step] = [
         Read(id="own", title=f"the {column} of {label}", kind=know.kind, start=(entity,)),
@@ -208,15 +237,6 @@ def _same_group(ctx: Context) -> Draft | None:
     return Draft(steps, [Render(kind="table", source="others", title=title)], [f"The {title}"])
 
 
-def _kind(ctx: Context) -> str:
-    parts = ctx.take("KIND", "ROLE")
-    counted = [p.value.what for p in ctx.of("count") if isinstance(p.value.what, KindRef | RoleRef)]
-    kinds = [p.value.type for p in parts] + [k.type for k in counted]
-    if len(set(kinds)) > 1:
-        raise Decline(f"The question asks for two things: {listed(sorted(set(kinds)))}.")
-    return kinds[0] if kinds else ""
-
-
 def _group_of(ctx: Context) -> Draft | None:
     """The cluster of an entity, or those in a cluster that is named by its number."""
     numbered = ctx.of("knownnum")
@@ -233,13 +253,13 @@ def _group_of(ctx: Context) -> Draft | None:
     ref: KnowledgeRef = part.value[0] if part.kind == "knownof" else part.value
     if ref.kind not in _GROUPS:
         return None
-    refs = [(e, part) for e in part.value[1].items] if part.kind == "knownof" else _entities(ctx)
+    refs = [(e, part) for e in part.value[1].items] if part.kind == "knownof" else named_entities(ctx)
     if not refs:
         return None
     column = _GROUPS[ref.kind]
     entities = tuple(ctx.one_entity(e, (), p) for e, p in refs)
     ctx.take("KNOW", "knownof", "filter", "w:same")
-    _kind(ctx)
+    asked_kind(ctx)
     labels = listed([ctx.lexicon.label(e) for e in entities])
     step = Read(id="groups", title=f"{column} of {labels}"[:200], kind=ref.kind, start=entities)
     return Draft(
@@ -258,7 +278,7 @@ def _numbered_group(ctx: Context, part: Part) -> Draft:
     kind, number = part.value[0].kind, part.value[1]
     column = _GROUPS[kind]
     ctx.take("knownnum", "w:describe")
-    type_ = _kind(ctx)
+    type_ = asked_kind(ctx)
     where = [Filter(field=column, value=number)]
     if type_:
         where.append(Filter(field="type", value=type_))
@@ -286,7 +306,7 @@ def _knowledge(ctx: Context) -> Draft | None:
     periods, compared = ctx.periods()
     if compared:
         raise Decline("Knowledge of two times cannot be compared yet.")
-    type_ = _kind(ctx)
+    type_ = asked_kind(ctx)
     where = (Filter(field="type", value=type_),) if type_ else ()
     since, until = (periods[0].since, periods[0].until) if periods else (None, None)
     read = Read(id="known", title=kind, kind=kind, where=where, since=since, until=until)
@@ -344,7 +364,7 @@ def _similar(ctx: Context) -> Draft | None:
     words = ctx.of("w:similar")
     if not words:
         return None
-    entities = _entities(ctx)
+    entities = named_entities(ctx)
     if not entities:
         if ctx.has("EVENT", "measure"):
             return None
@@ -354,7 +374,7 @@ def _similar(ctx: Context) -> Draft | None:
     if len(entities) > 1:
         raise Decline("Likeness is to one entity; ask for each.")
     ref, part = entities[0]
-    kind = _kind(ctx)
+    kind = asked_kind(ctx)
     own = {n.partition(":")[0] for n in ref.names}
     entity = ctx.one_entity(ref, (kind,) if kind in own else (), part)
     if kind and entity.partition(":")[0] != kind:
@@ -377,125 +397,7 @@ def _similar(ctx: Context) -> Draft | None:
     )
 
 
-# anomalies, trends, ranks
-
-
-def _anomalies(ctx: Context) -> Draft | None:
-    if not ctx.of("w:anomalies") and not any(p.value.kind == "anomalies" for p in ctx.of("KNOW")):
-        return None
-    if ctx.has("EVENT", "measure", "agg", "share", "group", "rel", "cond"):
-        if ctx.has("EVENT") and not ctx.has("measure", "agg", "share", "group", "rel", "cond"):
-            raise Decline(
-                "Anomalies are about entities, not about single events; trends say which hours were unusual.",
-                ("What changed?",),
-            )
-        return None
-    if "anomalies" not in ctx.lexicon.knowledge:
-        raise Decline("Anomalies are not computed in this workspace.")
-    ctx.take("w:anomalies", "KNOW")
-    periods, compared = ctx.periods()
-    if compared:
-        raise Decline("Anomalies of two times cannot be compared yet; ask for each.")
-    entities = tuple(_named(ctx))
-    counted = ctx.take("count")
-    if (
-        counted
-        and counted[0].value.what is not None
-        and not isinstance(counted[0].value.what, KindRef | RoleRef)
-    ):
-        raise Decline("It is not clear what is counted.")
-    kinds = [c.value.what.type for c in counted if c.value.what is not None]
-    kind = _kind(ctx) or (kinds[0] if kinds else "")
-    who = ctx.lexicon.schema.who
-    if kind and who and kind not in who:
-        raise Decline(
-            f"Anomalies are computed for {listed(list(who))} entities, not for {kind}.",
-            tuple(f"Anomalies of {w}" for w in who),
-        )
-    since, until = (periods[0].since, periods[0].until) if periods else (None, None)
-    where = (Filter(field="type", value=kind),) if kind else ()
-    title = "anomalies" + (f" of {kind}" if kind else "") + (f" in {periods[0].name}" if periods else "")
-    read = Read(
-        id="anomalies",
-        title=title,
-        kind="anomalies",
-        start=entities or None,
-        where=where,
-        since=since,
-        until=until,
-    )
-    notes = (
-        ["; ".join(f"the year is taken from the data: {p.name}" for p in periods if p.guessed)]
-        if any(p.guessed for p in periods)
-        else []
-    )
-    if entities:
-        labels = listed([ctx.lexicon.label(e) for e in entities])
-        return Draft(
-            [read],
-            [Render(kind="table", source="anomalies", title=title)],
-            [f"The anomaly score of {labels}{f', {periods[0].name}' if periods else ''}"],
-            notes,
-        )
-    tops = ctx.take("superlative", "top", "w:describe")
-    if counted:
-        kept = FilterRows(
-            id="kept",
-            source="anomalies",
-            where=(Filter(field="class", op="in", value=("anomalous", "highly anomalous")),),
-        )
-        number = Aggregate(id="number", source="kept", measures=(Measure(name="count"),))
-        return Draft(
-            [read, kept, number],
-            [Render(kind="metric", source="number", y=("count",), title=title)],
-            [f"The number of {title} of class anomalous or higher"],
-            notes,
-        )
-    n = next((p.value.n for p in tops if getattr(p.value, "n", None)), None) or 20
-    top = Top(id="top", title=title, source="anomalies", by="score", n=n)
-    what = "entities" if not kind else f"{kind} entities"
-    when = f", looking at {periods[0].name}" if periods else ""
-    return Draft(
-        [read, top],
-        [Render(kind="table", source="top", title=title)],
-        [f"The {n} {what} with the highest anomaly score{when}"],
-        notes,
-    )
-
-
-def _trends(ctx: Context) -> Draft | None:
-    if not ctx.of("w:trends") and not any(p.value.kind == "trends" for p in ctx.of("KNOW")):
-        return None
-    if ctx.has("measure", "agg", "share", "group", "rel", "cond", "count") or ctx.has(
-        "filter", "KIND", "ROLE"
-    ):
-        return None
-    if "trends" not in ctx.lexicon.knowledge:
-        raise Decline("Trends are not computed in this workspace.")
-    events = ctx.of("EVENT")
-    ctx.take("w:trends", "KNOW", "EVENT")
-    tops = ctx.take("superlative", "top", "w:catalog")
-    periods, compared = ctx.periods()
-    if compared:
-        raise Decline("Trends of two times cannot be compared yet; ask for each.")
-    since, until = (periods[0].since, periods[0].until) if periods else (None, None)
-    title = "what changed" + (f" in {periods[0].name}" if periods else "")
-    where: tuple[Filter, ...] = ()
-    if events:
-        names = {t for p in events for t in p.value.types}
-        if len(names) != 1:
-            return None
-        where = (Filter(field="metric", op="contains", value=names.pop()),)
-        title += f" in {where[0].value} events"
-    steps: list[Step] = [Read(id="trends", title=title, kind="trends", since=since, until=until, where=where)]
-    n = next((p.value.n for p in tops if getattr(p.value, "n", None)), None)
-    if n:
-        return None
-    return Draft(
-        steps,
-        [Render(kind="table", source="trends", title=title)],
-        [f"Times at which counts and shares were far from what was expected: {title}"],
-    )
+# ranks
 
 
 def _ranks(ctx: Context) -> Draft | None:
@@ -505,7 +407,7 @@ def _ranks(ctx: Context) -> Draft | None:
         return None
     ctx.take("w:important", "KNOW")
     plural = any(ctx.plural(p) for p in ctx.of("KIND", "ROLE"))
-    kind = _kind(ctx)
+    kind = asked_kind(ctx)
     n = next((p.value.n for p in ctx.take("superlative", "top") if p.value.n), None) or (
         10 if plural or not kind else 1
     )
@@ -535,7 +437,7 @@ def _path(ctx: Context) -> Draft | None:
         "EVENT", "measure", "agg", "share", "KIND", "ROLE", "rel", "count", "group", "superlative"
     ):
         return None
-    entities = _entities(ctx)
+    entities = named_entities(ctx)
     if len(entities) != 2:
         if ctx.of("w:path"):
             raise Ask("The path between which two?")
@@ -556,7 +458,7 @@ def _path(ctx: Context) -> Draft | None:
 
 
 def _around(ctx: Context) -> Draft:
-    (entity,) = _named(ctx)
+    (entity,) = named(ctx)
     ctx.take("w:connected")
     label = ctx.lexicon.label(entity)
     step = Neighbourhood(id="around", title=f"around {label}", start=(entity,))
@@ -570,13 +472,13 @@ def _around(ctx: Context) -> Draft:
 def _shared(ctx: Context) -> Draft | None:
     if not ctx.of("w:common") or ctx.has("EVENT", "measure", "agg", "share", "rel", "group"):
         return None
-    entities = [ctx.one_entity(ref, (), part) for ref, part in _entities(ctx)]
+    entities = [ctx.one_entity(ref, (), part) for ref, part in named_entities(ctx)]
     if len(entities) < 2:
         return None
     ctx.take("w:common", "filter", "w:connected", "w:describe")
     counted = ctx.take("count")
     kinds = [c.value.what.type for c in counted if isinstance(c.value.what, KindRef | RoleRef)]
-    kind = _kind(ctx) or (kinds[0] if kinds else "")
+    kind = asked_kind(ctx) or (kinds[0] if kinds else "")
     labels = listed([ctx.lexicon.label(e) for e in entities])
     step = Shared(
         id="shared",
@@ -609,7 +511,7 @@ def _property(ctx: Context) -> Draft | None:
         for p in ctx.of("PROP", "measure")
         if isinstance(p.value, PropertyRef) or (isinstance(p.value.what, PropertyRef) and not p.value.ops)
     ]
-    entities = _entities(ctx)
+    entities = named_entities(ctx)
     if (
         not parts
         or not entities
@@ -643,7 +545,7 @@ def _describe(ctx: Context) -> Draft | None:
         p.value.preposition not in ("", "for") or p.value.only or p.value.negated for p in ctx.of("filter")
     ):
         return None
-    entities = tuple(_named(ctx))
+    entities = tuple(named(ctx))
     if not entities:
         if ctx.of("w:describe"):
             raise Ask("Describe what? Name an entity.")

@@ -85,6 +85,17 @@ class Language:
         """
         return _stem(word, self)
 
+    def participle(self, word: str) -> bool:
+        """Return whether a word says what was done.
+
+        >>> english = load_language("english")
+        >>> [english.participle(w) for w in ("placed", "sold", "login")]
+        [True, True, False]
+        """
+        irregular = self.data["stems"]["irregular"]
+        endings = tuple(self.data["stems"]["participles"])
+        return word.endswith(endings) or (word in irregular and irregular[word] != word)
+
     def root(self, word: str) -> str:
         """Return what a family of words has in common.
 

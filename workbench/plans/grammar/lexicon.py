@@ -147,9 +147,15 @@ class Lexicon:
         for event in self.events.values():
             for role, rule in event.roles.items():
                 if not rule.join and not rule.hash:
-                    for name in rule.fields:
+                    for name in rule.fields[:1]:  # others stand in for it, and are fields of their own
                         found.setdefault(name, RoleRef(role, event.type_of(role)))
         return found
+
+    @cached_property
+    def _other_keys(self) -> frozenset[str]:
+        """Return the fields that stand in for a key where its own field is empty."""
+        rules = [rule for event in self.events.values() for rule in event.roles.values()]
+        return frozenset(name for rule in rules for name in rule.fields[1:]) - set(self.key_fields)
 
     @cached_property
     def places(self) -> frozenset[str]:
@@ -176,6 +182,10 @@ class Lexicon:
         parts = [w for w in words if w not in self.language.determiners]
         if not parts:
             return
+        if len(parts) > 1 and len(parts[-1]) < 3 and parts[-1].isalpha():  # pop-ups
+            self._names.stems[(*map(self.language.stem, parts[:-1]), parts[-1] + "s")].append(
+                (category, value, quality)
+            )
         stems = tuple(self.language.stem(w) for w in parts)
         roots = tuple(self.language.root(w) for w in parts)
         for table, key, part in (
@@ -205,6 +215,8 @@ class Lexicon:
             self._add("EVENT", sense, words)
             if len(words) == 2:  # GameOpened: "opened games"
                 self._add("EVENT", sense, words[::-1], 0.9)
+            if len(words) > 1 and not self.done(name):  # userLogin: "logins"
+                self._add("EVENT", sense, words[-1:], 0.9)
             for synonym in described[name].synonyms:
                 self._add("EVENT", sense, split(synonym))
                 self._add("EVENT", sense, split_name(synonym))
@@ -213,6 +225,55 @@ class Lexicon:
             if types:
                 for text in (name, *term.synonyms):
                     self._add("EVENT", EventRef(types, name), split(text))
+
+        taken = {*self._names.stems, *(self.language.phrase(" ".join(w)) for w in self._kind_nouns())}
+        for noun, types in self.nouns.items():
+            if noun not in taken:
+                self._add("EVENT", EventRef(types), noun, 0.9)
+
+    def _kind_nouns(self) -> Iterator[list[str]]:
+        for name, kind in self.types.items():
+            yield from (split_name(name), *(split(s) for s in kind.synonyms))
+
+    def done(self, event: str) -> str:
+        """Return the verb of an event type that is called by a noun and a participle; empty if it is not.
+
+        OrderPlaced is what is placed.
+        """
+        words = split_name(event)
+        stem = self.language.stem(words[-1])
+        return stem if len(words) > 1 and words[-1] != stem and self.language.participle(words[-1]) else ""
+
+    @cached_property
+    def nouns(self) -> dict[tuple[str, ...], tuple[str, ...]]:
+        """Map what is done something to, as stems, to the event types that say what: ticket: TicketOpened."""
+        found: dict[tuple[str, ...], list[str]] = defaultdict(list)
+        for name in sorted(self.events):
+            if self.done(name):
+                found[tuple(self.language.stem(w) for w in split_name(name)[:-1])].append(name)
+        return {noun: tuple(types) for noun, types in found.items()}
+
+    def together(self, tokens: Sequence[Token]) -> list[Token]:
+        """Return a question with each verb beside the noun that it is about, where both name an event type.
+
+        "how many tickets were opened" speaks of TicketOpened as "tickets opened" does.
+        """
+        found = list(tokens)
+        verbs = {stems[0] for stems, senses in self._names.stems.items() if _is_edge(stems, senses)}
+        kinds = {self.language.phrase(" ".join(w)) for w in self._kind_nouns()}
+        for noun, types in self.nouns.items():
+            spans = [i for i in range(len(found)) if tuple(t.stem for t in found[i : i + len(noun)]) == noun]
+            said = {self.done(t) for t in types}
+            places = [n for n, t in enumerate(found) if t.stem in said]
+            if len(spans) != 1 or len({found[n].stem for n in places}) != 1 or len(places) != 1:
+                continue
+            place, end = places[0], spans[0] + len(noun)
+            if place in (end, spans[0] - 1) or (noun in kinds and found[place].stem in verbs):
+                continue
+            last = found[end - 1]
+            moved = replace(found.pop(place), start=last.end, end=last.end)
+            found.insert(end - (place < end), moved)
+        return found
 
     def _collect_types(self) -> None:  # noqa: C901  (types, roles, fields, in this order)
         roles = {r: RoleRef(r, event.type_of(r)) for event in self.events.values() for r in event.roles}
@@ -279,8 +340,22 @@ class Lexicon:
         nouns = {it.i for it in items if it.category == "EVENT" and it.j - it.i == 1 and it.score >= 1.0}
         # a noun of the schema for events means these first, an entity type of the same name second
         terms = {(it.i, it.j) for it in items if it.category == "EVENT" and it.value.term}
+        spoken = {
+            end for it in items if it.category == "EDGE" for n in it.value.names for end in self._ends(n)
+        }
+        heads = {
+            (it.i, it.j) for it in items if it.category == "EVENT" and it.score == 0.9 and it.j - it.i == 1
+        }
         items = [
             replace(it, score=it.score - 0.3) if it.category == "KIND" and (it.i, it.j) in terms else it
+            for it in items
+        ]
+        # "errors" are API Error events first, unless a verb joins errors to others
+        items = [
+            replace(it, score=it.score - 0.5)
+            if (it.i, it.j) in heads
+            and (it.category == "FIELD" or (it.category == "KIND" and it.value.type not in spoken))
+            else it
             for it in items
         ]
         kinds = min((it.i for it in items if it.category in ("KIND", "ROLE")), default=len(tokens))
@@ -310,6 +385,9 @@ class Lexicon:
                 best[key] = item
         return list(best.values())
 
+    def _ends(self, edge: str) -> tuple[str, str]:
+        return self.edges[edge].source, self.edges[edge].target
+
     def _words(self, tokens: Sequence[Token]) -> Iterator[Item]:
         words = self.language.words
         for i in range(len(tokens)):
@@ -323,6 +401,10 @@ class Lexicon:
                 part = tokens[i:j]
                 for category, value, quality in self._names.stems.get(tuple(t.stem for t in part), ()):
                     yield Item(category, value, i, j, quality * (j - i))
+                if j - i == 2:  # "log in" is a login
+                    for category, value, quality in self._names.stems.get((part[0].stem + part[1].word,), ()):
+                        if category == "EVENT":
+                            yield Item(category, value, i, j, quality * 2)
                 if any(t.stem not in self.language.closed for t in part):
                     for category, value, quality in self._names.roots.get(tuple(t.root for t in part), ()):
                         yield Item(category, value, i, j, quality * (j - i))
@@ -382,6 +464,8 @@ class Lexicon:
                     category, value = ("ROLE", ref) if ref.role != ref.type else ("KIND", KindRef(ref.type))
                     yield Item(category, value, i, j, best * (j - i))
                 plain = tuple(sorted(n for n in keys if n not in self.key_fields and "." not in n))
+                if (i, j) in nouns:
+                    plain = tuple(n for n in plain if n not in self._other_keys)
                 if plain and not ((i, j) in nouns and best < 1.0):
                     yield Item("FIELD", FieldRef(plain), i, j, (best - 0.05 * ((i, j) in nouns)) * (j - i))
                 owned = tuple(sorted((n.split(".", 1)[0], n.split(".", 1)[1]) for n in keys if "." in n))
@@ -410,9 +494,35 @@ class Lexicon:
                 found[name] = 1.0
             elif _abbreviates("".join(parts), words):
                 found[name] = 0.92
+            elif self._shortens(parts, words):
+                found[name] = 0.9
             elif len(part_stems) > len(stems) and part_stems[-len(stems) :] == stems:
                 found[name] = 0.6
         return found
+
+    def _shortens(self, parts: Sequence[str], words: Sequence[str]) -> bool:
+        """Return whether the parts of a name are words shortened: res_time_min is a resolution time."""
+        short = self.language.data["short"]
+        unit = short["units"].get(parts[-1]) if len(parts) > 1 else None
+        if len(words) > 2 and words[-2] == "in":
+            return (
+                unit is not None
+                and self.language.stem(words[-1]) == self.language.stem(unit)
+                and self._shortens(parts[:-1], words[:-2])
+            )
+        if len(parts) == len(words):
+            pairs = list(zip(parts, words, strict=True))
+            return all(self._short(p, w) for p, w in pairs) and any(p != w for p, w in pairs)
+        left_out = len(parts) == len(words) + 1 and (unit is not None or parts[-1] in short["keys"])
+        return left_out and all(self._short(p, w) for p, w in zip(parts, words, strict=False))
+
+    def _short(self, part: str, word: str) -> bool:
+        if self.language.stem(part) == self.language.stem(word):
+            return True
+        full = self.language.data["short"]["words"].get(part)
+        if full is not None:
+            return self.language.stem(full) == self.language.stem(word)
+        return len(part) >= 3 and len(word) > len(part) and word.startswith(part)
 
     # entities and values
 
@@ -601,6 +711,10 @@ class Lexicon:
         return replace(
             token, word=words[0], stem=self.language.stem(words[0]), root=self.language.root(words[0])
         )
+
+
+def _is_edge(stems: tuple[str, ...], senses: Sequence[tuple[str, Any, float]]) -> bool:
+    return len(stems) == 1 and any(category == "EDGE" for category, _, _ in senses)
 
 
 def _merge_fields(senses: list[tuple[str, Any, float]]) -> None:

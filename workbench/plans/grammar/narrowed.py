@@ -30,17 +30,23 @@ class Narrowed(Chosen):
     """The conditions on the events: entities in their roles, values, numbers with units."""
 
     def _filter(self) -> None:
+        said: dict[str, set[str]] = {}
         for condition, part in self.conditions:
             tests, told = self._condition(condition, part)
             if self.share is not None and not self.part_filters:
                 self.share_tests.append((tests, told))
             else:
+                for test in tests:
+                    if test.op in ("=", "!=") and said.get(test.field, set()) & {"=", "in"}:
+                        noun = self.ctx.field_noun(test.field)
+                        raise Decline(f"No single event has two values of {noun}.")
+                    said.setdefault(test.field, set()).add(test.op)
                 self.frame.filters += tests
                 self.frame.told.append(told)
-        for wanted, part in self.filters:
+        for wanted, part in sorted(self.filters, key=lambda f: f[0].negated):
             self._entity_filter(wanted, part)
 
-    def _entity_filter(self, wanted: EntityFilter, part: Part) -> None:
+    def _entity_filter(self, wanted: EntityFilter, part: Part) -> None:  # noqa: C901  (each way to be selected)
         entities = wanted.entities
         found = [entity_role(self.ctx, wanted, ref, self.frame.events, part) for ref in entities.items]
         roles = {role for role, _ in found}
@@ -55,6 +61,12 @@ class Narrowed(Chosen):
         event = self.frame.events[0]
         if self._of_sets() and not wanted.negated and (entities.without or entities.mode in ("and", "both")):
             self._set_of(wanted, role, names, part)
+            return
+        if wanted.negated and role in self.kept and self._of_sets():
+            kept, tests, told = self.kept.pop(role)
+            self.frame.filters = [f for f in self.frame.filters if f not in tests]
+            self.frame.told.remove(told)
+            self.sets = (role, kept, names)
             return
         if not wanted.negated:
             if role in self.fixed or (entities.mode == "both" and self.subjects):
@@ -77,6 +89,8 @@ class Narrowed(Chosen):
         noun = self.ctx.role_noun(RoleRef(role, type_))
         labels = [self.lexicon.label(n).removeprefix(f"{type_} ") for n in names]
         self.frame.told.append(f"{noun} {verb}{listed(labels, 'or')}")
+        if not wanted.negated and len(names) == 1 and self.sets is None:
+            self.kept[role] = (names, tests, self.frame.told[-1])
         if entities.without:
             without = [
                 entity_role(self.ctx, replace(wanted, role=role), ref, self.frame.events, part)[1]
@@ -117,13 +131,13 @@ class Narrowed(Chosen):
             raise Decline(f"{name} is not a number.")
         value: Any = (
             tuple(plain(v) for v in values)
-            if condition.op == "between"
+            if condition.op in ("between", "in", "not in")
             else plain(values[0])
             if values
             else None
         )
         told = f"{self.ctx.field_noun(name)} {condition.op} "
-        told += " and ".join(str(plain(v)) for v in values)
+        told += (" or " if condition.op in ("in", "not in") else " and ").join(str(plain(v)) for v in values)
         unit = self.ctx.unit(name) if values and isinstance(values[0], float) else ""
         return [Filter(field=name, op=condition.op, value=value)], f"{told.strip()} {unit}".strip()
 

@@ -13,10 +13,12 @@ from workbench.plans.grammar.events import event_draft
 from workbench.plans.grammar.known import known_draft
 from workbench.plans.grammar.language import load_language
 from workbench.plans.grammar.lexicon import Lexicon
+from workbench.plans.grammar.quick import quick_command, quick_question
+from workbench.plans.grammar.roles import edge_roles
 from workbench.plans.grammar.rules import PARTS, RULES
 from workbench.plans.grammar.senses import Ask, Decline, KindRef, Part, RoleRef
 from workbench.plans.grammar.sets import set_draft
-from workbench.plans.grammar.tokens import Token, split_name, tokenize
+from workbench.plans.grammar.tokens import Token, tokenize
 from workbench.plans.model import Plan
 from workbench.plans.planners.base import Conversation, Proposal
 
@@ -60,6 +62,10 @@ class Reader:
 
     def propose(self, question: str, conversation: Conversation) -> Proposal:
         """Return what a question means as a plan, or what stands against it."""
+        command = quick_command(question, self.lexicon)
+        if command is not None:
+            return command
+        question = quick_question(question, self.lexicon) or question
         tokens = tokenize(question, self.language)
         if not tokens:
             return self._answer("declined", "There is no question.", question, suggestions=self._examples())
@@ -95,7 +101,7 @@ class Reader:
                 if better is not None:
                     tokens[n] = better
                     notes.append(f"{token.text!r} is read as {better.word!r}")
-        return tokens, notes
+        return self.lexicon.together(tokens), notes
 
     def _covers(self, tokens: Sequence[Token]) -> list[Cover]:
         items = self.lexicon.senses(tokens)
@@ -124,7 +130,7 @@ class Reader:
         except Decline as decline:
             return _Outcome(cover, decline=decline)
 
-    def _draft(self, ctx: Context) -> Draft:
+    def _draft(self, ctx: Context) -> Draft:  # noqa: PLR0911  (one return a kind of question)
         draft = known_draft(ctx)
         if draft is not None:
             return draft
@@ -147,6 +153,12 @@ class Reader:
         ]
         if properties and not kinds:
             return set_draft(ctx)
+        counted = [p for p in kinds if p.kind == "count"]
+        if counted and not about_events and ctx.has("group") and not ctx.has("when", "whens", "superlative"):
+            try:
+                return event_draft(Context(ctx.lexicon, ctx.tokens, ctx.parts, ctx.them))
+            except Decline:
+                return set_draft(ctx)
         about_events |= not kinds and any(p.kind == "count" and p.value.what is None for p in ctx.parts)
         if (about_events and not properties) or (ctx.has("BUCKET", "group") and not properties):
             return event_draft(ctx)
@@ -169,6 +181,8 @@ class Reader:
         conditions = [p for p in ctx.of("cond") if type(p.value.what).__name__ == "FieldRef"]
         if ctx.of("ROLE") and (relations or ctx.of("filter")):
             return event_draft(ctx)
+        if any(self._directed(ctx, p) for p in relations):
+            return event_draft(ctx)
         subjects = {p.value.type for p in ctx.of("KIND", "ROLE")}
         others = [
             p
@@ -188,10 +202,17 @@ class Reader:
             return event_draft(ctx)
         return set_draft(ctx)
 
+    def _directed(self, ctx: Context, part: Part) -> bool:
+        """Return whether a verb says "from" or "to", and its edges do not: only events know the role."""
+        said = {t.word for t in ctx.tokens[part.i : part.j]} & {"from", "to"}
+        edges = getattr(part.value, "edge", part.value).names
+        ends = [(e, event) for e in edges for event, _, _ in edge_roles(self.lexicon, e)]
+        return bool(said) and len(ends) > len(set(ends))
+
     def _ask_most(self, ctx: Context, part: Part) -> None:
         kinds = {p.value.type for p in ctx.of("KIND", "ROLE")}
         nouns = [
-            ctx.plural_of(" ".join(split_name(e.name)))
+            ctx.events_noun(e.name)
             for e in sorted(self.lexicon.events.values(), key=lambda e: -e.documents)
             if kinds <= {e.type_of(r) for r in e.roles}
         ]
@@ -325,6 +346,8 @@ class Reader:
         draft = chosen.draft
         if draft is None:
             raise AssertionError(chosen)
+        if draft.steps[-1].op == "catalog" and not draft.suggestions:
+            draft.suggestions = self._examples()[:4]
         rival = self._rival(chosen, outcomes)
         if rival is not None:
             one, other = ("; ".join(d.reading) for d in (draft, rival))
@@ -354,6 +377,7 @@ class Reader:
             if (
                 close
                 and other.draft.reading != chosen.draft.reading
+                and not (other.draft.same and other.draft.same == chosen.draft.same)
                 and not _same_steps(other.draft, chosen.draft)
             ):
                 return other.draft
@@ -401,8 +425,7 @@ class Reader:
         found = ["What data do you have?"]
         events = sorted(self.lexicon.events.values(), key=lambda e: -e.documents)
         for event in events[:1]:
-            noun = " ".join(split_name(event.name))
-            several = self.language.plural(noun)
+            several = Context(self.lexicon, (), ()).events_noun(event.name)
             for role in list(event.roles)[:1]:
                 ctx = Context(self.lexicon, (), ())
                 found.insert(0, f"Number of {several} by {ctx.role_noun(RoleRef(role, event.type_of(role)))}")

@@ -64,6 +64,7 @@ PARTS: dict[str, float] = {
     "KNOW": 0.1,
     "knownof": 0.2,
     "samegroup": 0.3,
+    "sharing": 0.4,
     "w:distinct": 0.0,
     "w:timeline": 0.2,
     "w:as_table": 0.1,
@@ -75,6 +76,8 @@ PARTS: dict[str, float] = {
     "w:describe": 0.1,
     "w:anomalies": 0.1,
     "w:trends": 0.1,
+    "w:happened": 0.3,
+    "w:change": 0.1,
     "w:important": 0.1,
     "w:catalog": 0.3,
     "w:event_types": 0.3,
@@ -212,6 +215,33 @@ def _valued(*values: Any) -> Condition | None:
     return None
 
 
+def _values_joined(*values: Any) -> ValueRef | None:
+    """Several values of one field: by chat, mail or phone."""
+    left, right = values[0], values[-1]
+    names = [n for n, _ in left.names if n in {m for m, _ in right.names} and "." not in n]
+    if not names:
+        return None
+    return ValueRef(
+        tuple((n, _as_tuple(dict(left.names)[n]) + _as_tuple(dict(right.names)[n])) for n in names),
+        any(v in ("or", "both") for v in values if isinstance(v, str)) or right.either or left.either,
+    )
+
+
+def _as_tuple(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _any_value(*values: Any) -> Condition | None:
+    """A condition on a list of values that ends in "or"."""
+    several = next(v for v in values if isinstance(v, ValueRef))
+    what = next((v for v in values if isinstance(v, FieldRef)), None)
+    names = [(n, v) for n, v in several.names if what is None or n in what.names]
+    if not several.either or not names:
+        return None
+    op = "not in" if any(v == "not" for v in values if isinstance(v, str)) else "in"
+    return Condition(FieldRef(tuple(n for n, _ in names)), op, names[0][1])
+
+
 def _missing(what: FieldRef, *_: Any) -> Condition:
     return Condition(what, "is null")
 
@@ -326,6 +356,11 @@ def _same_group(*values: Any) -> tuple[Any, Any] | None:
     return (know, entity) if know is not None else None
 
 
+def _sharing(*values: Any) -> tuple[KindRef, Entities] | None:
+    kind, entities = next(v for v in values if isinstance(v, KindRef)), values[-1]
+    return (kind, entities) if len(entities.items) == 1 and not entities.without else None
+
+
 def _entities_rules(add: Add) -> None:
     """Add the rules of names of entities, and lists of them."""
     add("ENT", "KEY", _key, 0.0)
@@ -366,7 +401,7 @@ def _filters_rules(add: Add) -> None:
         add("filter", f"w:{preposition} ROLE list", _in_role_after, 0.3)
 
 
-def _conditions_rules(add: Add) -> None:
+def _conditions_rules(add: Add) -> None:  # noqa: C901  (a list of rules)
     """Add the rules of fields and properties compared with values."""
     for what in ("FIELD", "PROP"):
         for op in _COMPARED:
@@ -395,6 +430,18 @@ def _conditions_rules(add: Add) -> None:
     for link in ("for", "at", "with"):
         add("cond", f"w:{link} VAL", _valued, 0.1)
         add("cond", f"w:not w:{link} VAL", _valued, 0.3)
+    for word in ("or", "and"):
+        for left in ("VAL", "vals"):
+            add("vals", f"{left} w:{word} VAL", _values_joined, 0.4)
+            for link in ("for", "at", "with"):
+                add("vals", f"{left} w:{word} w:{link} VAL", _values_joined, 0.3)
+    add("cond", "vals", _any_value, 0.3)
+    add("cond", "FIELD vals", _any_value, 0.5)
+    add("cond", "vals FIELD", _any_value, 0.5)
+    add("cond", "FIELD w:equals vals", _any_value, 0.6)
+    add("cond", "w:not vals", _any_value, 0.6)
+    for link in ("for", "at", "with"):
+        add("cond", f"w:{link} vals", _any_value, 0.4)
     add("cond", "w:with cond", _last, 0.1)
 
 
@@ -494,6 +541,9 @@ def _knowledge_of_entities_rules(add: Add) -> None:
         add("knownof", f"KNOW w:{link} list", _known_of, 0.3)
     add("knownnum", "KNOW NUM", _known_number, 0.4)
     add("knownnum", "KNOW w:how_many NUM", _known_number, 0.2)
+    for start in ("w:same", "w:common", "w:common w:same"):
+        for link in ("w:as", "w:for", "w:as w:for"):
+            add("sharing", f"{start} KIND {link} list", _sharing, 0.6)
     add("samegroup", "w:same KNOW list", _same_group, 0.4)
     for link in ("as", "of", "with"):
         add("samegroup", f"w:same KNOW w:{link} list", _same_group, 0.4)

@@ -91,9 +91,13 @@ class EntityRef:
 
 @dataclass(frozen=True)
 class ValueRef:
-    """A value of one of these fields, or of these properties (written ``type.property``)."""
+    """A value of one of these fields, or of these properties (written ``type.property``).
+
+    Of a list the value is a tuple; ``either`` where it was joined by "or".
+    """
 
     names: tuple[tuple[str, Any], ...]
+    either: bool = False
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ class _Sets:
         self.told: list[str] = []
         self.notes: list[str] = []
 
-    def draft(self) -> Draft:
+    def draft(self) -> Draft:  # noqa: C901  (what a set can be of, in this order)
         ctx = self.ctx
         self._subject()
         periods, compared = ctx.periods()
@@ -114,6 +114,8 @@ class _Sets:
         but = " but not " if told else " not "
         noun = ctx.plural_of(self.noun)
         what = f"{noun}{f' {told}' if told else ''}{f'{but}{without}' if without else ''}{when}"
+        if self.grouped and self.counted:
+            return self._counted_by(steps, aggregates, what)
         if aggregates:
             return self._figures(steps, aggregates, what)
         if self.counted:
@@ -130,6 +132,7 @@ class _Sets:
                 [Render(kind="metric", source="number", title=f"number of {what}"[:200], y=("count",))],
                 [f"The number of {what}"],
                 self.notes,
+                same=self._same(since, until),
             )
         whole = "" if told or without else "All "
         reading = [f"{whole}{what}" if whole else f"{what[:1].upper()}{what[1:]}"]
@@ -138,7 +141,16 @@ class _Sets:
             reading.append(said)
         title = what[:200]
         renders = [Render(kind="table", source=steps[-1].id, title=title)]
-        return Draft(steps, renders, reading, self.notes)
+        same = () if superlative or orders else self._same(since, until)
+        return Draft(steps, renders, reading, self.notes, same=same)
+
+    def _same(self, since: str | None, until: str | None) -> tuple[object, ...]:
+        if self.tests or not self.members or any(len(m.start) != 1 for m in self.members):
+            return ()
+        kept, out = (
+            tuple(sorted(m.start[0] for m in self.members if m.left_out is left)) for left in (False, True)
+        )
+        return (self.kind.type, self.counted, kept, out, since, until)
 
     # what the set is of
 
@@ -434,21 +446,39 @@ class _Sets:
         steps.append(Sort(id="sorted", source=main, by=(SortKey(field=column, descending=descending),)))
         return steps, f"ordered by number of events, {'most' if descending else 'fewest'} first"
 
+    def _own_property(self, dim: Any) -> str:
+        """Return the property of the asked type that a group is; raises Decline where it has none."""
+        own = [n for t, n in dim.names if t == self.kind.type] if isinstance(dim, PropertyRef) else []
+        if isinstance(dim, KindRef | RoleRef):
+            own = [p.name for p in self.lexicon.types[self.kind.type].properties if p.name == dim.type]
+        if not own:
+            raise Decline(f"{self.ctx.plural_of(self.noun).capitalize()} cannot be grouped so.")
+        return own[0]
+
+    def _counted_by(self, steps: list[Step], aggregates: list[Any], what: str) -> Draft:
+        """Return the plan of how many entities there are of each value of a property."""
+        nodes = steps[0]
+        if self.members or len(steps) != 1 or aggregates or not isinstance(nodes, Nodes):
+            raise Decline("Only all entities of a type can be counted by a property.")
+        by = [self._own_property(d) for part in self.grouped for d in part.value]
+        nodes = nodes.model_copy(update={"properties": tuple(dict.fromkeys([*nodes.properties, *by]))})
+        groups, count = tuple(Group(field=b) for b in by), (Measure(name="count"),)
+        title = f"number of {what} by {listed(by)}"[:200]
+        steps = [
+            nodes,
+            Aggregate(id="figures", title=title, source=nodes.id, by=groups, measures=count),
+            Sort(id="sorted", title=title, source="figures", by=(SortKey(field="count", descending=True),)),
+        ]
+        render = Render(kind="bar", source="sorted", title=title, x=by[0], y=("count",))
+        reading = f"The number of {what[:1].lower()}{what[1:]} for each {listed(by)}, largest first"
+        return Draft(steps, [render], [reading], self.notes)
+
     def _figures(self, steps: list[Step], aggregates: list[tuple[tuple[str, ...], str]], what: str) -> Draft:
         if self.members or len(steps) != 1:
             raise Decline("Figures of properties of a set of entities are not possible yet.")
         names = [name for _, name in aggregates]
         groups = [d for part in self.grouped for d in part.value]
-        by = []
-        for dim in groups:
-            own = [n for t, n in dim.names if t == self.kind.type] if isinstance(dim, PropertyRef) else []
-            if isinstance(dim, KindRef) and any(
-                p.name == dim.type for p in self.lexicon.types[self.kind.type].properties
-            ):
-                own = [dim.type]
-            if not own:
-                raise Decline(f"{self.kind.type} entities cannot be grouped so.")
-            by.append(own[0])
+        by = [self._own_property(dim) for dim in groups]
         nodes = steps[0].model_copy(update={"properties": tuple(dict.fromkeys([*by, *names]))})
         ops = [(op, name) for given, name in aggregates for op in given]
         if not ops:

@@ -32,6 +32,28 @@ class Period:
     name: str
     guessed: str = ""
 
+    @property
+    def spans(self) -> bool:
+        """Return whether it was named by where it begins and where it ends."""
+        return " to " in self.name
+
+    @property
+    def told(self) -> str:
+        """Return it with the preposition that it takes, as "on 8 February 2013".
+
+        >>> Period("2013-02-08", "2013-02-09", "8 February 2013 to 8 February 2013").told
+        'on 8 February 2013'
+        """
+        name = self.name
+        first, _, last = name.partition(" to ")
+        if not (self.since and self.until and self.since[:1].isdigit() and self.until[:1].isdigit()):
+            return name
+        days = (date.fromisoformat(self.until[:10]) - date.fromisoformat(self.since[:10])).days
+        whole = len(self.since) == len(self.until) == len("2013-02-08")
+        if first == last or (whole and days == 1):
+            return f"on {first.split(' (')[0]}"
+        return f"from {name}" if last else f"in {name}"
+
 
 @dataclass(frozen=True)
 class Weekdays:
