@@ -34,7 +34,9 @@ spec:
     MovedFrom: {from: client, to: site}
     MovedTo: {from: client, to: site}
   events:
-    TicketOpened: {entities: {agent: agent_id, client: cust_id}, edges: [{type: Filed, from: client, to: agent}]}
+    TicketOpened:
+      entities: {agent: agent_id, client: cust_id}
+      edges: [{type: Filed, from: client, to: agent}]
     TicketClosed: {entities: {agent: agent_id, client: cust_id}}
     userLogin: {entities: {agent: agent_id}}
     Move:
