@@ -83,7 +83,8 @@ def test_the_commands_that_the_demo_tells_can_be_typed(workspace: Path, first_sc
     for line in told[:-1]:  # serve goes on until it is stopped
         assert f"-w {workspace}" in line
         done = CliRunner().invoke(app, shlex.split(line), prog_name="workbench")
-        assert (done.exit_code, done.stderr) == (0, ""), done.output
+        notes = "--explain shows the plan.\n" if line.startswith("ask") else ""
+        assert (done.exit_code, done.stderr) == (0, notes), done.output
         assert done.stdout
     (python,) = re.findall(r"^  import workbench as wb; db = (wb\.open.+)$", first_screen, re.MULTILINE)
     assert python == f"wb.open({str(workspace)!r})"
