@@ -180,7 +180,7 @@ class Engine:
 
     @property
     def anomalies(self) -> Anomalies:
-        """Return the newest anomalies, the most anomalous actor first; they are computed where there are none."""
+        """Return the newest anomalies, the most anomalous actor first; computed where there are none."""
         from workbench.analysis.anomalies import Anomalies  # noqa: PLC0415
 
         return Anomalies(self)
@@ -719,7 +719,7 @@ class Engine:
             self._sql = None
 
     def _follow(self, written: Snapshot) -> None:
-        """Move to the generation that this engine wrote; if all that is new is knowledge, what is loaded stays."""
+        """Move to the generation that this engine wrote; if only knowledge is new, what is loaded stays."""
         loaded = {name: value for name, value in self.__dict__.items() if name in _LOADED}
         before = self._snapshot.generation
         self.refresh()
