@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,8 @@ def slim(notebook: Any) -> Any:
 
 
 def main() -> None:
-    """Run each file in the working directory and write it again."""
+    """Run each file in the working directory, on the CPU as the tests do, and write it again."""
+    os.environ["WORKBENCH_DEVICE"] = "cpu"
     for name in sys.argv[1:]:
         notebook = nbformat.read(name, as_version=4)
         NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(Path.cwd())}}).execute()
