@@ -6,7 +6,7 @@ import asyncio
 import threading
 import weakref
 from concurrent.futures import CancelledError, Future
-from functools import partial
+from functools import cache, partial
 from html import escape
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -62,7 +62,7 @@ class Frame:
         self._schedule = _scheduler()
         self.settled = threading.Event()
         self.when_settled: Callable[[], None] | None = None
-        html: Any = pn.pane.HTML
+        html = _html_pane()
         wide = {"sizing_mode": "stretch_width"}
         self._status = html("", **wide)
         self._cancel = pn.widgets.Button(label="Cancel", width=80, visible=False)
@@ -312,6 +312,25 @@ class Frame:
             world.refresh()
             generation: int = world.snapshot.generation
             return generation
+
+
+@cache
+def _html_pane() -> type[Any]:
+    """Return Panel's HTML pane, which with every change sends a CDN's style sheets again, without them."""
+    import panel as pn  # noqa: PLC0415  (heavy)
+
+    html: Any = pn.pane.HTML
+
+    class Html(html):  # type: ignore[misc]
+        """A fragment of HTML."""
+
+        priority = 0  # asked for by name only
+
+        def _update(self, _: str, model: Any) -> None:
+            changed = self._get_properties(model.document)
+            model.update(**{name: value for name, value in changed.items() if name != "stylesheets"})
+
+    return Html
 
 
 def _call(here: weakref.WeakMethod[Callable[[], None]], *_: Any) -> None:

@@ -29,8 +29,8 @@ function code(id: string, source: string): object {
 
 /** The tour as it came with the package. */
 async function tour(settings: ServerConnection.ISettings): Promise<unknown> {
-  const address = URLExt.join(PageConfig.getOption('fullLabextensionsUrl'), PACKAGE, 'static', '00_tour.ipynb');
-  const response = await ServerConnection.makeRequest(address, {}, settings);
+  const path = URLExt.join(PageConfig.getOption('fullLabextensionsUrl'), PACKAGE, 'static', '00_tour.ipynb');
+  const response = await ServerConnection.makeRequest(new URL(path, settings.baseUrl).href, {}, settings);
   if (!response.ok) {
     throw new Error(`the tour is not installed (${response.status}).`);
   }
@@ -54,16 +54,17 @@ const plugin: JupyterFrontEndPlugin<void> = {
     app.shell.add(panel, 'left', { rank: 600 });
     restorer?.add(panel, panel.id);
 
-    const start = async (content: unknown, folder: unknown): Promise<void> => {
+    const start = async (content: unknown, folder: unknown): Promise<unknown> => {
       const contents = app.serviceManager.contents;
       const file: Contents.IModel = await contents.newUntitled({
         type: 'notebook',
         path: typeof folder === 'string' ? folder : ''
       });
       await contents.save(file.path, { type: 'notebook', format: 'json', content });
-      await app.commands.execute('docmanager:open', { path: file.path, factory: 'Notebook' });
+      // what is opened is given back: the launcher makes room for it
+      return app.commands.execute('docmanager:open', { path: file.path, factory: 'Notebook' });
     };
-    const commands: { id: string; label: string; caption: string; run: (folder: unknown) => Promise<void> }[] = [
+    const commands: { id: string; label: string; caption: string; run: (folder: unknown) => Promise<unknown> }[] = [
       {
         id: 'workbench:tour',
         label: 'Tour',
