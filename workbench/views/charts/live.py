@@ -92,7 +92,6 @@ def style(*, dark: bool, grid: str = "y") -> Any:
     colour scheme; told that the ground is dark, it is light whatever the page says.
     """
     colors = palette(dark=dark)
-    ink = colors.ink if dark else "var(--jp-ui-font-color1, CanvasText)"
 
     def apply(plot: Any, _: Any) -> None:
         figure = plot.state
@@ -113,12 +112,14 @@ def style(*, dark: bool, grid: str = "y") -> Any:
         for legend in figure.legend:
             legend.background_fill_alpha = 0
             legend.border_line_color = None
+            legend.label_text_color = colors.soft
             legend.stylesheets = [*legend.stylesheets, _LEGEND]
         for bar in figure.select(_color_bar()):
             bar.background_fill_alpha = 0
             bar.bar_line_color = bar.major_tick_line_color = None
             bar.major_label_text_color = bar.title_text_color = colors.soft
-        figure.stylesheets = [*figure.stylesheets, _INK % ink]
+        if not dark:
+            figure.stylesheets = [*figure.stylesheets, _INK]
 
     return apply
 
@@ -135,17 +136,17 @@ def _color_bar() -> Any:
 
 # BokehJS reads these in place of a plot's own colours. A canvas knows CanvasText, but not currentcolor.
 _INK = """:host {
-  --wb-ink: %s;
+  --wb-ink: var(--jp-ui-font-color1, CanvasText);
   --bk-text-color: var(--wb-ink);
-  --bk-major-label-text-color: color-mix(in srgb, var(--wb-ink) 74%%, transparent);
-  --bk-group-text-color: color-mix(in srgb, var(--wb-ink) 74%%, transparent);
-  --bk-subgroup-text-color: color-mix(in srgb, var(--wb-ink) 74%%, transparent);
-  --bk-axis-label-text-color: color-mix(in srgb, var(--wb-ink) 74%%, transparent);
-  --bk-label-text-color: color-mix(in srgb, var(--wb-ink) 82%%, transparent);
-  --bk-title-text-color: color-mix(in srgb, var(--wb-ink) 74%%, transparent);
-  --bk-axis-line-color: color-mix(in srgb, var(--wb-ink) 20%%, transparent);
-  --bk-major-tick-line-color: color-mix(in srgb, var(--wb-ink) 20%%, transparent);
-  --bk-grid-line-color: color-mix(in srgb, var(--wb-ink) 11%%, transparent);
+  --bk-major-label-text-color: color-mix(in srgb, var(--wb-ink) 74%, transparent);
+  --bk-group-text-color: color-mix(in srgb, var(--wb-ink) 74%, transparent);
+  --bk-subgroup-text-color: color-mix(in srgb, var(--wb-ink) 74%, transparent);
+  --bk-axis-label-text-color: color-mix(in srgb, var(--wb-ink) 74%, transparent);
+  --bk-label-text-color: color-mix(in srgb, var(--wb-ink) 82%, transparent);
+  --bk-title-text-color: color-mix(in srgb, var(--wb-ink) 74%, transparent);
+  --bk-axis-line-color: color-mix(in srgb, var(--wb-ink) 20%, transparent);
+  --bk-major-tick-line-color: color-mix(in srgb, var(--wb-ink) 20%, transparent);
+  --bk-grid-line-color: color-mix(in srgb, var(--wb-ink) 11%, transparent);
 }"""
 
 
