@@ -40,9 +40,9 @@ WIDTHS = (1280, 1920)
 Serve = Callable[[Callable[[], Any]], str]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium, or what Playwright has installed."""
+    """Debian's Chromium, or what Playwright has installed; not longer, for Playwright's loop runs with it."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

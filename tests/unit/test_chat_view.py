@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import param
@@ -179,7 +179,9 @@ def test_completion_offers_commands_types_and_entities(db: Engine) -> None:
     box, _, _ = shown(view)
     with param.parameterized.discard_events(box):
         box.word = "bo"
-    asyncio.run(view._completer(box)(type("Event", (), {"new": "bo"})()))
+    completion = view._completer(box)(type("Event", (), {"new": "bo"})())
+    with ThreadPoolExecutor(1) as pool:  # a browser's tests leave their loop running in this thread
+        pool.submit(asyncio.run, completion).result()
     assert box.offers == view._offers("bo")
 
 
