@@ -61,11 +61,6 @@ class Buckets:
         """Return how many buckets a day has."""
         return 24 if self.resolution == "hour" else 1
 
-    @property
-    def slots(self) -> int:
-        """Return how many buckets a week has."""
-        return 7 * self.slots_a_day
-
 
 def _local(hours: pl.Series, timezone: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the number of the local day and the hour of that day."""

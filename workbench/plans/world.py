@@ -4,59 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from workbench.catalog.world import World as CatalogWorld
+
 if TYPE_CHECKING:
     import threading
     from collections.abc import Mapping
-    from datetime import datetime
-    from pathlib import Path
 
     import pyarrow as pa
 
     from workbench.catalog import Catalog
-    from workbench.config import EntitySchema
-    from workbench.graph import Graph
-    from workbench.knowledge import Knowledge, KnowledgeStore
+    from workbench.knowledge import Knowledge
     from workbench.llm import Client
     from workbench.partials.stored import Document
-    from workbench.partials.types import FieldType
-    from workbench.settings import Settings
     from workbench.sql import Result
-    from workbench.storage import Snapshot
 
 __all__ = ["Runtime", "World"]
 
 
-class World(Protocol):
+class World(CatalogWorld, Protocol):
     """An open workspace, as far as planners and the validator read it."""
-
-    path: Path
-    settings: Settings
-    schema: EntitySchema
-    timezone: str
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """Return the generation that is being read."""
-
-    @property
-    def fields(self) -> Mapping[str, Mapping[str, FieldType]]:
-        """Return the type of each field, by event type."""
-
-    @property
-    def now(self) -> datetime | None:
-        """Return the clock of the workspace; None while it is empty."""
 
     @property
     def catalog(self) -> Catalog:
         """Return what exists."""
-
-    @property
-    def graph(self) -> Graph:
-        """Return the property graph of the window."""
-
-    @property
-    def knowledge(self) -> KnowledgeStore:
-        """Return the results of compute."""
 
     def llm(self, provider: str | None = None) -> Client | None:
         """Return the language model that answers here, or None where none is set."""

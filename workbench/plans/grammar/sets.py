@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from workbench.plans.grammar.context import Context, Draft, listed
-from workbench.plans.grammar.roles import edge_roles
 from workbench.plans.grammar.senses import (
     Ask,
     Condition,
@@ -508,8 +507,3 @@ def _edge_ref(names: Sequence[str]) -> Any:
     from workbench.plans.grammar.senses import EdgeRef  # noqa: PLC0415
 
     return EdgeRef(tuple(names))
-
-
-def events_of_edges(ctx: Context, edges: Sequence[str]) -> bool:
-    """Return whether some event gives one of these edge types."""
-    return any(edge_roles(ctx.lexicon, edge) for edge in edges)

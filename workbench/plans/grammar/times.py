@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import calendar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -600,8 +600,3 @@ def _calendar(today: date, unit: str, back: int) -> tuple[date, date]:
         first = first.replace(month=(first.month - 1) // length * length + 1)
     start = _months_later(first, -length * back)
     return start, _months_later(start, length)
-
-
-def renamed(period: Period, name: str) -> Period:
-    """Return the period under another name."""
-    return replace(period, name=name)
