@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from workbench.analysis.series import Resolution
+    from workbench.analysis.trends import Trends
     from workbench.knowledge import Knowledge
     from workbench.views.base import Job
     from workbench.views.selection import Selection
@@ -64,10 +65,19 @@ class TrendsView(View):
     def __init__(self, world: Any, selection: Selection | None = None, **state: Any) -> None:
         super().__init__(world, selection, **state)
         self._drawn = _Data(None, pl.DataFrame())
+        self._measured: tuple[tuple[int, str], Trends] | None = None
+
+    def _trends(self, run: str) -> Trends:
+        """Return the trends of this generation: their baselines serve every metric that is looked at."""
+        from workbench.analysis.trends import Trends  # noqa: PLC0415  (numpy and polars)
+
+        seen = (self.world.snapshot.generation, run)
+        if self._measured is None or self._measured[0] != seen:
+            self._measured = (seen, Trends(Stored(self.world)))
+        return self._measured[1]
 
     def read(self, job: Job) -> _Data:
         """Return the alerts and the chosen series."""
-        from workbench.analysis.trends import Trends  # noqa: PLC0415  (numpy and polars)
         from workbench.errors import UnknownNameError  # noqa: PLC0415
 
         preload()
@@ -75,7 +85,7 @@ class TrendsView(View):
         if knowledge is None:
             return _Data(None, pl.DataFrame())
         job.check()
-        trends = Trends(Stored(self.world))
+        trends = self._trends(knowledge.run.id)
         every = pl.DataFrame(trends.alerts(self["severity"]).to_arrow())
         alerts = self._within(every)
         worst = alerts.row(0, named=True) if alerts.height else {}
