@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import secrets
 import zipfile
-from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal
+from typing import Literal
 
 import polars as pl
 import pyarrow as pa
@@ -21,9 +19,7 @@ import pyarrow.parquet as pq
 
 from workbench.errors import DriverUnavailableError, SourceError, UsageError
 from workbench.progress import Progress, Update, silent
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from workbench.samples.files import replacing
 
 __all__ = ["FIRST_DAY", "LAST_DAY", "REFERENCES", "TIMEZONE", "write_sources"]
 
@@ -98,7 +94,7 @@ def write_sources(
         _write_table(frame, directory / f"{name}.parquet")
         rows += frame.height
         progress(Update("flights", number, len(tables), "files", rows))
-    with _replacing(directory / _MARKER) as file:
+    with replacing(directory / _MARKER) as file:
         file.write(json.dumps({"format": _FORMAT, "days": sorted(done | days)}).encode())
     return directory
 
@@ -236,17 +232,5 @@ def _write_table(frame: pl.DataFrame, path: Path) -> None:
     table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
     plain = [f.with_type(pa.string()) if pa.types.is_large_string(f.type) else f for f in table.schema]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _replacing(path) as file:
+    with replacing(path) as file:
         pq.write_table(table.cast(pa.schema(plain)), file, compression="zstd")
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Give a file to write to that takes the place of ``path`` at the end, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
