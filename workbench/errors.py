@@ -24,7 +24,10 @@ The tree, with the standard exception that each also is where users expect one::
     ├── StorageError
     │   ├── WorkspaceError                 not a workspace, or one of a newer format
     │   ├── WriterLockedError              another process writes to this workspace
-    │   └── CorruptFileError               a file is not what the manifest says it is
+    │   ├── CorruptFileError               a file is not what the manifest says it is
+    │   ├── DiskFullError                  the disk is full, but for the reserve; reading goes on
+    │   ├── ClockJumpError                 the clock moved by over a day: nothing is evicted unasked
+    │   └── BackPressureError              too many events wait to be published; says when to come again
     └── SqlError                           a statement failed
         ├── SqlRefusedError                a statement that db.sql does not run
         └── SqlTimeoutError (TimeoutError) a statement ran longer than it may
@@ -41,8 +44,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "BackPressureError",
+    "ClockJumpError",
     "ConfigError",
     "CorruptFileError",
+    "DiskFullError",
     "DriverClashError",
     "DriverError",
     "DriverUnavailableError",
@@ -223,6 +229,28 @@ class WriterLockedError(StorageError):
 
 class CorruptFileError(StorageError):
     """A file of the workspace is missing or is not what the manifest says it is."""
+
+
+class DiskFullError(StorageError):
+    """The disk is full, or would be but for its reserve: nothing new is taken, reading goes on."""
+
+
+class ClockJumpError(StorageError):
+    """The clock of the workspace moved by over a day: what it says is too old is not evicted unasked."""
+
+
+class BackPressureError(StorageError):
+    """So much waits to be published that nothing more is taken for a moment.
+
+    Args:
+        message: What waits.
+        where: The workspace.
+        retry_after: Seconds after which it makes sense to come again.
+    """
+
+    def __init__(self, message: str, *, where: str = "", retry_after: float) -> None:
+        self.retry_after = retry_after
+        super().__init__(message, where=where, fix=f"Send it again in {retry_after:g} s.")
 
 
 class SqlError(WorkbenchError):

@@ -233,10 +233,10 @@ def test_a_newer_format_is_refused_with_a_sentence(workspace: Path) -> None:
     with pytest.raises(WorkspaceError) as raised:
         Engine(workspace)
     assert re.fullmatch(
-        r"\S+: the workspace has format 7, this version reads up to 1\. Install a newer workbench\.",
+        r"\S+: the workspace has format 7, this version reads up to 2\. Install a newer workbench\.",
         str(raised.value),
     )
-    path.write_text(json.dumps(facts | {"format": 2}))
+    path.write_text(json.dumps(facts | {"format": 3}))
     assert Engine(workspace).snapshot.segments == ["2025-01-01", "2025-01-02"]
 
 

@@ -164,6 +164,8 @@ def test_a_directory_without_current_is_no_workspace(root: Path) -> None:
         b"{}",
         b'{"manifest": "0000000000.json"}',
         b'{"manifest": 7, "hash": ""}',
+        b'{"manifest": "0.json", "hash": "99aa06d3014798d86001c324468d497f"}',
+        b'{"manifest": "0000000000.json", "hash": "99aa"}',
     ],
 )
 def test_a_current_file_that_says_something_else_is_named(root: Path, content: bytes) -> None:

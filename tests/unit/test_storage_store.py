@@ -125,11 +125,17 @@ class TestOpening:
 
     def test_a_newer_format_is_refused_and_an_older_reader_may_suffice(self, store: SegmentStore) -> None:
         path = store.root / "FORMAT"
-        path.write_text(json.dumps({"format": 9, "least_reader": 2, "workspace": "w"}))
-        with pytest.raises(WorkspaceError, match="has format 9, this version reads up to 1"):
+        path.write_text(json.dumps({"format": 9, "least_reader": 3, "workspace": "w"}))
+        with pytest.raises(WorkspaceError, match="has format 9, this version reads up to 2"):
             SegmentStore(store.root)
-        path.write_text(json.dumps({"format": 9, "least_reader": 1, "workspace": "w"}))
-        assert SegmentStore(store.root).id == "w"
+        path.write_text(json.dumps({"format": 9, "least_reader": 2, "workspace": "w"}))
+        newer = SegmentStore(store.root)
+        assert (newer.id, newer.snapshot().generation) == ("w", 0)
+        with (
+            pytest.raises(WorkspaceError, match="has format 9, this version writes format 2"),
+            newer.writer(),
+        ):
+            pass
 
     @pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"least_reader": "1"}'])
     def test_a_format_file_that_says_nothing_is_named(self, store: SegmentStore, text: str) -> None:
@@ -253,10 +259,10 @@ def test_manifests_form_a_chain_back_to_the_first(store: SegmentStore) -> None:
     with store.writer() as writer:
         for _ in range(4):
             writer.begin().commit()
-    manifest = read_current(store.root)
-    for number in range(3, -1, -1):
-        assert manifest.previous == store_hash(store, number)
-        manifest = type(manifest).decode((store.root / "manifests" / manifest_name(number)).read_bytes())
+        manifest = read_current(store.root)
+        for number in range(3, -1, -1):
+            assert manifest.previous == store_hash(store, number)
+            manifest = type(manifest).decode((store.root / "manifests" / manifest_name(number)).read_bytes())
     assert manifest.previous == ""
 
 

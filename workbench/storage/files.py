@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 import xxhash
 
 from workbench.errors import CorruptFileError
+from workbench.storage.disk import LOCAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = ["Verifier", "hash_bytes", "hash_file", "publish", "stage", "sync_directories"]
+    from workbench.storage.disk import Disk
+
+__all__ = ["Verifier", "hash_bytes", "hash_file", "make_directories", "publish", "stage", "sync_directories"]
 
 _BLOCK = 1 << 20
 
@@ -37,32 +40,43 @@ def hash_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-def stage(path: Path, data: bytes | memoryview) -> None:
+def stage(path: Path, data: bytes | memoryview, disk: Disk = LOCAL) -> None:
     """Write ``data`` to a new file and sync it, so that a rename can publish it."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    descriptor = disk.create(path)
+    try:
+        rest = memoryview(data).cast("B")
+        while rest:
+            rest = rest[disk.write(descriptor, rest) :]
+        disk.sync(descriptor)
+    finally:
+        disk.close(descriptor)
 
 
-def publish(path: Path, data: bytes, aside: Path) -> None:
+def publish(path: Path, data: bytes, aside: Path, disk: Disk = LOCAL) -> None:
     """Replace ``path`` by ``data``, atomically and durably, by way of the directory ``aside``."""
     temporary = aside / f"{path.name}.{os.getpid()}"
-    temporary.unlink(missing_ok=True)
-    stage(temporary, data)
-    temporary.replace(path)
-    sync_directories([path.parent])
+    if temporary.exists():
+        disk.unlink(temporary)
+    stage(temporary, data, disk)
+    disk.rename(temporary, path)
+    disk.sync_directory(path.parent)
 
 
-def sync_directories(paths: Iterable[Path]) -> None:
+def sync_directories(paths: Iterable[Path], disk: Disk = LOCAL) -> None:
     """Sync directories, so that the renames in them survive a loss of power."""
     for path in paths:
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        disk.sync_directory(path)
+
+
+def make_directories(path: Path, disk: Disk = LOCAL) -> None:
+    """Make a directory and those missing above it, whose names then survive a loss of power."""
+    missing = []
+    while not path.is_dir():
+        missing.append(path)
+        path = path.parent
+    for directory in reversed(missing):
+        disk.make_directory(directory)
+        disk.sync_directory(directory.parent)
 
 
 class Verifier:

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.errors import CorruptFileError, WorkspaceError
+from workbench.storage.disk import LOCAL
 from workbench.storage.files import hash_bytes, publish
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from workbench.storage.disk import Disk
+
 __all__ = [
     "FileEntry",
     "LedgerEntry",
     "Manifest",
+    "Pointer",
     "commit",
     "manifest_name",
     "read_current",
     "read_manifest",
+    "read_pointer",
     "recent_manifests",
 ]
 
 CURRENT = "CURRENT"
+_HASH_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -98,6 +104,7 @@ class Manifest:
         files: All live files.
         ledger: What was taken from which source, by :attr:`LedgerEntry.key`.
         state: Small facts that the stages above keep with a generation (field types, schema, …).
+        epoch: That of the writer that committed it.
         digest: Hash of the bytes that it was read from, empty before it is committed.
     """
 
@@ -107,6 +114,7 @@ class Manifest:
     files: tuple[FileEntry, ...] = ()
     ledger: dict[str, LedgerEntry] = field(default_factory=dict)
     state: dict[str, Any] = field(default_factory=dict)
+    epoch: int = 0
     digest: str = field(default="", compare=False)
 
     def encode(self) -> bytes:
@@ -115,6 +123,7 @@ class Manifest:
             "number": self.number,
             "created": self.created,
             "previous": self.previous,
+            "epoch": self.epoch,
             "files": [asdict(f) for f in self.files],
             "ledger": [asdict(e) for e in self.ledger.values()],
             "state": self.state,
@@ -133,6 +142,7 @@ class Manifest:
             tuple(FileEntry(**f) for f in raw["files"]),
             {e.key: e for e in entries},
             raw["state"],
+            raw.get("epoch", 0),  # format 1 has none
         )
 
     def next(self, created: str, **changes: Any) -> Manifest:
@@ -142,13 +152,13 @@ class Manifest:
         return replace(self, number=self.number + 1, created=created, previous=previous, digest="", **changes)
 
 
-def commit(root: Path, manifest: Manifest) -> None:
+def commit(root: Path, manifest: Manifest, disk: Disk = LOCAL) -> None:
     """Make ``manifest`` the current generation, durably and at once."""
     data = manifest.encode()
     name = manifest_name(manifest.number)
-    publish(root / "manifests" / name, data, root / "tmp")
+    publish(root / "manifests" / name, data, root / "tmp", disk)
     pointer = json.dumps({"manifest": name, "hash": hash_bytes(data)}).encode()
-    publish(root / CURRENT, pointer, root / "tmp")
+    publish(root / CURRENT, pointer, root / "tmp", disk)
 
 
 def manifest_name(number: int) -> str:
@@ -169,6 +179,39 @@ def recent_manifests(root: Path, count: int) -> list[Manifest]:
     return found
 
 
+class Pointer(NamedTuple):
+    """What CURRENT says: which manifest is the newest."""
+
+    name: str
+    hash: str
+
+    @property
+    def number(self) -> int:
+        """Return the generation."""
+        return int(self.name.removesuffix(".json"))
+
+
+def read_pointer(root: Path) -> Pointer:
+    """Return which manifest is the newest.
+
+    Raises:
+        WorkspaceError: If there is no CURRENT file.
+        CorruptFileError: If it says something else.
+    """
+    try:
+        found = json.loads((root / CURRENT).read_bytes())
+        pointer = Pointer(found["manifest"], found["hash"])
+        if manifest_name(pointer.number) != pointer.name or len(bytes.fromhex(pointer.hash)) != _HASH_BYTES:
+            raise ValueError("no name or no hash of a manifest")  # noqa: TRY301  (one error for all that may be wrong)
+    except FileNotFoundError:
+        raise WorkspaceError("the workspace has no CURRENT file.", where=str(root)) from None
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CorruptFileError(
+            f"not what a commit writes: {error}.", where=str(root / CURRENT), fix=_FIX
+        ) from error
+    return pointer
+
+
 def read_current(root: Path) -> Manifest:
     """Return the newest generation.
 
@@ -176,16 +219,8 @@ def read_current(root: Path) -> Manifest:
         WorkspaceError: If there is none.
         CorruptFileError: If its manifest is not what CURRENT says.
     """
-    try:
-        pointer = json.loads((root / CURRENT).read_bytes())
-        path, expected = root / "manifests" / pointer["manifest"], pointer["hash"]
-    except FileNotFoundError:
-        raise WorkspaceError("the workspace has no CURRENT file.", where=str(root)) from None
-    except (ValueError, TypeError, KeyError) as error:
-        raise CorruptFileError(
-            f"not what a commit writes: {error}.", where=str(root / CURRENT), fix=_FIX
-        ) from error
-    return read_manifest(path, expected)
+    name, expected = read_pointer(root)
+    return read_manifest(root / "manifests" / name, expected)
 
 
 _FIX = "Restore it from a copy of the workspace."

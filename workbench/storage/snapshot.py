@@ -1,0 +1,101 @@
+"""A snapshot: one generation of a workspace as readers see it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+
+from workbench.errors import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from workbench.storage.files import Verifier
+    from workbench.storage.leases import Lease
+    from workbench.storage.manifest import FileEntry, Manifest
+
+__all__ = ["Snapshot"]
+
+
+class Snapshot:
+    """One generation of a workspace, read-only; its files stay while the object lives, if it has a lease."""
+
+    def __init__(
+        self, root: Path, manifest: Manifest, verifier: Verifier, lease: Lease | None = None
+    ) -> None:
+        self.root = root
+        self.manifest = manifest
+        self._verifier = verifier
+        self._lease = lease
+
+    @property
+    def generation(self) -> int:
+        """Return the manifest's number."""
+        return self.manifest.number
+
+    @property
+    def segments(self) -> list[str]:
+        """Return the days of the live segments, in order."""
+        return sorted({f.segment for f in self.manifest.files if f.kind == "events"})
+
+    def files(
+        self, kind: str, *, segments: Iterable[str] | None = None, name: str | None = None
+    ) -> list[FileEntry]:
+        """Return the live files of ``kind``, by segment and path, optionally of some segments or one name."""
+        wanted = None if segments is None else set(segments)
+        found = [
+            f
+            for f in self.manifest.files
+            if f.kind == kind and (wanted is None or f.segment in wanted) and (name is None or f.name == name)
+        ]
+        return sorted(found, key=lambda f: (f.segment, f.path))
+
+    def path(self, entry: FileEntry) -> Path:
+        """Return the absolute path of a file whose bytes have been checked: safe to hand to any reader.
+
+        Raises:
+            CorruptFileError: If the file is missing or damaged.
+        """
+        path = self.root / entry.path
+        self._verifier.check(path, entry.hash, entry.bytes)
+        return path
+
+    def read(
+        self, entry: FileEntry, *, columns: Sequence[str] | None = None, filters: Any = None
+    ) -> pa.Table:
+        """Return a file's table, checked.
+
+        Args:
+            entry: The file.
+            columns: Only these columns.
+            filters: An Arrow expression, or a list of ``(column, operator, value)``.
+
+        Raises:
+            CorruptFileError: If the file is missing or damaged.
+        """
+        # partitioning=None: the directory's dt=… is not a column of the table
+        return pq.read_table(
+            self.path(entry),
+            columns=None if columns is None else list(columns),
+            filters=filters,
+            partitioning=None,
+            page_checksum_verification=True,
+        )
+
+    def verify(self, *, full: bool = False) -> Iterator[tuple[FileEntry, str]]:
+        """Yield every live file with what is wrong with it, or an empty string.
+
+        Args:
+            full: Read every byte even of files that were checked before in this process.
+        """
+        for entry in self.manifest.files:
+            try:
+                self._verifier.check(self.root / entry.path, entry.hash, entry.bytes, full=full)
+            except StorageError as error:
+                yield entry, error.message
+            else:
+                yield entry, ""

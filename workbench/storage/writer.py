@@ -1,0 +1,254 @@
+"""The one writer: changes to a workspace in transactions, each the next generation or nothing."""
+
+from __future__ import annotations
+
+import errno
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from workbench.errors import DiskFullError, StorageError
+from workbench.storage.collect import KEPT_MANIFESTS, collect
+from workbench.storage.files import hash_bytes, make_directories, stage, sync_directories
+from workbench.storage.manifest import FileEntry, LedgerEntry, commit, read_current
+from workbench.storage.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from workbench.storage.disk import Disk
+    from workbench.storage.files import Verifier
+    from workbench.storage.lock import WriterLock
+
+__all__ = ["Transaction", "Writer", "now"]
+
+_GRACE_SECONDS = 600.0
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class Writer:
+    """The one writer of a workspace; lives as long as the lock is held.
+
+    Args:
+        root: The workspace.
+        verifier: What was checked in this process.
+        disk: What writes.
+        lock: The writer lock, held.
+        reserve: Bytes of the disk that no new data may use.
+    """
+
+    def __init__(self, root: Path, verifier: Verifier, disk: Disk, lock: WriterLock, reserve: int) -> None:
+        self.root = root
+        self.disk = disk
+        self._verifier = verifier
+        self._lock = lock
+        self._reserve = reserve
+        self._broken = ""
+        # what a killed writer left may be seen without being durable: nothing is built on it before it is
+        sync_directories([root], disk)
+        lock.claim(max(lock.epoch, read_current(root).epoch + 1))
+
+    @property
+    def epoch(self) -> int:
+        """Return the number of this writer: higher than any before that published something."""
+        return self._lock.epoch
+
+    def snapshot(self) -> Snapshot:
+        """Return the newest generation; nothing of it is collected while the writer lives."""
+        return Snapshot(self.root, read_current(self.root), self._verifier)
+
+    def begin(self) -> Transaction:
+        """Start a change on top of the newest generation.
+
+        Raises:
+            StorageError: If an earlier write failed: what the disk holds is then uncertain.
+        """
+        self.require_whole()
+        return Transaction(self)
+
+    def require_whole(self) -> None:
+        """Raise if an earlier write failed.
+
+        Raises:
+            StorageError: If one did.
+        """
+        if self._broken:
+            raise StorageError(
+                f"an earlier write failed ({self._broken}); this writer has stopped.",
+                where=str(self.root),
+                fix="Mend the cause, then open the workspace again: the last generation is whole.",
+            )
+
+    def require_held(self) -> None:
+        """Raise if another writer may have the workspace by now.
+
+        Raises:
+            WriterLockedError: If the lock is no longer held.
+        """
+        self._lock.require_held()
+
+    def require_space(self, size: int) -> None:
+        """Raise if ``size`` more bytes would touch the disk's reserve.
+
+        Raises:
+            DiskFullError: If they would.
+        """
+        free = self.disk.space(self.root).free
+        if free - size < self._reserve:
+            raise DiskFullError(
+                f"{free >> 20:,} MB of the disk are free, {self._reserve >> 20:,} MB of them are a reserve.",
+                where=str(self.root),
+                fix="Make room, evict days or lower the setting disk_reserve_mb; reading goes on.",
+            )
+
+    def fail(self, error: OSError) -> StorageError:
+        """Stop this writer for good after a failed write, and return the error to raise."""
+        self._broken = str(error)
+        kind = DiskFullError if error.errno in _FULL else StorageError
+        return kind(
+            f"a write failed: {error}.",
+            where=str(self.root),
+            fix="Mend the cause and run it again: the step is published as a whole or not at all.",
+        )
+
+    def collect(self, *, grace: float = _GRACE_SECONDS, manifests: int = KEPT_MANIFESTS) -> int:
+        """Delete files that no recent generation and no reader needs, and return how many.
+
+        Args:
+            grace: Younger files stay, in seconds: a reader without a lease may have just begun to open them.
+            manifests: How many of the last generations stay.
+        """
+        return collect(self.root, self.disk, grace=grace, manifests=manifests)
+
+    def close(self) -> None:
+        """Collect once more, unless a write failed."""
+        if not self._broken:
+            self.collect()
+
+
+class Transaction:
+    """A change to the workspace: all of it becomes the next generation, or none.
+
+    Files are written and synced as they are added, but no reader sees them before :meth:`commit`.
+    """
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self.base = writer.snapshot()
+        self._staged: list[tuple[Path, FileEntry]] = []
+        self._removed: set[str] = set()
+        self._ledger: dict[str, LedgerEntry] = dict(self.base.manifest.ledger)
+        self._state: dict[str, Any] = dict(self.base.manifest.state)
+
+    def add(  # noqa: PLR0913  (a file's facts, each its own)
+        self,
+        kind: str,
+        table: pa.Table,
+        *,
+        segment: str = "",
+        name: str = "",
+        folder: str = "",
+        inputs: str = "",
+        times: tuple[int, int] | None = None,
+        meta: dict[str, Any] | None = None,
+        row_group: int = 1 << 17,
+    ) -> FileEntry:
+        """Write ``table`` as a new file and return its entry.
+
+        Args:
+            kind: What it holds.
+            table: The rows. Equal tables give equal bytes.
+            segment: The day that it belongs to, or empty.
+            name: The event type, reference or knowledge kind within the kind.
+            folder: Where it goes when it belongs to no segment, for example ``knowledge/pagerank``.
+            inputs: Hash of what it was derived from.
+            times: Earliest and latest event time, in microseconds since 1970.
+            meta: Facts to keep in the manifest.
+            row_group: Rows in a row group.
+
+        Raises:
+            DiskFullError: If the disk's reserve would be touched.
+            StorageError: If the disk refuses; the writer then stops.
+        """
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd", write_page_checksum=True, row_group_size=row_group)
+        data = memoryview(sink.getvalue())
+        place = f"segments/dt={segment}" if segment else folder
+        path = f"{place}/{uuid.uuid4().hex}.{kind}.parquet"
+        low, high = times or (None, None)
+        entry = FileEntry(
+            path,
+            kind,
+            segment,
+            name,
+            table.num_rows,
+            len(data),
+            hash_bytes(data),
+            low,
+            high,
+            inputs,
+            meta or {},
+        )
+        aside = self._writer.root / "tmp" / Path(path).name
+        self._writer.require_space(len(data))
+        try:
+            stage(aside, data, self._writer.disk)
+        except OSError as error:
+            raise self._writer.fail(error) from error
+        self._staged.append((aside, entry))
+        return entry
+
+    def remove(self, entries: Iterable[FileEntry]) -> None:
+        """Leave files out of the next generation."""
+        self._removed.update(e.path for e in entries)
+
+    def record(self, entry: LedgerEntry) -> None:
+        """Note what was taken from a source."""
+        self._ledger[entry.key] = entry
+
+    def set_state(self, **facts: Any) -> None:
+        """Keep small JSON facts with the generation."""
+        self._state.update(facts)
+
+    def commit(self) -> Snapshot:
+        """Publish everything as the next generation and return it.
+
+        Raises:
+            StorageError: If the disk refuses, an earlier write of this writer failed, or another
+                generation was published since :meth:`Writer.begin`.
+            WriterLockedError: If another writer took the workspace meanwhile.
+        """
+        root, disk = self._writer.root, self._writer.disk
+        self._writer.require_whole()
+        self._writer.require_held()
+        if self._writer.snapshot().generation != self.base.generation:
+            raise StorageError(
+                f"generation {self.base.generation} is no longer the newest.",
+                where=str(root),
+                fix="Begin again: this change was made on top of it.",
+            )
+        folders = {(root / entry.path).parent for _, entry in self._staged}
+        kept = tuple(f for f in self.base.manifest.files if f.path not in self._removed)
+        files = (*kept, *(entry for _, entry in self._staged))
+        facts = {"ledger": self._ledger, "state": self._state, "epoch": self._writer.epoch}
+        manifest = self.base.manifest.next(now(), files=files, **facts)
+        try:
+            for folder in sorted(folders):
+                make_directories(folder, disk)
+            for aside, entry in self._staged:
+                disk.rename(aside, root / entry.path)
+            # also above a directory that is there: a killed writer may not have come to that
+            sync_directories(sorted({p for f in folders for p in (f, f.parent)}), disk)
+            commit(root, manifest, disk)
+        except OSError as error:
+            raise self._writer.fail(error) from error
+        return self._writer.snapshot()
+
+
+def now() -> str:
+    """Return the wall clock as manifests write it."""
+    return datetime.now(UTC).isoformat("T", "milliseconds")
