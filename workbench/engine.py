@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from workbench.config.entity_schema import EntitySchema, load_schema, schema_path
 from workbench.errors import CorruptFileError, StorageError, UnknownNameError, UsageError
+from workbench.locks import LendableLock
 from workbench.progress import Update, silent
 from workbench.settings import load_settings
 from workbench.storage import SegmentStore
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from workbench.graph import Graph, Subgraph
     from workbench.graph.entities import Entities
     from workbench.ingest import IngestReport
+    from workbench.ingest.stream import Stream
     from workbench.knowledge import Knowledge, KnowledgeStore
     from workbench.llm import Client
     from workbench.partials.stored import Document
@@ -81,7 +83,8 @@ class Engine:
         self.settings = load_settings(self.path, **settings)
         self.schema = _workspace_schema(self.path)
         self.timezone = self.settings.timezone or self.schema.timezone
-        self.lock = threading.RLock()  # threads that read one generation, views and servers, take it
+        # taken by threads that read one generation, views and servers; lent while a model is waited for
+        self.lock = LendableLock()
         self._snapshot = self.store.snapshot()
         self._scratch = tempfile.TemporaryDirectory(prefix="workbench-")
         self._clients: dict[str, Client | None] = {}
@@ -406,7 +409,7 @@ class Engine:
         name = self.settings.llm_provider if provider is None else provider
         with self._clients_lock:
             if name not in self._clients:
-                self._clients[name] = connect(self.settings, self.path, provider=name)
+                self._clients[name] = connect(self.settings, self.path, provider=name, waiting=self.lock.lent)
             return self._clients[name]
 
     def execute(
@@ -467,6 +470,22 @@ class Engine:
             )
         finally:
             self.refresh()  # what an interrupted ingest has published counts too
+
+    def stream(self, *, clock: Callable[[], datetime] | None = None) -> Stream:
+        """Open a stream for events that come one by one: acknowledged when durable, visible soon after.
+
+        It is closed as a context; the newest generation is read from then on.
+
+        Args:
+            clock: The workspace's clock, which says what is too early or too old; by default this machine's.
+
+        Raises:
+            WriterLockedError: If another process streams into the workspace.
+            CorruptFileError: If acknowledged events in the log are damaged; reading goes on.
+        """
+        from workbench.ingest.stream import Stream, wall_clock  # noqa: PLC0415
+
+        return Stream(self.store, self.schema, self.settings, clock=clock or wall_clock, closed=self.refresh)
 
     def compute(
         self,

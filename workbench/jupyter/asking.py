@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from workbench.views._look import fragment, loading
+from workbench.views._look import fragment, loading, told
 
 if TYPE_CHECKING:
     from workbench.plans.answer import Answer
@@ -24,8 +24,7 @@ def ask(world: Any, question: str, options: dict[str, Any]) -> Answer:
     place = display(_shown("Planning …", loading("Planning …")), raw=True, display_id=True)
 
     def watch(update: Update) -> None:
-        total = f" of {update.total:,}" if update.total else ""
-        text = f"{update.task}: {update.done:,}{total} {update.unit}"
+        text = told(update)
         place.update(_shown(text, loading(text)), raw=True)
 
     try:

@@ -6,7 +6,7 @@ import asyncio
 import concurrent.futures
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from workbench.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
 __all__ = ["Client", "Link"]
 
@@ -62,12 +63,14 @@ class Client:
         retries: How often a request that may succeed in a moment is sent again to one provider.
         accounts: Where tokens are booked and capped.
         session: Whose tokens they are.
+        waiting: Entered while :meth:`complete` and :meth:`turn` wait: what the asking thread holds can be
+            lent to others.
 
     Raises:
         UsageError: If the chain is empty.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (each has a default)
         self,
         links: Sequence[Link],
         *,
@@ -75,6 +78,7 @@ class Client:
         retries: int = 2,
         accounts: Accounts | None = None,
         session: str = "",
+        waiting: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ) -> None:
         if not links:
             raise UsageError("a client needs a provider.", fix="Set llm_provider.")
@@ -83,6 +87,7 @@ class Client:
         self.retries = retries
         self.accounts = accounts or Accounts(None)
         self.session = session
+        self._waiting = waiting
         self._turn = threading.Lock()
 
     @property
@@ -121,7 +126,7 @@ class Client:
                 messages, on_text=on_text, timeout=timeout, session=session, **options
             )
 
-        with start_blocking_portal() as portal:
+        with self._waiting(), start_blocking_portal() as portal:
             future = portal.start_task_soon(ask)
             while not concurrent.futures.wait([future], _POLL).done:
                 if cancel is not None and cancel.is_set():
@@ -216,7 +221,9 @@ class Client:
             ProviderTimeoutError: On entering, if another one has not ended within the time limit.
         """
         limit = self.timeout if seconds is None else seconds
-        if not self._turn.acquire(timeout=limit):
+        with self._waiting():
+            mine = self._turn.acquire(timeout=limit)
+        if not mine:
             raise ProviderTimeoutError(
                 f"another plan has been in the making for more than {limit:g} s.",
                 where=self.links[0].where,

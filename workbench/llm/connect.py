@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
 
 from workbench.errors import ConfigError
 from workbench.llm.accounts import Accounts
@@ -12,6 +13,8 @@ from workbench.llm.client import Client, Link
 from workbench.llm.secret import Secret
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from workbench.settings import Settings
@@ -22,7 +25,12 @@ FOLDER = "llm"
 
 
 def connect(
-    settings: Settings, workspace: Path | None = None, *, provider: str | None = None, session: str = ""
+    settings: Settings,
+    workspace: Path | None = None,
+    *,
+    provider: str | None = None,
+    session: str = "",
+    waiting: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> Client | None:
     """Return a client for the providers that are set, or None where nobody is.
 
@@ -32,6 +40,7 @@ def connect(
         workspace: Where requests are booked, in the folder ``llm``; None to count in this process alone.
         provider: Another chain than the settings', written alike.
         session: Whose tokens they are.
+        waiting: Entered while an answer is waited for.
 
     Raises:
         UnknownNameError: If there is no such provider.
@@ -60,6 +69,7 @@ def connect(
         retries=settings.llm_retries,
         accounts=accounts,
         session=session,
+        waiting=waiting,
     )
 
 

@@ -8,13 +8,13 @@ from workbench.progress import silent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from contextlib import AbstractContextManager
     from pathlib import Path
     from threading import Event
 
     from workbench.catalog import Catalog
     from workbench.graph import Graph
     from workbench.knowledge import KnowledgeStore
+    from workbench.locks import LendableLock
     from workbench.plans.answer import Answer
     from workbench.progress import Progress
     from workbench.settings import Settings
@@ -32,8 +32,8 @@ class World(Protocol):
     timezone: str
 
     @property
-    def lock(self) -> AbstractContextManager[Any]:
-        """Return what is held while the workspace is read."""
+    def lock(self) -> LendableLock:
+        """Return what is held while the workspace is read, not while a language model is waited for."""
 
     def refresh(self) -> object:
         """Read the newest generation from now on."""

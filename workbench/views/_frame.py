@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
 from workbench.logs import get_logger
-from workbench.views._look import alert, fragment, loading
+from workbench.views._look import alert, fragment, loading, told
 from workbench.views.base import Job
 
 if TYPE_CHECKING:
@@ -56,7 +56,6 @@ class Frame:
 
         self._view = view
         self._job: Job | None = None
-        self._generation = -1
         self._shown: Any = None
         self._in_page = _document() is not None
         self._schedule = _scheduler()
@@ -103,9 +102,14 @@ class Frame:
         if self._view.is_read:
             self._stop()
             self._settle("")
-            self._draw(self._view.data())
+            self._draw(self._read(Job()))
             return
-        self.run(self._view.data, _READING, self._draw, patience)
+        self.run(self._read, _READING, self._draw, patience)
+
+    def _read(self, job: Job) -> tuple[Any, str]:
+        """Return the view's data and the Python that gives it."""
+        data = self._view.data(job)
+        return data, "" if self._view.empty(data) else self._view.to_python()
 
     def run(
         self,
@@ -189,8 +193,7 @@ class Frame:
 
     def _tell(self, job: Job, update: Update) -> None:
         if job is self._job and not job.cancelled and not self.settled.is_set():
-            total = f" of {update.total:,}" if update.total else ""
-            self._status.object = fragment(loading(f"{update.task}: {update.done:,}{total} {update.unit}"))
+            self._status.object = fragment(loading(told(update)))
 
     def _stop(self) -> None:
         if self._job is not None and not self.settled.is_set():
@@ -203,11 +206,12 @@ class Frame:
         self._cancel.visible = False
         self.settled.set()
 
-    def _draw(self, data: Any) -> None:
+    def _draw(self, read: tuple[Any, str]) -> None:
         view = self._view
-        self._generation = view.world.snapshot.generation
+        data, python = read
+        self._rebind()  # reading may have followed a selection that was made elsewhere
         reason = view.empty(data)
-        self._offer(view.actions(data))
+        self._offer(view.actions(data) if view.acts else {})
         self._footer.visible = self._code.visible = not reason
         if reason:
             self._shown = None
@@ -218,7 +222,6 @@ class Frame:
         if drawn is not self._shown:
             self._shown = drawn
             self._body[:] = [drawn]
-        python = view.to_python()
         self._source.value = python
         self._code.object = fragment(
             f"<details><summary>Python</summary><pre>{escape(python)}</pre></details>"
@@ -292,26 +295,34 @@ class Frame:
             self._settle(fragment(alert(str(error))))
 
     def _changed(self) -> None:
-        self._on_screen(self._rebind)
+        self._on_screen(self._follow_state)
+
+    def _follow_state(self) -> None:
+        self._rebind()
+        self.reload()
 
     def _rebind(self) -> None:
+        """Let the widgets show the state."""
         for name, widget in self._widgets.items():
             value = self._view.to_widget(name, self._view[name])
             if widget.value != value:
                 widget.value = value
-        self.reload()
 
     async def _follow(self) -> None:
         """Read again where the workspace has a newer generation."""
-        if self.settled.is_set() and await asyncio.to_thread(self._newest) != self._generation:
+        if self.settled.is_set() and await asyncio.to_thread(self._newest) != self._view.generation:
             self.reload()
 
     def _newest(self) -> int:
+        """Return the newest generation, or where the workspace is being read the one that is read."""
         world = self._view.world
-        with world.lock:
-            world.refresh()
-            generation: int = world.snapshot.generation
-            return generation
+        if world.lock.acquire(blocking=False):  # no thread of the server's few waits for it
+            try:
+                world.refresh()
+            finally:
+                world.lock.release()
+        generation: int = world.snapshot.generation
+        return generation
 
 
 @cache

@@ -5,8 +5,12 @@ from __future__ import annotations
 from functools import cache
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["alert", "dark", "fragment", "loading", "style"]
+if TYPE_CHECKING:
+    from workbench.progress import Update
+
+__all__ = ["alert", "dark", "fragment", "loading", "style", "told"]
 
 
 @cache
@@ -35,3 +39,16 @@ def dark() -> bool:
     import panel as pn  # noqa: PLC0415  (heavy)
 
     return bool(pn.config.theme == "dark")
+
+
+def told(update: Update) -> str:
+    """Return how far work is, in words; where nothing is counted, what is being done.
+
+    >>> from workbench.progress import Update
+    >>> told(Update("ingest", 3, 10, "files")), told(Update("Reading the catalog", 0, 0, ""))
+    ('ingest: 3 of 10 files', 'Reading the catalog …')
+    """
+    if not update.unit:
+        return f"{update.task} …"
+    total = f" of {update.total:,}" if update.total else ""
+    return f"{update.task}: {update.done:,}{total} {update.unit}"

@@ -18,10 +18,10 @@ from workbench.views.selection import Selection
 if TYPE_CHECKING:
     import weakref
     from collections.abc import Callable, Mapping
-    from contextlib import AbstractContextManager
 
     import pyarrow as pa
 
+    from workbench.locks import LendableLock
     from workbench.progress import Progress, Update
     from workbench.storage import Snapshot
 
@@ -34,8 +34,8 @@ class World(Protocol):
     """An open workspace, as far as every view needs it; a view adds what it reads itself."""
 
     timezone: str
-    lock: AbstractContextManager[Any]
-    """Held while the workspace is read: views of one engine read one after the other."""
+    lock: LendableLock
+    """Held while the workspace is read, not while a language model is waited for."""
 
     @property
     def snapshot(self) -> Snapshot:
@@ -102,11 +102,13 @@ class View(Driver, Tabular):
         title: What the view is called on the screen.
         defaults: The view's own state with its defaults, JSON data all of it.
         follows: Whether what it reads depends on the selection.
+        acts: Whether the reader may have done what :meth:`actions` offers; it is no longer offered otherwise.
     """
 
     title: ClassVar[str] = ""
     defaults: ClassVar[Mapping[str, Any]] = {}
     follows: ClassVar[bool] = True
+    acts: bool = True
 
     def __init__(self, world: Any, selection: Selection | None = None, **state: Any) -> None:
         self.world = world
@@ -114,6 +116,7 @@ class View(Driver, Tabular):
         self.selection = Selection() if selection is None else selection
         self._state = dict(self.defaults)
         self._listeners: list[weakref.WeakMethod[Callable[[], None]]] = []
+        self._reading = threading.RLock()
         self._read_as: tuple[Any, ...] | None = None
         self._data: Any = None
         if state:
@@ -231,17 +234,23 @@ class View(Driver, Tabular):
         Raises:
             WorkbenchError: If it cannot be read.
         """
-        with self.world.lock:
-            key = self._key()
-            if key != self._read_as:
-                self._data = self.read(job or Job())
-                self._read_as = self._key()
-            return self._data
+        if not self.is_read:
+            # The view's own lock first: the workspace's may be lent to others in the middle of a reading.
+            with self._reading, self.world.lock:
+                if not self.is_read:
+                    self._data = self.read(job or Job())
+                    self._read_as = self._key()
+        return self._data
 
     @property
     def is_read(self) -> bool:
         """Return whether :meth:`data` is at hand, so that it need not be read."""
         return self._read_as is not None and self._read_as == self._key()
+
+    @property
+    def generation(self) -> int:
+        """Return the generation that :meth:`data` was read from last; -1 where it has not been read."""
+        return -1 if self._read_as is None else int(self._read_as[0])
 
     def _key(self) -> tuple[Any, ...]:
         selected = json.dumps(self.selected()) if self.follows else ""
