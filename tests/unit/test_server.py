@@ -25,6 +25,7 @@ from workbench.engine import Engine
 from workbench.server import resolve_access
 from workbench.server.app import application
 from workbench.server.passwords import add_password
+from workbench.server.visitor import Role
 from workbench.views import views
 
 if TYPE_CHECKING:
@@ -257,6 +258,45 @@ def test_a_wrong_login_says_the_same_whatever_is_wrong(workspace: Path, closed: 
     assert "The name or the password is wrong." in answer.text
     assert "set-cookie" not in answer.headers
     log_in(closed)
+
+
+# who may do what
+
+
+@pytest.fixture(scope="module")
+def roles(workspace: Path) -> Iterator[str]:
+    users = workspace.with_name("roles")
+    for role in Role:
+        add_password(users, str(role), PASSWORD, role)
+    with serving(
+        workspace, "--password-file", str(users), "--token", "env:SOME_TOKEN", "--token-role", "viewer"
+    ) as address:
+        yield address
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_role_may_do_what_it_says_and_no_more(roles: str, role: Role) -> None:
+    with httpx.Client(base_url=roles, timeout=SECONDS) as client:
+        answer = client.post("/login", data={"name": str(role), "password": PASSWORD})
+        client.cookies.set(*answer.headers["set-cookie"].partition(";")[0].split("=", 1))
+        assert client.get("/api/me").json() == {"name": str(role), "role": str(role)}
+        assert client.get("/api/catalog").status_code == 200
+        assert client.post("/api/ask", json={"question": "clicks per page"}).status_code == 200
+        statement = client.post("/api/sql", json={"statement": "select 1"})
+        assert statement.status_code == (200 if role >= Role.ANALYST else 403)
+        if role < Role.ANALYST:
+            assert "this needs the role analyst; viewer has the role viewer." in statement.text
+
+
+def test_a_token_has_the_role_that_it_was_given(roles: str, closed: str) -> None:
+    for address, role, status in ((roles, "viewer", 403), (closed, "analyst", 200)):
+        with httpx.Client(base_url=address, headers=BEARER, timeout=SECONDS) as client:
+            assert client.get("/api/me").json()["role"] == role
+            assert client.post("/api/sql", json={"statement": "select 1"}).status_code == status
+
+
+def test_without_a_login_everybody_may_do_everything(url: str) -> None:
+    assert httpx.get(f"{url}/api/me", timeout=SECONDS).json() == {"name": "", "role": "operator"}
 
 
 # what comes from elsewhere

@@ -12,6 +12,7 @@ from workbench.errors import ConfigError, UsageError
 from workbench.server import resolve_access
 from workbench.server.limits import Attempts, Rate, Sessions
 from workbench.server.passwords import Passwords, add_password, read_token
+from workbench.server.visitor import Role
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,10 +41,25 @@ def test_a_password_file_holds_salted_hashes_and_is_for_its_owner_alone(users: P
     add_password(users, "boris", "correct horse")
     text = users.read_text()
     assert "correct horse" not in text
-    anna, boris = (line.partition(":")[2] for line in text.splitlines())
+    anna, boris = (line.rpartition(":")[2] for line in text.splitlines())
     assert anna != boris
     assert stat.S_IMODE(users.stat().st_mode) == 0o600
     assert [path.name for path in users.parent.iterdir()] == ["users"]
+
+
+def test_a_role_is_kept_with_a_new_password_until_another_is_given(users: Path) -> None:
+    assert Passwords.read(users).role("anna") is Role.VIEWER
+    assert add_password(users, "boris", "correct horse", Role.OPERATOR) is Role.OPERATOR
+    assert add_password(users, "boris", "another horse") is Role.OPERATOR
+    assert add_password(users, "anna", "correct horse", Role.ANALYST) is Role.ANALYST
+    assert [Passwords.read(users).role(name) for name in ("anna", "boris")] == [Role.ANALYST, Role.OPERATOR]
+    with pytest.raises(KeyError):
+        Passwords.read(users).role("nobody")
+
+
+def test_a_role_that_does_not_exist_is_refused_with_the_near_miss() -> None:
+    with pytest.raises(UsageError, match="analyst"):
+        resolve_access(token_role="analist")  # noqa: S106
 
 
 def test_only_the_right_name_with_the_right_password_matches(users: Path) -> None:
@@ -62,7 +78,12 @@ def test_only_the_right_name_with_the_right_password_matches(users: Path) -> Non
 
 @pytest.mark.parametrize(
     ("line", "reason"),
-    [("anna:plain text\n", "users:1"), ("", "no user"), ("# nobody yet\n", "no user")],
+    [
+        ("anna:plain text\n", "users:1"),
+        ("anna:king:scrypt$15$8$1$YQ==$YQ==\n", "users:1"),
+        ("", "no user"),
+        ("# nobody yet\n", "no user"),
+    ],
 )
 def test_a_file_that_is_none_is_named_with_its_line(tmp_path: Path, line: str, reason: str) -> None:
     file = tmp_path / "users"

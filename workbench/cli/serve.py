@@ -36,6 +36,9 @@ def serve(  # noqa: PLR0913  (the options of one command)
         str | None,
         typer.Option(metavar="env:NAME|FILE", help="Where the token is that programs send as 'Bearer'."),
     ] = None,
+    token_role: Annotated[
+        str, typer.Option(metavar="ROLE", help="What those may do: viewer, analyst or operator.")
+    ] = "analyst",  # noqa: S107  (no password)
     tls_cert: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Certificate (PEM): serve over TLS.")
     ] = None,
@@ -65,6 +68,7 @@ def serve(  # noqa: PLR0913  (the options of one command)
         port,
         password_file=password_file,
         token=token,
+        token_role=token_role,
         tls_cert=tls_cert,
         tls_key=tls_key,
         behind_proxy=behind_proxy,
@@ -81,16 +85,26 @@ def serve(  # noqa: PLR0913  (the options of one command)
 def password(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The password file; made if it is not there.")],
     name: Annotated[str, typer.Argument(metavar="NAME", help="The user.")],
+    *,
+    role: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROLE",
+            help="viewer looks and asks, analyst also runs SQL, operator also has knowledge computed; "
+            "as before if not given, and viewer for a new user.",
+        ),
+    ] = None,
 ) -> None:
     """Write a user's password into a file for 'workbench serve --password-file'; only a hash is kept.
 
     It is asked for, or read from standard input where that is no terminal.
     """
     from workbench.server.passwords import add_password  # noqa: PLC0415  (kept out of start-up)
+    from workbench.server.visitor import Role  # noqa: PLC0415  (kept out of start-up)
 
     if sys.stdin.isatty():
         given = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     else:
         given = sys.stdin.readline().rstrip("\n")
-    add_password(file, name, given)
-    print_note(f"{name} can log in with it: workbench serve --password-file {file}")
+    allowed = add_password(file, name, given, None if role is None else Role.parse(role))
+    print_note(f"{name} ({allowed}) can log in with it: workbench serve --password-file {file}")

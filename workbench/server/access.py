@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from workbench.errors import ConfigError, UsageError
 from workbench.server.passwords import Passwords, read_token
+from workbench.server.visitor import Role
 
 __all__ = ["Access", "resolve_access"]
 
@@ -27,6 +28,7 @@ class Access:
         port: The port; 0 for any that is free.
         passwords: Users who log in with a password; none without a password file.
         token_hash: SHA-256 of the token that programs send; empty without a token.
+        token_role: What programs may do that send it.
         certificate: TLS certificate and key.
         behind_proxy: Whether a proxy in front speaks TLS, and tells the client's address.
         origins: The origins (``https://host:port``) from which browsers come; see :meth:`on`.
@@ -36,6 +38,7 @@ class Access:
     port: int = 0
     passwords: Passwords | None = None
     token_hash: bytes = field(default=b"", repr=False)
+    token_role: Role = Role.ANALYST
     certificate: tuple[Path, Path] | None = None
     behind_proxy: bool = False
     origins: tuple[str, ...] = ()
@@ -60,6 +63,10 @@ class Access:
         """Return the address of the first page."""
         return f"{self.origins[0]}/"
 
+    def role(self, user: str) -> Role:
+        """Return what somebody may do who has logged in; without a login everybody may do everything."""
+        return Role.OPERATOR if self.passwords is None else self.passwords.role(user)
+
     def has_token(self, token: str) -> bool:
         """Return whether it is the token; takes as long whatever the answer is."""
         given = hashlib.sha256(token.encode()).digest()
@@ -72,6 +79,7 @@ def resolve_access(  # noqa: PLR0913  (the options of the command)
     *,
     password_file: Path | None = None,
     token: str | None = None,
+    token_role: str = "analyst",  # noqa: S107  (no password)
     tls_cert: Path | None = None,
     tls_key: Path | None = None,
     behind_proxy: bool = False,
@@ -84,6 +92,7 @@ def resolve_access(  # noqa: PLR0913  (the options of the command)
         port: The port; 0 is made any that is free.
         password_file: Users with their passwords, made by ``workbench password``.
         token: Where the token of programs is: ``env:NAME`` or a file.
+        token_role: What programs may do that send it: ``viewer``, ``analyst`` or ``operator``.
         tls_cert: The certificate's file, in PEM.
         tls_key: Its key's file.
         behind_proxy: A proxy in front speaks TLS; ``origins`` says what browsers call it.
@@ -92,6 +101,7 @@ def resolve_access(  # noqa: PLR0913  (the options of the command)
 
     Raises:
         UsageError: If others could reach it without a login or without encryption; if the port is taken.
+        UnknownNameError: If there is no such role.
         ConfigError: If a secret, a certificate or an origin cannot be used.
     """
     host, local = _listening(address)
@@ -120,6 +130,7 @@ def resolve_access(  # noqa: PLR0913  (the options of the command)
         port=number,
         passwords=None if password_file is None else Passwords.read(password_file.expanduser()),
         token_hash=b"" if token is None else hashlib.sha256(read_token(token).encode()).digest(),
+        token_role=Role.parse(token_role),
         certificate=certificate,
         behind_proxy=behind_proxy,
         origins=(*given, *_own(host, number, "http" if certificate is None else "https")),

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from workbench.server.asking import answer_events
 from workbench.server.dashboard import usable_views
 from workbench.server.errors import answer_errors
+from workbench.server.visitor import Role, needs, visitor
 from workbench.tabular import json_value
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Question(_Body):
     provider: Annotated[str | None, Field(description="The model that the planner asks.")] = None
 
 
-def rest(world: World, asked: World) -> FastAPI:
+def rest(world: World) -> FastAPI:
     """Return the application under ``/api``.
 
     Everything is read at the newest generation; nothing writes to the workspace. Rows are never cut unless a
@@ -65,7 +66,6 @@ def rest(world: World, asked: World) -> FastAPI:
 
     Args:
         world: The workspace.
-        asked: The same workspace, opened once more: questions wait for models, others need not wait for them.
     """
     app = FastAPI(
         title="workbench",
@@ -84,10 +84,16 @@ def rest(world: World, asked: World) -> FastAPI:
         """Answer a question; events ``progress``, ``plan``, ``text`` and at last ``answer`` or ``error``."""
         options = question.model_dump(exclude_none=True)
         return StreamingResponse(
-            answer_events(asked, options.pop("question"), options),
+            answer_events(world, options.pop("question"), options),
             media_type="text/event-stream",
             headers={"x-accel-buffering": "no"},
         )
+
+    @app.get("/me", tags=["server"])
+    def me() -> dict[str, str]:
+        """Return by what name and in which role the request was made."""
+        who = visitor()
+        return {"name": who.name, "role": str(who.role)}
 
     @app.get("/docs", include_in_schema=False)
     def docs() -> HTMLResponse:
@@ -136,9 +142,9 @@ def _add_catalog(app: FastAPI, world: World) -> None:
 
 
 def _add_tables(app: FastAPI, world: World) -> None:
-    @app.post("/sql", tags=["tables"])
+    @app.post("/sql", tags=["tables"], dependencies=[needs(Role.ANALYST)])
     def sql(request: Request, body: Statement) -> Response:
-        """Run one SELECT and return all of its rows."""
+        """Run one SELECT and return all of its rows; for analysts and operators."""
         with world.lock:
             world.refresh()
             result = world.sql(body.statement, timeout=body.timeout)

@@ -97,16 +97,9 @@ def application(world: World, access: Access) -> Gate:
         """Answer browsers, which ask for it whatever the page says."""
 
     app.include_router(login_routes(access, sessions, attempts))
-    app.mount("/api", rest(world, _again(world)))
+    app.mount("/api", rest(world))
     add_pages(app, world, access)
     return Gate(app, access, sessions, attempts)
-
-
-def _again(world: World) -> World:
-    """Open a workspace once more: a reader of its own, that nobody else waits for."""
-    other: Any = type(world)
-    reader: World = other(world.path)
-    return reader
 
 
 async def _run(server: Any, url: str, ready: Callable[[str], None] | None) -> None:

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import json
 import weakref
+from functools import cache
 from html import escape
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode
 
 from workbench.errors import WorkbenchError
+from workbench.server.gate import CHOSEN_COOKIE, PREFERRED_COOKIE
+from workbench.server.visitor import Role, visitor
 from workbench.views import Selection, views
 from workbench.views._look import alert, fragment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from workbench.server.visitor import Visitor
     from workbench.server.world import World
     from workbench.views import View
 
 __all__ = ["pages", "usable_views"]
 
 _FIRST = "catalog"
+_SCHEMES = ("light", "dark")
 _SHOWN_ENTITIES = 8
 # The page's own colours, for the two schemes that its switch chooses between.
 _STYLE = """
@@ -28,13 +33,22 @@ _STYLE = """
 #header .app-header .title { font-size: 17px; font-weight: 600; }
 """
 _BUTTON = """<style>
-form { margin: 0 } button { font: inherit; font-size: 13px; color: #fff; background: none; cursor: pointer;
+form { margin: 0 } span { font-size: 13px; color: #fff }
+button { font: inherit; font-size: 13px; color: #fff; background: none; cursor: pointer;
   border: 1px solid rgb(255 255 255 / 45%); border-radius: 5px; padding: 3px 10px }
 button:focus-visible { outline: 2px solid #fff; outline-offset: 2px }</style>"""
 # The page is drawn anew: its charts are pictures in the colours of one scheme.
-_SWITCH = """<button onclick="const to = new window.URL(location.href), kept = to.searchParams;
-if (kept.get('theme') === 'dark') kept.delete('theme'); else kept.set('theme', 'dark');
-location.assign(to)">{}</button>"""
+_SWITCH = """<button onclick="const to = new window.URL(location.href);
+document.cookie = '{cookie}={scheme}; path=/; max-age=31536000; samesite=lax';
+to.searchParams.delete('theme'); location.assign(to)">{label}</button>"""
+# Before all else that the page loads: the colours that the browser prefers, which it tells no server. Only
+# where the cookie is kept is the page loaded again, or it would be for ever.
+_PREFERENCE = """<script>(() => {
+  const prefers = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+  if (prefers === "DRAWN") return;
+  document.cookie = "COOKIE=" + prefers + "; path=/; max-age=31536000; samesite=lax";
+  if (document.cookie.includes("COOKIE=" + prefers)) location.reload();
+})()</script>"""
 _LOGOUT = '<form method="post" action="/logout"><button>Log out</button></form>'
 
 
@@ -75,19 +89,20 @@ def pages(world: World, *, login: bool) -> dict[str, Callable[[], Any]]:
 def _page(world: World, only: str | None, *, login: bool) -> Any:
     import panel as pn  # noqa: PLC0415  (heavy)
 
+    who = visitor()
     wanted = _arguments(pn.state.session_args)
     usable, problems = usable_views()
-    window = _Window(world, {only: usable[only]} if only else usable, wanted, problems)
+    window = _Window(world, {only: usable[only]} if only else usable, wanted, problems, who.role)
     body = window.place(only) if only else window.tabs
-    dark = wanted.get("theme") == "dark"
-    buttons = [_SWITCH.format("Light" if dark else "Dark"), *([_LOGOUT] if login else [])]
+    named = wanted.get("theme") if wanted.get("theme") in _SCHEMES else ""
+    dark = (named or who.scheme) == "dark"
     html: Any = pn.pane.HTML
     header = pn.Row(
         pn.Spacer(sizing_mode="stretch_width"),
-        *(html(_BUTTON + button, align="center") for button in buttons),
+        *(html(_BUTTON + part, align="center") for part in _header(who, dark=dark, login=login)),
         sizing_mode="stretch_width",
     )
-    page = pn.template.BootstrapTemplate(
+    page: Any = pn.template.BootstrapTemplate(
         title=f"workbench · {world.path.name}",
         main=[pn.Column(window.bar, body, sizing_mode="stretch_width")],
         header=[header],
@@ -96,18 +111,48 @@ def _page(world: World, only: str | None, *, login: bool) -> Any:
         theme="dark" if dark else "default",
         raw_css=[_STYLE],
     )
+    if not named and not who.chosen:
+        page.template = _asking_template("dark" if dark else "light")
     window.begin()
     return page
+
+
+@cache
+def _asking_template(drawn: str) -> Any:
+    """Return the page's template, with a script that loads it again where other colours are preferred."""
+    from panel.io.resources import parse_template  # noqa: PLC0415  (heavy)
+
+    script = _PREFERENCE.replace("DRAWN", drawn).replace("COOKIE", PREFERRED_COOKIE)
+    return parse_template(
+        '{% extends "bootstrap/bootstrap.html" %}{% block preamble %}'
+        + script
+        + "{{ super() }}{% endblock %}"
+    )
+
+
+def _header(who: Visitor, *, dark: bool, login: bool) -> list[str]:
+    """Return what stands in the page's head, on the right."""
+    scheme = "light" if dark else "dark"
+    switch = _SWITCH.format(cookie=CHOSEN_COOKIE, scheme=scheme, label=scheme.title())
+    if not login:
+        return [switch]
+    return [f"<span>{escape(who.name)} · {who.role}</span>", switch, _LOGOUT]
 
 
 class _Window:
     """One browser window: views made when they are first looked at, their selection and their address."""
 
     def __init__(
-        self, world: World, kinds: Mapping[str, type[View]], wanted: dict[str, Any], problems: list[str]
+        self,
+        world: World,
+        kinds: Mapping[str, type[View]],
+        wanted: dict[str, Any],
+        problems: list[str],
+        role: Role,
     ) -> None:
         import panel as pn  # noqa: PLC0415  (heavy)
 
+        self._role = role
         self._world = world
         self._kinds = kinds
         self._names = names = list(kinds)
@@ -171,6 +216,7 @@ class _Window:
             view = kind(self._world, self._selection, **state)
         except WorkbenchError as error:
             return pn.pane.HTML(fragment(alert(str(error))))
+        view.acts = self._role >= Role.OPERATOR
         self._views[name] = view
         view.listen(weakref.WeakMethod(self._told))
         return pn.panel(view)
@@ -209,13 +255,13 @@ def _value(text: str) -> Any:
 
 
 def _search(name: str, state: Mapping[str, Any], present: str) -> str:
-    """Return the address's query for a state; the colour scheme that was chosen stays."""
-    chosen = "theme=dark" in present
+    """Return the address's query for a state; the colour scheme that it names stays."""
+    named = parse_qs(present.removeprefix("?")).get("theme")
     parts = {"view": name} if name else {}
     for key, value in state.items():
         parts[key] = value if isinstance(value, str) else json.dumps(value)
-    if chosen:
-        parts["theme"] = "dark"
+    if named:
+        parts["theme"] = named[0]
     return f"?{urlencode(parts)}" if parts else ""
 
 

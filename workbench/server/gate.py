@@ -12,6 +12,7 @@ from urllib.parse import quote
 from starlette.exceptions import HTTPException
 
 from workbench.server.limits import Attempts, Rate, Sessions
+from workbench.server.visitor import Role, Visitor, visiting
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -23,10 +24,24 @@ if TYPE_CHECKING:
     Send = Callable[[Message], Awaitable[None]]
     App = Callable[[Message, Receive, Send], Awaitable[None]]
 
-__all__ = ["TOKEN_USER", "Gate", "client_of", "cookie_name", "session_secret"]
+__all__ = [
+    "CHOSEN_COOKIE",
+    "PREFERRED_COOKIE",
+    "TOKEN_USER",
+    "Gate",
+    "client_of",
+    "cookie_name",
+    "session_secret",
+]
 
 TOKEN_USER = "token"  # noqa: S105  (how a program is called that sent the token)
 
+CHOSEN_COOKIE = "workbench-scheme"
+"""The colours that somebody chose with the page's switch."""
+PREFERRED_COOKIE = "workbench-prefers"
+"""The colours that his machine prefers, as the page's script found out."""
+
+_SCHEMES = ("light", "dark")
 _HEALTH = "/healthz"
 _LOGIN = "/login"
 _SAFE = {"GET", "HEAD", "OPTIONS"}
@@ -102,7 +117,8 @@ class Gate:
         if refusal is not None:
             await _answer(scope, headers, refusal, guarded)
             return
-        await self.app(scope, _bounded(receive), guarded)
+        with visiting(self._visitor(scope, headers)):
+            await self.app(scope, _bounded(receive), guarded)
 
     async def _socket(self, scope: Message, receive: Receive, send: Send) -> None:
         headers = _Headers(scope)
@@ -110,7 +126,8 @@ class Gate:
             await receive()
             await send({"type": "websocket.close", "code": _REFUSED_SOCKET})
             return
-        await self.app(scope, self._while_known(scope, headers, receive), send)
+        with visiting(self._visitor(scope, headers)):
+            await self.app(scope, self._while_known(scope, headers, receive), send)
 
     def _refusal(self, scope: Message, headers: _Headers) -> _Refusal | None:
         """Return why a request is refused, or None."""
@@ -131,6 +148,18 @@ class Gate:
         if length and (not length.isdecimal() or int(length) > _LARGEST_BODY):
             return _Refusal(413, _TOO_LARGE, "Send less.")
         return self._unknown(scope, headers, client)
+
+    def _visitor(self, scope: Message, headers: _Headers) -> Visitor:
+        """Return who makes a request that is let in."""
+        name = scope.get("user", "")
+        if name == TOKEN_USER:
+            return Visitor(name, self.access.token_role)
+        jar = _cookies(headers["cookie"])
+        chosen, preferred = (jar.get(cookie, "") for cookie in (CHOSEN_COOKIE, PREFERRED_COOKIE))
+        scheme = next((one for one in (chosen, preferred) if one in _SCHEMES), "")
+        # whoever has not logged in yet sees the login alone
+        role = self.access.role(name) if name or not self.access.login else Role.VIEWER
+        return Visitor(name, role, scheme, chosen=chosen in _SCHEMES)
 
     def _unknown(self, scope: Message, headers: _Headers, client: str) -> _Refusal | None:
         """Return a refusal unless it is known who asks; he stands in ``scope["user"]`` then."""
@@ -190,13 +219,16 @@ def cookie_name(access: Access) -> str:
 
 def session_secret(cookies: str, access: Access) -> str:
     """Return the secret in a ``Cookie`` header; empty if there is none."""
+    return _cookies(cookies).get(cookie_name(access), "")
+
+
+def _cookies(header: str) -> dict[str, str]:
     jar: SimpleCookie = SimpleCookie()
     try:
-        jar.load(cookies)
+        jar.load(header)
     except CookieError:
-        return ""
-    found = jar.get(cookie_name(access))
-    return found.value if found else ""
+        return {}
+    return {name: morsel.value for name, morsel in jar.items()}
 
 
 def _too_many(message: str, wait: float) -> _Refusal:

@@ -11,6 +11,7 @@ import secrets
 from pathlib import Path
 
 from workbench.errors import ConfigError, UsageError
+from workbench.server.visitor import Role
 
 __all__ = ["Passwords", "add_password", "read_token"]
 
@@ -20,7 +21,10 @@ _SALT_BYTES = 16
 _KEY_BYTES = 32
 _SHORTEST_PASSWORD = 8
 _SHORTEST_TOKEN = 16
-_LINE = re.compile(r"(?P<name>[^:\s]+):scrypt(\$\d{1,2}){3}(\$[A-Za-z0-9+/]+={0,2}){2}")
+_LINE = re.compile(
+    rf"(?P<name>[^:\s]+):(?P<role>{'|'.join(map(str, Role))}):"
+    r"(?P<hash>scrypt(\$\d{1,2}){3}(\$[A-Za-z0-9+/]+={0,2}){2})"
+)
 _NAME = re.compile(r"[^:\s]{1,64}")
 
 
@@ -28,7 +32,7 @@ class Passwords:
     """The users who may log in.
 
     Args:
-        hashes: A line of the file for each name.
+        users: Role and hash for each name.
 
     >>> import tempfile, pathlib
     >>> file = pathlib.Path(tempfile.mkdtemp()) / "passwords"
@@ -36,10 +40,12 @@ class Passwords:
     >>> passwords = Passwords.read(file)
     >>> passwords.match("anna", "correct horse"), passwords.match("anna", "battery staple")
     (True, False)
+    >>> str(passwords.role("anna"))
+    'viewer'
     """
 
-    def __init__(self, hashes: dict[str, str]) -> None:
-        self._hashes = hashes
+    def __init__(self, users: dict[str, tuple[Role, str]]) -> None:
+        self._users = users
         # an unknown name takes as long as a wrong password
         self._nobody = _hashed(secrets.token_hex())
 
@@ -50,19 +56,32 @@ class Passwords:
         Raises:
             ConfigError: If it cannot be read, holds no user, or a line is not one of :func:`add_password`.
         """
-        hashes = _lines(path)
-        if not hashes:
+        users = _lines(path)
+        if not users:
             raise ConfigError("there is no user in it.", where=str(path), fix=_how(path))
-        return cls(hashes)
+        return cls(users)
+
+    def role(self, name: str) -> Role:
+        """Return what a user may do; raises KeyError where there is none of that name."""
+        return self._users[name][0]
 
     def match(self, name: str, password: str) -> bool:
         """Return whether it is the password of ``name``; takes as long whatever the answer is."""
-        known = self._hashes.get(name)
-        return _matches(known or self._nobody, password) and known is not None
+        _, known = self._users.get(name, (None, self._nobody))
+        return _matches(known, password) and name in self._users
 
 
-def add_password(path: Path, name: str, password: str) -> None:
+def add_password(path: Path, name: str, password: str, role: Role | None = None) -> Role:
     """Write the hash of a user's password into a file that its owner alone may read, for an earlier one.
+
+    Args:
+        path: The file; made if it is not there.
+        name: The user.
+        password: What he logs in with.
+        role: What he may do; by default what he might before, and a new user only look.
+
+    Returns:
+        What he may do.
 
     Raises:
         UsageError: If the name or the password does not do.
@@ -74,8 +93,10 @@ def add_password(path: Path, name: str, password: str) -> None:
         )
     if len(password) < _SHORTEST_PASSWORD:
         raise UsageError("the password is too short.", fix=f"Use at least {_SHORTEST_PASSWORD} characters.")
-    hashes = {**(_lines(path) if path.exists() else {}), name: _hashed(password)}
-    text = "".join(f"{user}:{line}\n" for user, line in sorted(hashes.items()))
+    users = _lines(path) if path.exists() else {}
+    allowed = role or (users[name][0] if name in users else Role.VIEWER)
+    users[name] = (allowed, _hashed(password))
+    text = "".join(f"{user}:{may}:{line}\n" for user, (may, line) in sorted(users.items()))
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         private = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -84,6 +105,7 @@ def add_password(path: Path, name: str, password: str) -> None:
         beside.replace(path)
     except OSError as error:
         raise ConfigError(f"cannot be written: {error.strerror}.", where=str(path)) from error
+    return allowed
 
 
 def read_token(reference: str) -> str:
@@ -135,19 +157,19 @@ def _text(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def _lines(path: Path) -> dict[str, str]:
+def _lines(path: Path) -> dict[str, tuple[Role, str]]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError("the passwords cannot be read.", where=str(path), fix=_how(path)) from error
-    found = {}
+    found: dict[str, tuple[Role, str]] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         match = _LINE.fullmatch(line.strip())
         if match is None:
             raise ConfigError("is no line of a password file.", where=f"{path}:{number}", fix=_how(path))
-        found[match["name"]] = line.strip().partition(":")[2]
+        found[match["name"]] = (Role.parse(match["role"]), match["hash"])
     return found
 
 
