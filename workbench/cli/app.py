@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from workbench.cli import ask, compute, data, demo, graph, machine, query, report, serve
+from workbench.cli import ask, compute, data, demo, graph, machine, query, report, serve, synth
 from workbench.cli.errors import Group
 
 if TYPE_CHECKING:
@@ -71,6 +71,15 @@ _COMMANDS: tuple[tuple[str, str, Callable[..., Any], tuple[str, ...]], ...] = (
         (
             "workbench ingest -w shop logs/",
             "workbench ingest -w shop --type Order --option 'delimiter=;' 'orders-*.csv.gz' --dry-run",
+        ),
+    ),
+    (
+        "Start",
+        "synth",
+        synth.synth,
+        (
+            "workbench synth logs --days 2 --events-per-day 5000",
+            "workbench synth logs --days 30 --events-per-day 958000 --seed 7 --clean",
         ),
     ),
     ("Start", "lab", machine.lab, ("workbench lab", "workbench lab -w shop -- --no-browser")),

@@ -21,6 +21,12 @@ class _Writer(Protocol):
     def __call__(self, directory: Path, *, progress: Progress) -> Path: ...
 
 
+def _gaming(directory: Path, *, progress: Progress) -> Path:
+    from workbench.samples.gaming import synth  # noqa: PLC0415  (flights are read without a generator)
+
+    return synth(directory, days=21, events_per_day=12_000, seed=1, progress=progress).path
+
+
 @dataclass(frozen=True)
 class Sample:
     """A log to begin with.
@@ -46,5 +52,15 @@ samples: dict[str, Sample] = {
             "average arrival delay by carrier, worst first",
             "cancellations per day from 1 to 28 February as a timeline",
         ),
-    )
+    ),
+    "gaming": Sample(
+        "A gaming platform's log",
+        _gaming,
+        (
+            "logins by platform",
+            "errors by stage",
+            "logins per day as a timeline",
+            "which member had the most errors",
+        ),
+    ),
 }
