@@ -245,12 +245,13 @@ class BackPressureError(StorageError):
     Args:
         message: What waits.
         where: The workspace.
+        fix: What to do.
         retry_after: Seconds after which it makes sense to come again.
     """
 
-    def __init__(self, message: str, *, where: str = "", retry_after: float) -> None:
+    def __init__(self, message: str, *, where: str = "", fix: str = "", retry_after: float = 1.0) -> None:
         self.retry_after = retry_after
-        super().__init__(message, where=where, fix=f"Send it again in {retry_after:g} s.")
+        super().__init__(message, where=where, fix=fix)
 
 
 class SqlError(WorkbenchError):

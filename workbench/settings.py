@@ -39,6 +39,23 @@ class Settings(BaseModel):
         0.2, ge=0, le=1, description="Share of bad records above which a file is quarantined whole."
     )
     max_columns: int = Field(500, ge=1, description="Most columns that a source may have.")
+    stream_seconds: float = Field(
+        5.0, gt=0, description="Seconds after which streamed events become visible, at most."
+    )
+    stream_backlog_mb: int = Field(
+        256, ge=1, description="Streamed events, in MB, that may wait to become visible; more are sent back."
+    )
+    stream_share: float = Field(
+        0.1,
+        gt=0,
+        le=1,
+        description="Share of the time that goes into keeping partials of streamed days current.",
+    )
+    stream_key: str = Field(
+        "",
+        description="Fields (comma-separated) whose values make a streamed event the same again, where it "
+        "comes without an idempotency key; empty: none.",
+    )
     sql_timeout: float = Field(60.0, gt=0, description="Seconds that one statement may run.")
     sql_memory: str = Field("2GB", pattern=r"^\d+(\.\d+)?(MB|GB)$", description="Memory of the SQL worker.")
     threads: int = Field(0, ge=0, description="Worker threads; 0: the machine's cores.")
@@ -108,7 +125,7 @@ class Settings(BaseModel):
             raise ValueError("must be http(s)://host[:port][/path], without a name or a key in it")
         return value
 
-    @field_validator("window", "batch_mb", "max_columns", "threads", mode="before")
+    @field_validator("window", "batch_mb", "max_columns", "stream_backlog_mb", "threads", mode="before")
     @classmethod
     def _no_boolean(cls, value: object) -> object:
         if isinstance(value, bool):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -435,6 +436,17 @@ def test_one_writer_at_a_time_and_readers_beside_it(store: SegmentStore) -> None
             pass
         assert SegmentStore(store.root).snapshot().generation == 0
     assert write(store, DAY).generation == 1
+
+
+def test_threads_that_share_a_store_write_in_turn(store: SegmentStore) -> None:
+    done: list[int] = []
+    with store.writer():
+        other = threading.Thread(target=lambda: done.append(write(store, DAY).generation))
+        other.start()
+        other.join(0.1)
+        assert done == []
+    other.join()
+    assert done == [1]
 
 
 def test_files_of_the_stages_above_are_there_from_the_start_and_no_obstacle_to_a_second_try(

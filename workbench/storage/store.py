@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,6 +51,7 @@ class SegmentStore:
         self._force_network = force_network
         self._verifier = Verifier()
         self._leases = Leases(root / "readers")
+        self._turn = threading.RLock()
 
     @classmethod
     def create(
@@ -106,6 +108,8 @@ class SegmentStore:
     def writer(self, *, within_reserve: bool = False) -> Iterator[Writer]:
         """Hold the writer lock for the length of the context; a workspace of an older format is migrated.
 
+        Threads that share this object wait for one another; other processes are refused at once.
+
         Args:
             within_reserve: Whether to write also when the disk's reserve is touched: what makes room must.
 
@@ -115,7 +119,7 @@ class SegmentStore:
             StorageError: If the disk refuses.
         """
         self._require_local()
-        with WriterLock(self.root / "LOCK") as lock:
+        with self._turn, WriterLock(self.root / "LOCK") as lock:
             try:
                 migrate(self.root, read_format(self.root), self.disk)
                 reserve = 0 if within_reserve else self.reserve

@@ -1,0 +1,165 @@
+"""A checkpoint: what was logged becomes the next generation, with the log's position in the same manifest."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from workbench.ingest import quarantine
+from workbench.ingest.derive import add_partials, input_hash, stale_segments
+from workbench.ingest.stream_documents import Bounds, documents
+from workbench.ingest.stream_keys import key_table
+from workbench.ingest.stream_parts import add_events, identified, merge_parts, read_parts
+from workbench.partials.documents import DAY_US
+from workbench.partials.stored import read_documents
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from workbench.config.entity_schema import EntitySchema
+    from workbench.ingest.stream_documents import Documents
+    from workbench.ingest.stream_events import Entry
+    from workbench.settings import Settings
+    from workbench.storage import SegmentStore, Snapshot, Transaction
+
+__all__ = ["Checkpoints", "Totals", "log_position"]
+
+_AHEAD_US = 5 * 60 * 1_000_000
+
+
+@dataclass
+class Totals:
+    """What became of streamed events, over the life of a workspace or of one checkpoint."""
+
+    documents: int = 0
+    quarantined: int = 0
+    refused: int = 0
+
+
+def log_position(snapshot: Snapshot) -> tuple[int, int]:
+    """Return the last record of the log that is published, and the epoch that wrote it."""
+    found = snapshot.manifest.state.get("wal", {})
+    return found.get("sequence", 0), found.get("epoch", 0)
+
+
+class Checkpoints:
+    """Publishes what was logged, and derives partials without taking more than a share of the time.
+
+    Events are visible with the next generation. Partials of a segment are derived from all of its documents,
+    so deriving them at every checkpoint would cost the square of a day: they follow at a distance. After
+    partials that took ``t`` seconds none are derived for ``t / share`` seconds, whatever the size of a day.
+    Segments whose partials are behind are those that ``status()`` counts as stale.
+
+    Args:
+        store: The workspace's files.
+        schema: The entity schema.
+        settings: Window, limits, share and threads.
+    """
+
+    def __init__(self, store: SegmentStore, schema: EntitySchema, settings: Settings) -> None:
+        self.store = store
+        self.schema = schema
+        self.settings = settings
+        self._idle_until = 0.0
+        self._derived: dict[str, float] = {}
+
+    def publish(self, entries: Sequence[Entry], position: int, epoch: int, now: datetime) -> Totals:
+        """Publish the entries that are not published yet, and return what became of them.
+
+        Args:
+            entries: What was logged, in order.
+            position: The record up to which they reach.
+            epoch: The log's epoch.
+            now: The workspace's clock.
+
+        Raises:
+            WriterLockedError: If another process writes to the workspace.
+            StorageError: If the disk refuses.
+        """
+        with self.store.writer() as writer:
+            transaction = writer.begin()
+            published, _ = log_position(transaction.base)
+            new = [entry for entry in entries if entry.sequence > published]
+            if not new:
+                return Totals()
+            fields = transaction.base.manifest.state.get("fields", {})
+            found = documents(new, self.schema, fields, self._bounds(now))
+            counts = Totals(
+                sum(frame.height for frame in found.typed.values()), len(found.quarantined), found.refused
+            )
+            self._add(transaction, found, now)
+            total = Totals(**transaction.base.manifest.state.get("stream", {}))
+            transaction.set_state(
+                fields=found.fields,
+                schema=self.schema.fingerprint,
+                wal={"sequence": max(position, published), "epoch": epoch},
+                stream={
+                    "documents": total.documents + counts.documents,
+                    "quarantined": total.quarantined + counts.quarantined,
+                    "refused": total.refused + counts.refused,
+                },
+            )
+            transaction.commit()
+        return counts
+
+    def _bounds(self, now: datetime) -> Bounds:
+        moment = int(now.astimezone(UTC).timestamp() * 1e6)
+        window = self.settings.window
+        oldest = -(1 << 62) if window == "all" else (moment // DAY_US - window + 1) * DAY_US
+        return Bounds(oldest, moment + _AHEAD_US, self.settings.max_columns)
+
+    def _add(self, transaction: Transaction, found: Documents, now: datetime) -> None:
+        base = transaction.base
+        quarantine.add(transaction, found.quarantined)
+        wider = {
+            name: read_parts(base, base.files("events", name=name), found.fields[name])
+            for name in sorted(found.widened)
+            if base.files("events", name=name)
+        }
+        # a field that became text is stored anew, for no reader but this one knows the original text
+        transaction.remove(f for name in wider for f in base.files("events", name=name))
+        add_events(transaction, wider)
+        segments = {s for frame in found.typed.values() for s in frame["_segment"].unique()}
+        if not wider:
+            merge_parts(transaction, segments, found.fields)
+        add_events(transaction, identified(base, found.typed))
+        for segment, keys in sorted(found.keys.items()):
+            day = segment or now.astimezone(UTC).date().isoformat()
+            transaction.add("keys", key_table(keys), segment=day)
+
+    def derive(self, *, share: float) -> bool:
+        """Derive the partials that are longest behind, if enough time has passed; return whether it did.
+
+        Args:
+            share: Part of the time that may go into partials; 1 for at once.
+
+        Raises:
+            WriterLockedError: If another process writes to the workspace.
+            StorageError: If the disk refuses.
+        """
+        start = time.monotonic()
+        if share < 1 and start < self._idle_until:
+            return False
+        if not self._stale(self.store.snapshot()):
+            return False
+        with self.store.writer() as writer:
+            transaction = writer.begin()
+            fields = transaction.base.manifest.state.get("fields", {})
+            stale = self._stale(transaction.base)
+            if not stale:
+                return False
+            segment = min(stale, key=lambda day: self._derived.get(day, 0.0))
+            events = transaction.base.files("events", segments=[segment])
+            inputs = {segment: input_hash(events, self.schema, fields)}
+            found = read_documents(transaction.base, [segment], fields)
+            add_partials(transaction, found, self.schema, inputs, threads=self.settings.worker_threads)
+            transaction.commit()
+        end = time.monotonic()
+        self._derived[segment] = end
+        self._idle_until = end + (end - start) / share
+        return True
+
+    def _stale(self, snapshot: Snapshot) -> list[str]:
+        return stale_segments(snapshot, self.schema, snapshot.manifest.state.get("fields", {}))
