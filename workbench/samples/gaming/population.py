@@ -10,7 +10,19 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["CALLS", "HUB", "NEVER", "SIZES", "ZONES", "Devices", "Errors", "Games", "Members", "Popups", "shares"]
+__all__ = [
+    "CALLS",
+    "HUB",
+    "NEVER",
+    "SIZES",
+    "ZONES",
+    "Devices",
+    "Errors",
+    "Games",
+    "Members",
+    "Popups",
+    "shares",
+]
 
 ZONES = (
     ("Europe/Berlin", 0.16),
