@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from workbench.server.asking import answer_events
 from workbench.server.dashboard import usable_views
 from workbench.server.errors import answer_errors
+from workbench.server.ingest import ingest_routes
 from workbench.server.visitor import Role, needs, visitor
 from workbench.tabular import json_value
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from workbench.server.ingest import Intake
     from workbench.server.world import World
 
 __all__ = ["rest"]
@@ -57,15 +59,16 @@ class Question(_Body):
     provider: Annotated[str | None, Field(description="The model that the planner asks.")] = None
 
 
-def rest(world: World) -> FastAPI:
+def rest(world: World, intake: Intake) -> FastAPI:
     """Return the application under ``/api``.
 
-    Everything is read at the newest generation; nothing writes to the workspace. Rows are never cut unless a
-    ``limit`` is given, and ``total`` says how many there are. Tables come as an Arrow stream where the
-    request accepts that (``application/vnd.apache.arrow.stream``).
+    Everything is read at the newest generation; ``/ingest`` alone writes to the workspace. Rows are never
+    cut unless a ``limit`` is given, and ``total`` says how many there are. Tables come as an Arrow stream
+    where the request accepts that (``application/vnd.apache.arrow.stream``).
 
     Args:
         world: The workspace.
+        intake: Where events go.
     """
     app = FastAPI(
         title="workbench",
@@ -78,6 +81,7 @@ def rest(world: World) -> FastAPI:
     _add_catalog(app, world)
     _add_tables(app, world)
     _add_graph(app, world)
+    app.include_router(ingest_routes(intake), dependencies=[needs(Role.OPERATOR)])
 
     @app.post("/ask", tags=["ask"])
     async def ask(question: Question) -> StreamingResponse:

@@ -80,12 +80,13 @@ def application(world: World, access: Access) -> Gate:
     from workbench.server.api import rest  # noqa: PLC0415
     from workbench.server.errors import answer_errors  # noqa: PLC0415
     from workbench.server.gate import Gate  # noqa: PLC0415
+    from workbench.server.ingest import Intake  # noqa: PLC0415
     from workbench.server.limits import Attempts, Sessions  # noqa: PLC0415
     from workbench.server.login import login_routes  # noqa: PLC0415
     from workbench.server.panels import add_pages  # noqa: PLC0415
 
-    sessions, attempts = Sessions(), Attempts()
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    sessions, attempts, intake = Sessions(), Attempts(), Intake(world)
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=intake.lifespan)
     answer_errors(app)
 
     @app.get("/healthz")
@@ -97,7 +98,7 @@ def application(world: World, access: Access) -> Gate:
         """Answer browsers, which ask for it whatever the page says."""
 
     app.include_router(login_routes(access, sessions, attempts))
-    app.mount("/api", rest(world))
+    app.mount("/api", rest(world, intake))
     add_pages(app, world, access)
     return Gate(app, access, sessions, attempts)
 

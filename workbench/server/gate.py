@@ -46,7 +46,8 @@ _HEALTH = "/healthz"
 _LOGIN = "/login"
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 _LARGEST_BODY = 1 << 20
-_TOO_LARGE = f"the body is larger than {_LARGEST_BODY:,} bytes."
+_INGEST = "/api/ingest/"
+_LARGEST_INGEST = 16 << 20
 _REFUSED_SOCKET = 1008
 
 # Bokeh makes functions from templates and writes its page with inline scripts and styles; browser modules of
@@ -118,7 +119,7 @@ class Gate:
             await _answer(scope, headers, refusal, guarded)
             return
         with visiting(self._visitor(scope, headers)):
-            await self.app(scope, _bounded(receive), guarded)
+            await self.app(scope, _bounded(receive, _largest(scope["path"])), guarded)
 
     async def _socket(self, scope: Message, receive: Receive, send: Send) -> None:
         headers = _Headers(scope)
@@ -142,11 +143,13 @@ class Gate:
         if unsafe and (origin.lower() not in self.access.origins if origin else foreign):
             return _Refusal(403, "the request comes from a page of another origin.", "Begin at a page here.")
         client = client_of(scope, self.access)
-        if not path.startswith("/static/") and (wait := self.rate.wait(client)):
+        # events are held back by what the workspace can take, not by how often they come
+        unlimited = path.startswith(("/static/", _INGEST))
+        if not unlimited and (wait := self.rate.wait(client)):
             return _too_many("too many requests.", wait)
-        length = headers["content-length"]
-        if length and (not length.isdecimal() or int(length) > _LARGEST_BODY):
-            return _Refusal(413, _TOO_LARGE, "Send less.")
+        length, largest = headers["content-length"], _largest(path)
+        if length and (not length.isdecimal() or int(length) > largest):
+            return _Refusal(413, _too_large(largest), "Send less.")
         return self._unknown(scope, headers, client)
 
     def _visitor(self, scope: Message, headers: _Headers) -> Visitor:
@@ -238,16 +241,24 @@ def _too_many(message: str, wait: float) -> _Refusal:
     )
 
 
-def _bounded(receive: Receive) -> Receive:
+def _largest(path: str) -> int:
+    return _LARGEST_INGEST if path.startswith(_INGEST) else _LARGEST_BODY
+
+
+def _too_large(largest: int) -> str:
+    return f"the body is larger than {largest:,} bytes."
+
+
+def _bounded(receive: Receive, largest: int) -> Receive:
     """Return ``receive`` that breaks off a body which turns out too large: not every one says its length."""
-    left = _LARGEST_BODY
+    left = largest
 
     async def received() -> Message:
         nonlocal left
         message = await receive()
         left -= len(message.get("body", b""))
         if left < 0:
-            raise HTTPException(413, _TOO_LARGE)
+            raise HTTPException(413, _too_large(largest))
         return message
 
     return received

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from workbench.catalog import Catalog
     from workbench.graph import Graph
+    from workbench.ingest.stream import Stream
     from workbench.knowledge import KnowledgeStore
     from workbench.locks import LendableLock
     from workbench.plans.answer import Answer
@@ -56,6 +57,9 @@ class World(Protocol):
 
     def status(self) -> Mapping[str, Any]:
         """Return the figures of the workspace."""
+
+    def stream(self) -> Stream:
+        """Open a stream of events."""
 
     def entity(self, name: str) -> Any:
         """Return one entity by ``type:key``."""

@@ -1,0 +1,137 @@
+"""Events over HTTP: one, many a line, or an Arrow stream; answered when they are durable."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import threading
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
+
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+
+from workbench.errors import BackPressureError, DiskFullError, StorageError, UsageError
+from workbench.ingest.stream_events import Given, given, one_document
+from workbench.server.errors import error_document, refused
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from workbench.ingest.stream import Acknowledgement, Stream
+
+__all__ = ["Intake", "ingest_routes"]
+
+_ARROW = "application/vnd.apache.arrow.stream"
+_LINES = ("application/x-ndjson", "application/jsonl", "application/ndjson")
+_KINDS = f"application/json, {_LINES[0]} or {_ARROW}"
+
+
+class Streaming(Protocol):
+    """A workspace that events can be streamed into."""
+
+    def stream(self) -> Stream:
+        """Open a stream."""
+
+
+class Intake:
+    """The stream of a server: opened by the first events, again after a failed write, closed with the server.
+
+    Args:
+        world: The workspace.
+    """
+
+    def __init__(self, world: Streaming) -> None:
+        self._world = world
+        self._lock = threading.Lock()
+        self._stream: Stream | None = None
+
+    def append(self, event_type: str, events: Given, **options: Any) -> Acknowledgement:
+        """Make events durable.
+
+        Raises:
+            WorkbenchError: As :meth:`workbench.ingest.stream.Stream.append`, or if no stream can be opened.
+        """
+        return self._opened().append(event_type, events, **options)
+
+    def close(self) -> None:
+        """Publish what waits."""
+        with self._lock:
+            stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, _: object) -> AsyncIterator[None]:
+        """Close with the application."""
+        yield
+        await run_in_threadpool(self.close)
+
+    def _opened(self) -> Stream:
+        with self._lock:
+            if self._stream is not None and not self._stream.status()["open"]:
+                stream, self._stream = self._stream, None
+                with contextlib.suppress(StorageError):  # what it could not publish is in the log
+                    stream.close()
+            if self._stream is None:
+                self._stream = self._world.stream()
+            return self._stream
+
+
+def ingest_routes(intake: Intake) -> APIRouter:
+    """Return the route by which events come, to be mounted under ``/api``."""
+    router = APIRouter(tags=["ingest"])
+
+    @router.post("/ingest/{event_type}")
+    async def ingest(
+        request: Request,
+        event_type: str,
+        source: Annotated[str, Query(description="Who sends them; keys are a source's own.")] = "",
+        key: Annotated[
+            list[str] | None, Query(description="Field whose value is the event's key; repeatable.")
+        ] = None,
+        idempotency_key: Annotated[
+            str | None, Header(description="Key of the request: its nth event is the same again.")
+        ] = None,
+    ) -> JSONResponse:
+        """Store events: one as JSON, one a line as NDJSON, or an Arrow stream; they are durable then."""
+        body = await request.body()
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind not in {"application/json", _ARROW, *_LINES}:
+            return JSONResponse(
+                refused(f"{kind or 'no type'!r} is not read.", "content-type", f"Send {_KINDS}."), 415
+            )
+
+        def store() -> Acknowledgement:
+            events = _events(kind, body)
+            keys = None
+            if idempotency_key is not None:
+                keys = [f"{idempotency_key}/{number}" for number in range(events.number)]
+            return intake.append(event_type, events, source=source, keys=keys, key=key)
+
+        try:
+            acknowledged = await run_in_threadpool(store)
+        except BackPressureError as error:
+            wait = {"retry-after": str(math.ceil(error.retry_after))}
+            return JSONResponse(error_document(error), 429, wait)
+        except DiskFullError as error:
+            return JSONResponse(error_document(error), 507)
+        return JSONResponse(asdict(acknowledged))
+
+    return router
+
+
+def _events(kind: str, body: bytes) -> Given:
+    if not body.strip():
+        raise UsageError("there is no event in the request.", fix="Send at least one.")
+    if kind == _ARROW:
+        import pyarrow as pa  # noqa: PLC0415  (kept out of start-up)
+
+        try:
+            return given(pa.ipc.open_stream(body).read_all())
+        except (pa.ArrowException, OSError) as error:
+            raise UsageError(
+                f"the body is no Arrow stream: {error}.", fix="Send one whole stream."
+            ) from error
+    return one_document(body) if kind == "application/json" else given(body)
