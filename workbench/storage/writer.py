@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from workbench.storage.files import Verifier
     from workbench.storage.lock import WriterLock
 
-__all__ = ["Transaction", "Writer", "now"]
+__all__ = ["Transaction", "Writer", "now", "refused"]
 
 _GRACE_SECONDS = 600.0
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -108,12 +108,7 @@ class Writer:
     def fail(self, error: OSError) -> StorageError:
         """Stop this writer for good after a failed write, and return the error to raise."""
         self._broken = str(error)
-        kind = DiskFullError if error.errno in _FULL else StorageError
-        return kind(
-            f"a write failed: {error}.",
-            where=str(self.root),
-            fix="Mend the cause and run it again: the step is published as a whole or not at all.",
-        )
+        return refused(error, self.root)
 
     def collect(self, *, grace: float = _GRACE_SECONDS, manifests: int = KEPT_MANIFESTS) -> int:
         """Delete files that no recent generation and no reader needs, and return how many.
@@ -247,6 +242,16 @@ class Transaction:
         except OSError as error:
             raise self._writer.fail(error) from error
         return self._writer.snapshot()
+
+
+def refused(error: OSError, root: Path) -> StorageError:
+    """Return the error to raise where the disk refused an operation."""
+    kind = DiskFullError if error.errno in _FULL else StorageError
+    return kind(
+        f"a write failed: {error}.",
+        where=str(root),
+        fix="Mend the cause and run it again: the step is published as a whole or not at all.",
+    )
 
 
 def now() -> str:

@@ -1,0 +1,94 @@
+"""A small workspace to break, and the counts of what was broken, printed at the end."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from workbench.engine import Engine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+SCHEMA = """\
+apiVersion: workbench/v1
+kind: EntitySchema
+metadata: {id: test}
+spec:
+  entities: {user: {who: true}, page: {}}
+  edges: {Read: {from: user, to: page}}
+  events:
+    click:
+      entities: {user: user, page: {fields: page, properties: [title]}}
+      edges: [{type: Read, from: user, to: page}]
+  references:
+    users: {entities: {user: {fields: user, properties: [name]}}}
+"""
+
+
+@pytest.fixture
+def count(record_property: Callable[[str, object], None]) -> Callable[[str, int], None]:
+    """Say how many cases a test went through; the summary prints it."""
+
+    def say(what: str, number: int) -> None:
+        record_property("count", f"{number:>8,} {what}")
+
+    return say
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    lines = [
+        text
+        for report in terminalreporter.stats.get("passed", [])
+        for name, text in getattr(report, "user_properties", ())
+        if name == "count"
+    ]
+    if lines:
+        terminalreporter.section("faults")
+        terminalreporter.write_line("\n".join(lines))
+
+
+@pytest.fixture(scope="session")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sources: three days of a log, late events of the second, more of the third, a reference table."""
+    root = tmp_path_factory.mktemp("logs")
+    for day in (1, 2, 3):
+        rows = "".join(
+            f"2025-01-0{day}T{n:02d}:00:00Z,u{n * day % 5},p{n % 3},Title {n % 3}\n" for n in range(20)
+        )
+        torn = "torn\n" if day == 3 else ""
+        (root / f"click-{day}.csv").write_text(f"time,user,page,title\n{rows}{torn}")
+    late = "2025-01-02T05:30:00Z,u9,p9,Late\n"
+    (root / "late.csv").write_text(f"time,user,page,title\n{late}")
+    more = "2025-01-03T05:30:00Z,u8,p8,More\n"
+    (root / "more.csv").write_text(f"time,user,page,title\n{more}")
+    (root / "users.csv").write_text("user,name\n" + "".join(f"u{n},Name {n}\n" for n in range(5)))
+    (root / "schema.yaml").write_text(SCHEMA)
+    return root
+
+
+@pytest.fixture(scope="session")
+def two_days(logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace of the first two days, which nobody changes."""
+    root = tmp_path_factory.mktemp("two-days") / "w"
+    with Engine.create(root, schema=logs / "schema.yaml") as engine:
+        engine.ingest(logs / "users.csv")
+        for day in (1, 2):
+            engine.ingest(logs / f"click-{day}.csv", type="click")
+    return root
+
+
+@pytest.fixture
+def place(two_days: Path, tmp_path: Path) -> Callable[[str], Path]:
+    """Return a function that lays a fresh copy of the two days out."""
+
+    def copy(name: str) -> Path:
+        root = tmp_path / name / "w"
+        shutil.rmtree(root.parent, ignore_errors=True)
+        shutil.copytree(two_days, root)
+        return root
+
+    return copy
