@@ -143,13 +143,16 @@ def looked_up(
 
 
 class Sampler:
-    """Gives each row its place in a column's values, or -1 where it has none.
+    """Gives each row its place among a column's different values, or -1 where it has none.
 
     A draw takes 16 bits of a mixed number times an odd number of the column's own and looks them up
     in a table, so that a cell costs a multiplication and a look-up, however many values there are.
 
     Args:
         column: What the column holds; its name makes its draws independent of other columns'.
+
+    Attributes:
+        texts: The column's values, each once: a Parquet dictionary holds no value twice.
     """
 
     def __init__(self, column: Column) -> None:
@@ -160,12 +163,15 @@ class Sampler:
         apart = column.share < 1 and (column.direct or per != column.by)
         self._per = per if apart else ""
         self._limit = np.uint16(round(column.share * (_KEYS - 1)))
+        known = column.values.texts.drop_null()
+        self.texts = known if len(known.unique()) == len(known) else known.unique()
+        place = pc.fill_null(pc.index_in(column.values.texts, self.texts, skip_nulls=True), -1).to_numpy()
+        place = place.astype(place_type(len(place)))
         if column.direct:
-            known = column.values.texts.is_valid().to_numpy(zero_copy_only=False)
-            places = np.where(known, np.arange(len(known)), -1)
-            self._table = np.append(places, -1).astype(place_type(len(places)))  # the code -1 finds the last
+            self._table = np.append(place, place.dtype.type(-1))  # the code -1 finds the last
         else:
-            self._table = _ladder(column.values.weights, 1.0 if apart else column.share)
+            drawn = _ladder(column.values.weights, 1.0 if apart else column.share)
+            self._table = np.append(place, place.dtype.type(-1))[drawn]
         self._exists = np.zeros(0, dtype=bool)
         if column.when is not None:
             self._exists = np.isin(np.arange(max(column.when[1]) + 2), list(column.when[1]))

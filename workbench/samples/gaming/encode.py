@@ -31,9 +31,9 @@ class Encoder:
     """
 
     def __init__(self, column: Column, *, dirty: bool) -> None:
-        texts = column.values.texts.fill_null("")  # what no place leads to; a dictionary has no null
         self.name = column.name
         self._sampler = Sampler(column)
+        texts = self._sampler.texts
         self._size = len(texts)
         self._blanked = dirty and column.name in BLANKED
         self._unfilled = dirty and column.share >= SENT_EMPTY and column.when is None

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from workbench.samples.gaming.batch import Batch
     from workbench.samples.gaming.tables import Folder
 
-__all__ = ["START", "TRUTH", "SynthReport", "synth"]
+__all__ = ["START", "TRUTH", "SynthReport", "names_of", "synth"]
 
 START = date(2025, 6, 1)
 TRUTH = "_truth"
@@ -135,7 +135,7 @@ def synth(  # noqa: PLR0913  (the options of one command)
     world = build(
         seed, days=days, events_per_day=events_per_day, members=members, start=start, anomalies=anomalies
     )
-    run = _Run(world, _names(world), directory, manifest, clean=clean, progress=progress)
+    run = _Run(world, names_of(world), directory, manifest, clean=clean, progress=progress)
     run.write(threads or os.cpu_count() or 1)
     return run.report(time.perf_counter() - began)
 
@@ -146,7 +146,8 @@ def _check(**numbers: int | None) -> None:
             raise UsageError(f"{name} is {number}.", fix="Give a number of at least 1.")
 
 
-def _names(world: World) -> Names:
+def names_of(world: World) -> Names:
+    """Return the names of what is in a world."""
     return Names(
         Sizes(
             members=len(world.members),
