@@ -552,18 +552,22 @@ class Engine:
             self._follow(written)
         return Knowledge(run, table, self.timezone)
 
-    def evict(self, *segments: str, before: str | date | None = None) -> list[str]:
+    def evict(self, *segments: str, before: str | date | None = None, force: bool = False) -> list[str]:
         """Drop segments with everything derived from them and return their days; knowledge keeps its runs.
 
         Args:
             segments: Days to drop.
-            before: Drop every day before this one. Without any argument: what the window no longer holds.
+            before: Drop every day before this one. Without any day: what the window no longer holds, its
+                two oldest days at most.
+            force: Whether to believe a newest day that lies more than a day after the one before it.
 
         Raises:
+            ClockJumpError: If the window would drop something because of such a day.
             UnknownNameError: If a day has no segment.
             UsageError: If ``before`` is not a day.
         """
         from workbench.knowledge import parse_asof  # noqa: PLC0415
+        from workbench.storage.rotation import expired  # noqa: PLC0415
 
         live = self.store.snapshot().segments
         for segment in segments:
@@ -572,11 +576,10 @@ class Engine:
         doomed = set(segments)
         if before is not None:
             doomed |= {s for s in live if s < parse_asof(before)}
-        elif not segments and self.settings.window != "all" and live:
-            horizon = date.fromisoformat(live[-1]).toordinal() - int(self.settings.window)
-            doomed |= {s for s in live if date.fromisoformat(s).toordinal() <= horizon}
+        elif not segments and self.settings.window != "all":
+            doomed |= set(expired(live, int(self.settings.window), force=force))
         if doomed:
-            with self.store.writer() as writer:
+            with self.store.writer(within_reserve=True) as writer:
                 transaction = writer.begin()
                 transaction.remove(f for f in transaction.base.manifest.files if f.segment in doomed)
                 transaction.commit()

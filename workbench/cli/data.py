@@ -125,18 +125,23 @@ def _figure(name: str, value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def evict(
+def evict(  # noqa: PLR0913  (the options of one command)
     segments: Annotated[list[str] | None, typer.Argument(metavar="[SEGMENT…]", help="Days to drop.")] = None,
+    *,
     workspace: WorkspaceOption = None,
     before: Annotated[
         str | None, typer.Option(metavar="DAY", help="Drop every segment before this day (UTC).")
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Believe a newest day that lies far after the one before it.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Drop segments with everything derived from them; knowledge keeps its runs.
 
-    Without a day: what the window no longer holds. Asks first on a terminal, and elsewhere wants --yes.
+    Without a day: what the window no longer holds, two days at most. Asks first on a terminal, and
+    elsewhere wants --yes.
     """
     from workbench.knowledge import parse_asof  # noqa: PLC0415  (kept out of start-up)
 
@@ -145,7 +150,7 @@ def evict(
         if not yes and not _confirmed(engine, segments or (), day):
             print_text("nothing was dropped")
             return
-        dropped = engine.evict(*(segments or ()), before=day)
+        dropped = engine.evict(*(segments or ()), before=day, force=force)
     if as_json:
         print_json({"dropped": dropped, "generation": engine.snapshot.generation})
     else:
