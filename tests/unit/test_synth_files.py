@@ -274,6 +274,19 @@ def test_without_a_fingerprint_or_a_uid_another_field_identifies(clean: Path) ->
     assert popups["trackingId"].null_count() == 0
 
 
+def test_the_truth_has_the_keys_of_the_log(log: Path, clean: Path) -> None:
+    truth = {path.stem: pq.read_table(path) for path in (log / "_truth").glob("*.parquet")}
+    assert set(truth) >= {"members", "devices", "games", "errors", "vip_moves"}
+    every = pl.concat([pl.read_parquet(p) for p in logs(clean)], how="diagonal")
+    members = pl.DataFrame(truth["members"])
+    seen = every.filter(pl.col("memberCode").is_not_null())
+    joined = seen.join(members, left_on="memberCode", right_on="member", how="left", suffix="_true")
+    assert joined["community"].null_count() == 0
+    assert (joined["clientTimezone"].is_null() | (joined["clientTimezone"] == joined["timezone"])).all()
+    devices = every.select(pl.coalesce("fingerprint", "deviceId").alias("device")).drop_nulls().unique()
+    assert devices.join(pl.DataFrame(truth["devices"]), on="device", how="anti").is_empty()
+
+
 def test_names_are_never_given_twice() -> None:
     names = Names(
         Sizes(

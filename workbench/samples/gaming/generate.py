@@ -19,6 +19,7 @@ from workbench.progress import Update, silent
 from workbench.samples.gaming.days import day
 from workbench.samples.gaming.manifest import file_entry, find_manifest, write_manifest
 from workbench.samples.gaming.names import Names, Sizes
+from workbench.samples.gaming.planted import write_truth
 from workbench.samples.gaming.population import SIZES
 from workbench.samples.gaming.tables import Tables
 from workbench.samples.gaming.world import World, build
@@ -135,7 +136,10 @@ def synth(  # noqa: PLR0913  (the options of one command)
     world = build(
         seed, days=days, events_per_day=events_per_day, members=members, start=start, anomalies=anomalies
     )
-    run = _Run(world, names_of(world), directory, manifest, clean=clean, progress=progress)
+    names = names_of(world)
+    write_manifest(directory, manifest)  # from here on the directory is known to be this log's
+    write_truth(directory / TRUTH, world, names)
+    run = _Run(world, names, directory, manifest, clean=clean, progress=progress)
     run.write(threads or os.cpu_count() or 1)
     return run.report(time.perf_counter() - began)
 
