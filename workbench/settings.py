@@ -33,7 +33,7 @@ class Settings(BaseModel):
     window: Literal["all"] | int = Field("all", description="Retained days, or 'all'.")
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="Where kernels run.")
     batch_mb: int = Field(
-        32, ge=1, description="Decoded input, in MB, that ingest holds before it publishes."
+        2048, ge=1, description="Decoded input, in MB, that ingest takes in before it publishes."
     )
     max_bad_share: float = Field(
         0.2, ge=0, le=1, description="Share of bad records above which a file is quarantined whole."

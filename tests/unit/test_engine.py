@@ -77,7 +77,7 @@ class TestMaking:
         made = Engine.create(tmp_path / "w", schema=schema, batch_mb=7)
         schema.unlink()
         again = Engine(tmp_path / "w")
-        assert (made.settings.batch_mb, again.settings.batch_mb) == (7, 32)
+        assert (made.settings.batch_mb, again.settings.batch_mb) == (7, 2048)
         assert again.schema == made.schema
         assert again.schema.metadata.id == "tiny"
         assert again.timezone == "America/New_York"

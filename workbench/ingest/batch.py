@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 
 from workbench.errors import SourceError
 from workbench.ingest.quarantine import Quarantined
+from workbench.partials.coded import concatenated, encoded, narrowed
 from workbench.partials.documents import normalise
 from workbench.partials.stored import concat_documents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from workbench.config.entity_schema import EntitySchema
@@ -31,7 +32,8 @@ class _Piece:
     """Consecutive good records of one source with their numbers in it."""
 
     source: int
-    table: pa.Table
+    schema: pa.Schema  # as its source has it
+    table: pa.Table  # its text encoded
     numbers: NDArray[np.int64]
 
 
@@ -65,13 +67,15 @@ class Batch:
         schema: The entity schema.
         max_bad_share: Share of bad records above which a source is quarantined whole.
         max_columns: Most columns that a source may have.
-        size: Bytes held.
+        size: Decoded bytes taken.
+        held: Bytes held: text is kept as places in lists of its values.
     """
 
     schema: EntitySchema
     max_bad_share: float
     max_columns: int
     size: int = 0
+    held: int = 0
     _opened: list[LedgerEntry] = field(default_factory=list)
     _entries: list[LedgerEntry] = field(default_factory=list)
     _pieces: list[_Piece] = field(default_factory=list)
@@ -97,7 +101,9 @@ class Batch:
             )
         bad = np.array([r.offset for r in chunk.rejects], dtype=np.int64)
         numbers = np.setdiff1d(np.arange(start, chunk.position, dtype=np.int64), bad, assume_unique=True)
-        self._pieces.append(_Piece(source, chunk.table, numbers))
+        table = narrowed(encoded(chunk.table))
+        self._pieces.append(_Piece(source, chunk.table.schema.remove_metadata(), table, numbers))
+        self.held += table.nbytes + numbers.nbytes
         self._rejects.setdefault(source, []).extend((r.offset, r.original, r.reason) for r in chunk.rejects)
         self._entries[source] = replace(self._entries[source], position=chunk.position)
         self.size += chunk.table.nbytes
@@ -121,9 +127,11 @@ class Batch:
         for piece in self._pieces:
             if piece.source not in self._failed:
                 name = self._entries[piece.source].name
-                groups.setdefault((name, piece.table.schema.remove_metadata()), []).append(piece)
+                groups.setdefault((name, piece.schema), []).append(piece)
         frames = []
-        for (name, _), pieces in groups.items():
+        self._pieces.clear()
+        for key in list(groups):
+            name, pieces = key[0], groups.pop(key)
             frame = self._normalise_group(name, pieces, known.get(name, {}), result)
             if frame is not None:
                 frames.append((name, frame))
@@ -141,7 +149,7 @@ class Batch:
     ) -> pl.DataFrame | None:
         sources = np.concatenate([np.full(len(p.numbers), p.source, dtype=np.int32) for p in pieces])
         numbers = np.concatenate([p.numbers for p in pieces])
-        table = pa.concat_tables([p.table.replace_schema_metadata(None) for p in pieces])
+        table = concatenated([p.table for p in pieces])
         timeless = name in self.schema.references
         try:
             records = normalise(table, name, self.schema, known=known, timeless=timeless)

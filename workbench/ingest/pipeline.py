@@ -17,7 +17,7 @@ from workbench.ingest.report import IngestReport
 from workbench.ingest.sources import find_inputs
 from workbench.logs import get_logger
 from workbench.partials.documents import DAY_US, assign_ids, type_fields
-from workbench.partials.names import RESERVED
+from workbench.partials.names import RESERVED, day_of
 from workbench.partials.stored import align, concat_documents, read_documents, to_arrow
 from workbench.partials.types import type_of
 from workbench.progress import Update, silent
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 __all__ = ["Ingest"]
 
 _CHUNK_SHARE = 4
+_CHUNK = 64 << 20  # decoded bytes read at a time
+_HELD = 384 << 20  # bytes that a batch holds, text encoded
+# what a batch has to hold before a new day publishes it: small files of many days are one generation
+_LARGE = _HELD // 8
 _SEGMENTS_AT_A_TIME = 31
 
 
@@ -119,6 +123,7 @@ class _Run:
         self.rows = 0
         self.taken: set[str] = set()
         self.continued: set[str] = set()
+        self.day = ""
         self.batch = self._new_batch()
 
     def _new_batch(self) -> Batch:
@@ -162,13 +167,14 @@ class _Run:
         self.report.files += 1
         self.report.bytes += item.size
         limit = self.settings.batch_mb << 20
+        self._flush_before(item)
         number, position = self.batch.open(entry), entry.position
         try:
-            for chunk in item.read(position, limit // _CHUNK_SHARE):
+            for chunk in item.read(position, min(limit // _CHUNK_SHARE, _CHUNK)):
                 self.batch.take(number, chunk, position)
                 position = chunk.position
                 self.rows += chunk.table.num_rows
-                if self.batch.size >= limit:
+                if self.batch.size >= limit or self.batch.held >= _HELD:
                     self.flush()
                     entry = self.ledger.get(entry.key, entry)
                     if entry.status == "quarantined":
@@ -179,6 +185,13 @@ class _Run:
             self.batch.fail(number, str(error))
         else:
             self.batch.close(number)
+
+    def _flush_before(self, item: Input) -> None:
+        """Publish what is held if the source begins another day: a day's partials are then derived once."""
+        day = day_of(item.source.path)
+        if day != self.day and self.batch.held >= _LARGE:
+            self.flush()
+        self.day = day
 
     def flush(self) -> None:
         """Normalise and publish what the batch holds."""
@@ -196,7 +209,8 @@ class _Run:
     def _type(self, found: Normalised) -> tuple[dict[str, pl.DataFrame], set[str]]:
         """Give all fields their types; return the documents, and the event types that widened."""
         frames, widened = {}, set()
-        for name, frame in found.frames.items():
+        for name in list(found.frames):
+            frame = found.frames.pop(name)  # each is let go as soon as its typed form is there
             known = self.fields.get(name)
             typed = type_fields(frame.drop("_source"), known or {}, self.schema)
             if known is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ import pyarrow as pa
 import xxhash
 
 from workbench.errors import SourceError
+from workbench.partials.coded import coded, encoded, is_coded, is_text, on_values, to_frame
 from workbench.partials.names import RESERVED, is_field_name, plan_fields
 from workbench.partials.types import canonical_text, convert, infer, parse_times, type_of, widen
 
@@ -99,8 +101,11 @@ def _frame(table: pa.Table) -> pl.DataFrame:
     for place, field in enumerate(table.schema):
         if pa.types.is_decimal256(field.type):
             table = table.set_column(place, field.name, table.column(place).cast(pa.string()))
+    for place, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type) and not pa.types.is_string(field.type.value_type):
+            table = table.set_column(place, field.name, table.column(place).cast(field.type.value_type))
     try:
-        return pl.DataFrame(table)
+        return to_frame(encoded(table))
     except pl.exceptions.ComputeError as error:
         raise SourceError(f"a column has a type that no field can have: {error}.") from error
 
@@ -112,9 +117,11 @@ def _plain(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _plain_value(column: pl.Series) -> pl.Series:
     kind = column.dtype
+    if is_coded(column):
+        return column
     too_large = kind == pl.UInt64() and bool((column > np.iinfo(np.int64).max).any())
-    if too_large or isinstance(kind, pl.Categorical | pl.Enum | pl.Decimal | pl.Null):
-        return column.cast(pl.String)
+    if too_large or isinstance(kind, pl.Categorical | pl.Decimal | pl.Null):
+        return coded(column.cast(pl.String))
     if kind == pl.Binary():
         return column.bin.encode("hex")
     if kind.is_integer():
@@ -145,12 +152,12 @@ def _moment_text(moment: pl.Series) -> pl.Series:
 def _without_null_words(frame: pl.DataFrame, words: tuple[str, ...]) -> pl.DataFrame:
     if "NaN" in words:
         frame = frame.with_columns(pl.col(pl.Float64).fill_nan(None))
-    strings = [c for c, kind in frame.schema.items() if kind == pl.String()]
-    stripped = [pl.col(c).str.strip_chars() for c in strings]
-    return frame.with_columns(
-        pl.when(~column.is_in(words)).then(column).alias(name)
-        for name, column in zip(strings, stripped, strict=True)
-    )
+
+    def kept(text: pl.Series) -> pl.Series:
+        stripped = pl.DataFrame({"t": text.str.strip_chars()})
+        return stripped.select(pl.when(~pl.col("t").is_in(words)).then(pl.col("t"))).to_series()
+
+    return frame.with_columns(on_values(c, kept).alias(c.name) if is_text(c) else c for c in frame)
 
 
 def _zoned(frame: pl.DataFrame, zone: str) -> pl.DataFrame:
@@ -199,6 +206,8 @@ def _times(moment: pl.Series | None, rows: int, schema: EntitySchema) -> pl.Seri
     if moment is None:
         return pl.Series(values=[None] * rows, dtype=target)
     zone = schema.timestamp.timezone
+    if is_coded(moment):
+        return on_values(moment, lambda text: _times(text, len(text), schema))
     if isinstance(moment.dtype, pl.Datetime):
         return _in_utc(pl.select(pl.when(_in_range(moment)).then(moment)).to_series(), zone)
     frame = pl.DataFrame({"t": moment})
@@ -231,8 +240,9 @@ def _epoch(number: pl.Expr) -> pl.Expr:
 
 def _kept_time_text(time: str | None, moment: pl.Series | None, parsed: pl.Series) -> list[pl.Series]:
     """Keep the source's spelling of the time where the timestamp would not give it back."""
-    if time is None or moment is None or moment.dtype != pl.String():
+    if time is None or moment is None or not is_text(moment):
         return []
+    moment = moment.cast(pl.String)
     both = pl.DataFrame({"t": moment, "v": parsed})
     differs = pl.col("t").is_not_null() & pl.col("t").ne_missing(canonical_text(pl.col("v"), parsed.dtype))
     text = both.select(pl.when(differs).then(pl.col("t"))).to_series()
@@ -249,11 +259,12 @@ def _merge_spellings(
         if not others:
             columns.append(frame[first].alias(field))
             continue
-        same = len({frame[c].dtype for c in spellings}) == 1
+        same = len({frame[c].dtype for c in spellings}) == 1 and not is_coded(frame[first])
         texts = frame.select(
             pl.col(c) if same else canonical_text(pl.col(c), frame[c].dtype).alias(c) for c in spellings
         )
-        columns.append(texts.select(pl.coalesce(spellings).alias(field)).to_series())
+        merged = texts.select(pl.coalesce(spellings).alias(field)).to_series()
+        columns.append(coded(merged) if is_text(merged) else merged)
         for other in others:
             conflict = texts.select(
                 pl.when(pl.col(other).ne(pl.coalesce(spellings))).then(pl.col(other).cast(pl.String))
@@ -305,6 +316,9 @@ def content_hash(frame: pl.DataFrame, event_type: str) -> NDArray[np.uint64]:
     for column in frame.get_columns():
         seed = xxhash.xxh3_64_intdigest(column.name.encode()) >> 1
         plain = column.struct.unnest() if column.dtype == pl.Struct else column
+        if is_coded(column):
+            total += on_values(column, partial(pl.Series.hash, seed=seed)).fill_null(0).to_numpy()
+            continue
         hashes = plain.hash(seed=seed).to_numpy().copy()  # type: ignore[union-attr]
         hashes[column.is_null().to_numpy()] = 0
         total += hashes
@@ -368,7 +382,7 @@ def _kind(column: pl.Series, known: FieldType, schema: EntitySchema) -> FieldTyp
     if column.name in schema.fields.strings and column.null_count() < len(column):
         return "string"
     boolean = column.name in schema.fields.booleans or column.name == schema.fields.test_account
-    if column.dtype != pl.String():
+    if not is_text(column):
         digits = boolean and column.dtype == pl.Int64() and bool(column.is_between(0, 1).all())
         return widen(known, "bool" if digits else type_of(column))
     return widen(known, infer(column, boolean=boolean, timezone=schema.timestamp.timezone))
@@ -376,8 +390,8 @@ def _kind(column: pl.Series, known: FieldType, schema: EntitySchema) -> FieldTyp
 
 def field_text(frame: pl.DataFrame, field: str) -> pl.Expr:
     """Return the text of a field as its source spelled it, as far as that is known."""
-    text = canonical_text(pl.col(field), frame.schema[field])
-    original = frame.schema.get("_original")
+    text = canonical_text(pl.col(field), frame[field].dtype)
+    original = frame["_original"].dtype if "_original" in frame.columns else None
     if isinstance(original, pl.Struct) and field in {f.name for f in original.fields}:
         return pl.coalesce(pl.col("_original").struct.field(field), text)
     return text

@@ -22,15 +22,17 @@ if TYPE_CHECKING:
 
 __all__ = ["counts", "entity_keys", "extract", "is_test"]
 
+_PLACE = pl.Categorical()
+_TEXTUAL = pl.col("segment", "type", "key").cast(pl.String)
 _NODE = ("segment", "type", "key", "is_test")
 _MENTION = {
-    "segment": pl.String(),
-    "type": pl.String(),
-    "key": pl.String(),
+    "segment": _PLACE,
+    "type": _PLACE,
+    "key": _PLACE,
     "is_test": pl.Boolean(),
     "_id": pl.Int64(),
     "_ts": pl.Datetime("us", "UTC"),
-    "event_type": pl.String(),
+    "event_type": _PLACE,
 }
 
 
@@ -53,8 +55,8 @@ def extract(
         if rule is None or not rule.entities or documents[name].is_empty():
             continue
         keyed = _keyed(documents[name], rule, schema, timed=not references)
+        mentions += _mentions(keyed, rule, None if references else name)
         for role, entity in rule.entities.items():
-            mentions.append(_mentions(keyed, role, entity, None if references else name))
             properties += _properties(documents[name], keyed, role, entity)
         edges += list(_edges(keyed, rule))
     return _assemble(mentions, edges, properties)
@@ -73,7 +75,10 @@ def _keyed(frame: pl.DataFrame, rule: EventRule, schema: EntitySchema, *, timed:
     keyed = frame.select(*common, *keys).with_columns(
         pl.col(f"@{role}").alias(f"@{role}.text") for role in hashed
     )
-    return keyed.with_columns(_hashed(f"@{role}") for role in hashed)
+    # rows are grouped and joined by places in a list of keys, which are compared as text once a key
+    return keyed.with_columns(_hashed(f"@{role}") for role in hashed).with_columns(
+        pl.col("segment", *(f"@{role}" for role in rule.entities)).cast(_PLACE)
+    )
 
 
 def entity_keys(frame: pl.DataFrame, rules: Mapping[str, EntityRule]) -> pl.DataFrame:
@@ -114,16 +119,23 @@ def _hashed(column: str) -> pl.Expr:
     return pl.col(column).map_batches(digests, return_dtype=pl.String)
 
 
-def _mentions(keyed: pl.DataFrame, role: str, rule: EntityRule, event_type: str | None) -> pl.DataFrame:
-    return keyed.filter(pl.col(f"@{role}").is_not_null()).select(
-        "segment",
-        pl.lit(rule.type or role).alias("type"),
-        pl.col(f"@{role}").alias("key"),
-        "is_test",
-        "_id",
-        "_ts",
-        pl.lit(event_type, pl.String).alias("event_type"),
-    )
+def _mentions(keyed: pl.DataFrame, rule: EventRule, event_type: str | None) -> Iterator[pl.DataFrame]:
+    """Yield a row for each entity that an event names, once for those that it names in two roles."""
+    roles: dict[str, list[pl.DataFrame]] = {}
+    for role, entity in rule.entities.items():
+        named = keyed.filter(pl.col(f"@{role}").is_not_null()).select(
+            "segment",
+            pl.lit(entity.type or role).cast(_PLACE).alias("type"),
+            pl.col(f"@{role}").alias("key"),
+            "is_test",
+            "_id",
+            "_ts",
+            pl.lit(event_type, pl.String).cast(_PLACE).alias("event_type"),
+        )
+        roles.setdefault(entity.type or role, []).append(named)
+    for frames in roles.values():
+        several = len(frames) > 1 or event_type is None
+        yield pl.concat(frames).unique(["segment", "key", "is_test", "_id"]) if several else frames[0]
 
 
 def _properties(
@@ -136,7 +148,7 @@ def _properties(
     for text in texts:
         yield keyed.select(
             "segment",
-            pl.lit(rule.type or role).alias("type"),
+            pl.lit(rule.type or role).cast(_PLACE).alias("type"),
             pl.col(f"@{role}").alias("key"),
             "is_test",
             "_ts",
@@ -150,10 +162,10 @@ def _edges(keyed: pl.DataFrame, rule: EventRule) -> Iterator[pl.DataFrame]:
         source, target = rule.entities[edge.source], rule.entities[edge.target]
         yield keyed.select(
             "segment",
-            pl.lit(edge.type).alias("type"),
-            pl.lit(source.type or edge.source).alias("source_type"),
+            pl.lit(edge.type).cast(_PLACE).alias("type"),
+            pl.lit(source.type or edge.source).cast(_PLACE).alias("source_type"),
             pl.col(f"@{edge.source}").alias("source_key"),
-            pl.lit(target.type or edge.target).alias("target_type"),
+            pl.lit(target.type or edge.target).cast(_PLACE).alias("target_type"),
             pl.col(f"@{edge.target}").alias("target_key"),
             "is_test",
             "_ts",
@@ -164,8 +176,6 @@ def _assemble(
     mentions: list[pl.DataFrame], edges: list[pl.DataFrame], properties: list[pl.DataFrame]
 ) -> dict[str, pl.DataFrame]:
     mentioned = pl.concat(mentions) if mentions else pl.DataFrame(schema=_MENTION)
-    # an event that names an entity twice, in two roles, is one sighting
-    mentioned = mentioned.unique(["segment", "type", "key", "is_test", "_id"])
     entities = (
         mentioned.group_by(_NODE)
         .agg(
@@ -173,15 +183,17 @@ def _assemble(
             pl.col("_ts").min().alias("first_seen"),
             pl.col("_ts").max().alias("last_seen"),
         )
+        .with_columns(_TEXTUAL)
         .sort(_NODE)
         .with_columns(pl.int_range(pl.len(), dtype=pl.Int32).over("segment").alias("node"))
     )
-    nodes = entities.select(*_NODE, "node")
+    nodes = entities.select(pl.col("segment", "type", "key").cast(_PLACE), "is_test", "node")
     sightings = (
         mentioned.filter(pl.col("event_type").is_not_null())
         .join(nodes, on=_NODE)
         .select("segment", "node", "event_type", "_id")
-        .sort("segment", "node", "_id")
+        .sort(pl.col("segment").cast(pl.String), "node", "_id")
+        .with_columns(pl.col("segment", "event_type").cast(pl.String))
     )
     return {
         "entities": entities,
@@ -210,7 +222,11 @@ def _assemble_edges(edges: list[pl.DataFrame], nodes: pl.DataFrame) -> pl.DataFr
         named = nodes.rename({"type": f"{end}_type", "key": f"{end}_key", "node": end})
         counted = counted.join(named, on=["segment", f"{end}_type", f"{end}_key", "is_test"])
     columns = ["segment", "type", "source", "target", "weight", "first_seen", "last_seen"]
-    return counted.select(columns).sort("segment", "type", "source", "target")
+    return (
+        counted.select(columns)
+        .with_columns(pl.col("segment", "type").cast(pl.String))
+        .sort("segment", "type", "source", "target")
+    )
 
 
 def _assemble_properties(properties: list[pl.DataFrame], nodes: pl.DataFrame) -> pl.DataFrame:
@@ -230,7 +246,7 @@ def _assemble_properties(properties: list[pl.DataFrame], nodes: pl.DataFrame) ->
         .group_by(*_NODE, "name", "value")
         .agg(pl.len().cast(pl.Int64).alias("sightings"), pl.col("_ts").max().alias("last_seen"))
         .join(nodes, on=_NODE)
-        .select("segment", "node", "name", "value", "sightings", "last_seen")
+        .select(pl.col("segment").cast(pl.String), "node", "name", "value", "sightings", "last_seen")
         .sort("segment", "node", "name", "value")
     )
 

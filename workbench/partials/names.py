@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from workbench.config.entity_schema import EntitySchema
 
-__all__ = ["RESERVED", "event_type_of", "field_name", "is_field_name", "plan_fields"]
+__all__ = ["RESERVED", "day_of", "event_type_of", "field_name", "is_field_name", "plan_fields"]
 
 RESERVED = frozenset({"_id", "_ts", "_type", "_extra", "_original", "_segment"})
 # what documents carry on their way into a segment; SQL does not tell names apart by case
@@ -25,6 +25,7 @@ _NOT_WORD = re.compile(r"\W+")
 _DATED = re.compile(
     r"(^|[-_.])\d{4}[-_.]?\d{2}[-_.]?\d{2}([-_.T]?\d{2}[-_:]?\d{2}([-_:]?\d{2})?Z?)?(?=$|[-_.])"
 )
+_DAY = re.compile(r"\d{4}[-_.]?\d{2}[-_.]?\d{2}")
 _PART = re.compile(r"(^|[-_.])(part|chunk)?[-_.]?\d+(?=$|[-_.])", re.IGNORECASE)
 
 
@@ -112,3 +113,16 @@ def event_type_of(path: Path, names: Mapping[str, str], suffix: str = "") -> str
         if candidate in names:
             return names[candidate]
     return candidates[0] if candidates else "event"
+
+
+def day_of(path: Path | None) -> str:
+    """Return the first date in a path, as it is written there, the file's name first; empty if there is none.
+
+    >>> from pathlib import Path
+    >>> day_of(Path("logs/Login/2025-06-12.parquet")), day_of(Path("dt=20250612/part-0.parquet"))
+    ('2025-06-12', '20250612')
+    """
+    for part in reversed(path.parts if path else ()):
+        if found := _DAY.search(part):
+            return found[0]
+    return ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from workbench.partials.documents import field_text
+from workbench.partials.coded import is_coded
 from workbench.partials.names import RESERVED
 from workbench.partials.shapes import PROFILES
 from workbench.partials.types import canonical_text
@@ -50,22 +50,15 @@ def profiles(documents: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
 def _profile(frame: pl.DataFrame, field: str) -> pl.DataFrame:
     """Return one row a segment in which the field has values."""
     values = (
-        frame.lazy()
-        .select(
-            pl.col("_segment").cast(pl.String).alias("segment"),
-            pl.col(field).alias("v"),
-            field_text(frame, field).alias("text"),
-        )
+        _distinct(frame, field)
+        .lazy()
         .filter(pl.col("v").is_not_null() | pl.col("text").is_not_null())
         .group_by("segment", "text")
-        .agg(
-            pl.len().cast(pl.Int64).alias("events"),
-            pl.col("v").min().alias("low"),
-            pl.col("v").max().alias("high"),
-        )
+        .agg(pl.col("events").sum(), pl.col("v").min().alias("low"), pl.col("v").max().alias("high"))
         .sort("segment", "events", "text", descending=[False, True, False])
     )
-    low, high = (canonical_text(pl.col(c), frame.schema[field]) for c in ("minimum", "maximum"))
+    kind = pl.String() if is_coded(frame[field]) else frame[field].dtype
+    low, high = (canonical_text(pl.col(c), kind) for c in ("minimum", "maximum"))
     return (
         values.group_by("segment", maintain_order=True)
         .agg(
@@ -78,6 +71,23 @@ def _profile(frame: pl.DataFrame, field: str) -> pl.DataFrame:
         .with_columns(low.alias("minimum"), high.alias("maximum"), pl.lit(field).alias("field"))
         .collect()
     )
+
+
+def _distinct(frame: pl.DataFrame, field: str) -> pl.DataFrame:
+    """Return ``segment``, value ``v`` and its ``text``, once for all events alike, with their number."""
+    original = frame["_original"].dtype if "_original" in frame.columns else None
+    named = isinstance(original, pl.Struct) and field in {f.name for f in original.fields}
+    kept = pl.col("_original").struct.field(field) if named else pl.lit(None, pl.String)
+    alike = (
+        frame.select(pl.col("_segment").alias("segment"), pl.col(field).alias("v"), kept.alias("kept"))
+        .group_by("segment", "v", *(["kept"] if named else []))
+        .agg(pl.len().cast(pl.Int64).alias("events"))
+    )
+    text = canonical_text(pl.col("v"), frame[field].dtype)
+    if named:
+        text = pl.coalesce("kept", text)
+    value = pl.col("v").cast(pl.String) if is_coded(frame[field]) else pl.col("v")
+    return alike.select(pl.col("segment").cast(pl.String), value, text.alias("text"), "events")
 
 
 @dataclass(frozen=True)

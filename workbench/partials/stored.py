@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from workbench.partials.coded import is_coded, stacked
 from workbench.partials.documents import field_text
 from workbench.partials.names import RESERVED
 from workbench.partials.types import canonical_text, convert, polars_type
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Document", "align", "concat_documents", "find_document", "read_documents", "to_arrow"]
 
+# above this share of distinct values a dictionary saves nothing
+_DISTINCT = 0.5
 _EXTRA = pl.List(pl.Struct({"key": pl.String, "value": pl.String}))
 
 
@@ -53,16 +57,33 @@ def concat_documents(frames: list[pl.DataFrame]) -> pl.DataFrame:
 
     A field of several types becomes text, so that its type can be inferred from all of its values.
     """
-    kinds: dict[str, set[pl.DataType]] = {}
-    for name, kind in (pair for frame in frames for pair in frame.schema.items()):
-        if not kind.is_nested():
-            kinds.setdefault(name, set()).add(kind)
-    for name in sorted(n for n, found in kinds.items() if len(found) > 1):
-        frames = _agreeing(frames, name)
+    kinds: dict[str, set[Any]] = {}
+    if len(frames) == 1:
+        return frames[0]
+    for column in (column for frame in frames for column in frame.get_columns()):
+        if not column.dtype.is_nested():
+            kinds.setdefault(column.name, set()).add(pl.Enum if is_coded(column) else column.dtype)
+    for name, found in sorted(kinds.items()):
+        if found == {pl.Enum}:
+            frames = _coded_alike(frames, name)
+        elif len(found) > 1:
+            frames = _agreeing(frames, name)
     names = sorted({name for frame in frames for name in _texts_of(frame)})
     if names:
         frames = [_with_original(frame, names) for frame in frames]
     return pl.concat(frames, how="diagonal_relaxed")
+
+
+def _coded_alike(frames: list[pl.DataFrame], field: str) -> list[pl.DataFrame]:
+    """Return the frames with one list of values for a field that is coded in all of them."""
+    whole = stacked([f[field] for f in frames if field in f.columns])
+    end, found = 0, []
+    for frame in frames:
+        if field in frame.columns:
+            frame = frame.with_columns(whole.slice(end, frame.height))  # noqa: PLW2901  (the same rows)
+            end += frame.height
+        found.append(frame)
+    return found
 
 
 def _agreeing(frames: list[pl.DataFrame], field: str) -> list[pl.DataFrame]:
@@ -81,7 +102,7 @@ def _agreeing(frames: list[pl.DataFrame], field: str) -> list[pl.DataFrame]:
 
 
 def _texts_of(frame: pl.DataFrame) -> set[str]:
-    kind = frame.schema.get("_original")
+    kind = frame["_original"].dtype if "_original" in frame.columns else None
     return {f.name for f in kind.fields} if isinstance(kind, pl.Struct) else set()
 
 
@@ -164,14 +185,30 @@ def to_arrow(frame: pl.DataFrame, name: str) -> pa.Table:
     """Return documents as they are stored: ``_id``, ``_ts``, ``_type``, then the fields that have values."""
     fields = sorted(c for c in frame.columns if c not in RESERVED and frame[c].null_count() < frame.height)
     last = [c for c in ("_extra", "_original") if c in frame.columns]
-    table = frame.select("_id", "_ts", *fields, *last).to_arrow(compat_level=pl.CompatLevel.oldest())
-    table = table.combine_chunks()
+    arrays = [_stored(frame[c]) for c in ("_id", "_ts", *fields, *last)]
+    table = pa.table(arrays, names=["_id", "_ts", *fields, *last])
     kinds = pa.DictionaryArray.from_arrays(pa.array([0] * table.num_rows, pa.int32()), [name])
     table = table.add_column(2, "_type", kinds)
     if "_extra" in last:
         place = table.schema.get_field_index("_extra")
         table = table.set_column(place, "_extra", _as_map(table["_extra"]))
     return table
+
+
+def _stored(column: pl.Series) -> pa.Array:
+    """Return a column as it is stored: of coded text those values that occur, in order."""
+    if not is_coded(column):
+        return column.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
+    values: pl.Series = column.dtype.categories  # type: ignore[attr-defined]
+    places = column.to_physical()
+    used = np.bincount(places.drop_nulls().to_numpy(), minlength=len(values)) > 0
+    kept = values.filter(pl.Series(used)).sort()
+    if len(kept) > _DISTINCT * len(column):
+        return column.cast(pl.String).to_arrow(compat_level=pl.CompatLevel.oldest())
+    moved = values.cast(pl.Enum(kept), strict=False).to_physical().gather(places)
+    return pa.DictionaryArray.from_arrays(
+        moved.cast(pl.Int32).to_arrow(), kept.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.string())
+    )
 
 
 def _as_map(column: pa.ChunkedArray) -> pa.Array:

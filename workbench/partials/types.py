@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
+
+from workbench.partials.coded import is_coded, value_counts
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = ["TRUE", "FieldType", "canonical_text", "convert", "infer", "polars_type", "type_of", "widen"]
 
@@ -121,20 +127,24 @@ def infer(text: pl.Series, *, boolean: bool = False, timezone: str = "UTC") -> F
     >>> infer(pl.Series(["1", "-20", None])), infer(pl.Series(["007"])), infer(pl.Series(["1.50", "2"]))
     ('int64', 'string', 'float64')
     """
-    present = text.drop_nulls()
-    if present.is_empty():
+    values, counts = value_counts(text)
+    if values.is_empty():
         return "null"
     kinds: tuple[FieldType, ...] = ("bool",) if boolean else ("int64", "float64", "timestamp")
     # one value in ten thousand shows what a column cannot be, so that long texts cost one regex
-    probe = present.gather_every(max(1, len(present) // 1000))
+    probe = values.gather_every(max(1, len(values) // 1000))
+    weights = counts[:: max(1, len(values) // 1000)]
     for kind in kinds:
-        if _share(probe, kind, timezone) > SHARE - 0.1 and _share(present, kind, timezone) > SHARE:
+        likely = is_coded(text) or _share(probe, weights, kind, timezone) > SHARE - 0.1
+        if likely and _share(values, counts, kind, timezone) > SHARE:
             return kind
     return "string"
 
 
-def _share(text: pl.Series, kind: FieldType, timezone: str) -> float:
-    return 1.0 - _parse(text, kind, timezone).null_count() / len(text)
+def _share(text: pl.Series, counts: NDArray[np.int64], kind: FieldType, timezone: str) -> float:
+    """Return the share of values that parse, of which each occurs ``counts`` times."""
+    parsed = _parse(text, kind, timezone).is_not_null().to_numpy()
+    return float(counts[parsed].sum() / counts.sum())
 
 
 def convert(
@@ -157,8 +167,15 @@ def convert(
     """
     target = polars_type(kind)
     name = column.name
-    if column.dtype == target:
+    if column.dtype == target or (is_coded(column) and kind in ("string", "null")):
         return column, None
+    if is_coded(column):
+        values, original = convert(column.dtype.categories, kind, timezone=timezone)  # type: ignore[attr-defined]
+        places = column.to_physical()
+        if original is not None:
+            original = original.gather(places).alias(name)
+            original = None if original.null_count() == len(original) else original
+        return values.gather(places).alias(name), original
     frame = pl.DataFrame({"v": column})
     if column.dtype != pl.String():
         if kind == "string":
