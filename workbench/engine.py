@@ -79,8 +79,10 @@ class Engine:
 
     def __init__(self, path: str | Path, **settings: Any) -> None:
         self.path = Path(path).expanduser().absolute()
-        self.store = SegmentStore(self.path)
         self.settings = load_settings(self.path, **settings)
+        self.store = SegmentStore(
+            self.path, reserve=self.settings.reserve_bytes, force_network=self.settings.force_network
+        )
         self.schema = _workspace_schema(self.path)
         self.timezone = self.settings.timezone or self.schema.timezone
         # taken by threads that read one generation, views and servers; lent while a model is waited for

@@ -56,6 +56,14 @@ class Settings(BaseModel):
         description="Fields (comma-separated) whose values make a streamed event the same again, where it "
         "comes without an idempotency key; empty: none.",
     )
+    disk_reserve_mb: int = Field(
+        -1,
+        ge=-1,
+        description="MB of the disk that ingest leaves free; -1: a twentieth of it, at most 1 GB.",
+    )
+    force_network: bool = Field(
+        False, description="Write also to a workspace on a network file system, where locks may not hold."
+    )
     sql_timeout: float = Field(60.0, gt=0, description="Seconds that one statement may run.")
     sql_memory: str = Field("2GB", pattern=r"^\d+(\.\d+)?(MB|GB)$", description="Memory of the SQL worker.")
     threads: int = Field(0, ge=0, description="Worker threads; 0: the machine's cores.")
@@ -131,6 +139,11 @@ class Settings(BaseModel):
         if isinstance(value, bool):
             raise ValueError("must be a number")  # noqa: TRY004  (pydantic collects ValueErrors)
         return value
+
+    @property
+    def reserve_bytes(self) -> int | None:
+        """Return how many bytes of the disk ingest leaves free; None for what the store takes by itself."""
+        return None if self.disk_reserve_mb < 0 else self.disk_reserve_mb << 20
 
     @property
     def worker_threads(self) -> int:
