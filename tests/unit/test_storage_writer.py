@@ -206,7 +206,7 @@ class TestFormat:
                 raise OSError(errno.EIO, "Input/output error")
 
         with (
-            pytest.raises(StorageError, match="a write failed: .*Input/output error"),
+            pytest.raises(StorageError, match=r"a write failed: .*Input/output error"),
             SegmentStore(store.root, disk=Broken()).writer(),
         ):
             pass
