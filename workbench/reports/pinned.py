@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Pinned", "pinned"]
 
 # Data lie under these names, and the generation says which; everything else is small and copied.
-_DATA = {"segments", "knowledge", "references", "quarantine", "manifests", "tmp", "LOCK"}
+_DATA = {"segments", "knowledge", "references", "quarantine", "manifests", "readers", "tmp", "LOCK"}
 _TRIES = 3
 
 
