@@ -27,6 +27,7 @@ __all__ = [
     "Measure",
     "Neighbourhood",
     "Nodes",
+    "Pairs",
     "PathStep",
     "Plan",
     "Read",
@@ -262,6 +263,19 @@ class Traverse(_Timed):
     types: tuple[str, ...] = ()
 
 
+class Pairs(_Timed):
+    """Entities of a type, each beside its neighbours of another type, a row a pair.
+
+    Rows: ``entity``, ``type``, ``key``, ``label``, ``neighbour``, ``neighbour_key``, ``neighbour_label``,
+    ``weight`` (events). With ``since`` or ``until`` only events in that time count, to the second.
+    """
+
+    op: Literal["pairs"] = "pairs"
+    type: str
+    neighbours: str = Field(description="The other entity type.")
+    edge_types: tuple[str, ...] = ()
+
+
 class PathStep(_Step):
     """The ``k`` shortest paths between two entities, a row an edge.
 
@@ -398,7 +412,7 @@ class Top(_OfTable):
 
 
 Step = Annotated[
-    Scan | Get | Search | Similar | Nodes | Describe | Traverse | PathStep | Neighbourhood | Shared
+    Scan | Get | Search | Similar | Nodes | Describe | Traverse | Pairs | PathStep | Neighbourhood | Shared
     | Read | Compare | CatalogStep | Aggregate | Timeline | FilterRows | Join | SetOperation | Sort | Top,
     Field(discriminator="op"),
 ]  # fmt: skip

@@ -19,6 +19,7 @@ from workbench.plans.model import (
     Measure,
     Neighbourhood,
     Nodes,
+    Pairs,
     PathStep,
     Read,
     Scan,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ADDRESS",
     "NODE",
+    "PAIR",
     "SEEN",
     "Columns",
     "Kind",
@@ -56,6 +58,13 @@ Columns = dict[str, Kind]
 
 ADDRESS: Columns = {"_segment": "string", "_id": "int64", "_ts": "timestamp", "_type": "string"}
 NODE: Columns = {"entity": "string", "type": "string", "key": "string", "label": "string"}
+PAIR: Columns = {
+    **NODE,
+    "neighbour": "string",
+    "neighbour_key": "string",
+    "neighbour_label": "string",
+    "weight": "int64",
+}
 SEEN: Columns = {"sightings": "int64", "first_seen": "timestamp", "last_seen": "timestamp"}
 _PATH: Columns = {
     "path": "int64",
@@ -147,6 +156,8 @@ def output(step: Step, inputs: Mapping[str, Columns | None], world: World) -> Co
             return {"entity": "string", "fact": "string", "value": "string"}
         case Traverse():
             return NODE | {"hops": "int64", "weight": "int64"}
+        case Pairs():
+            return dict(PAIR)
         case PathStep():
             return dict(_PATH)
         case Neighbourhood():

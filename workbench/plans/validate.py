@@ -17,6 +17,7 @@ from workbench.plans.model import (
     Get,
     Join,
     Nodes,
+    Pairs,
     Plan,
     Read,
     Scan,
@@ -29,7 +30,7 @@ from workbench.plans.model import (
 )
 from workbench.plans.shapes import ADDRESS, NODE, SEEN, document_columns, output, property_kinds
 from workbench.plans.steps.documents import scanned
-from workbench.plans.steps.edges import event_rules
+from workbench.plans.steps.edges import edges_joining, event_rules
 from workbench.plans.times import Period, period
 
 if TYPE_CHECKING:
@@ -180,6 +181,7 @@ class _Validator:
             Get: self._get,
             Nodes: self._nodes,
             Traverse: self._traverse,
+            Pairs: self._pairs,
             Read: self._read,
             Aggregate: self._aggregate,
             Timeline: self._timeline,
@@ -328,14 +330,34 @@ class _Validator:
     def _traverse(self, step: Traverse, path: str, within: Period) -> None:
         before = len(self.findings)
         self._entity_types(step, path)
+        self._timed_edges(step, path, within)
+        if len(self.findings) == before and step.depth == 1:
+            self._reaches(step, path)
+
+    def _timed_edges(self, step: Traverse | Pairs, path: str, within: Period) -> None:
         if within and not any(event_rules(self.world, step.edge_types)):
             self.say(
                 f"{path}.since",
                 f"no event gives {' or '.join(step.edge_types) or 'an edge'}: such edges have no time.",
                 "Leave since and until out.",
             )
-        if len(self.findings) == before and step.depth == 1:
-            self._reaches(step, path)
+
+    def _pairs(self, step: Pairs, path: str, within: Period) -> None:
+        ends = (step.type, step.neighbours)
+        both = [
+            self.known(f"{path}.{place}", "entity type", name, self.entity_types)
+            for place, name in (("type", step.type), ("neighbours", step.neighbours))
+        ]
+        self._timed_edges(step, path, within)
+        if len(self.findings) > self.before or not all(both):
+            return
+        joining = edges_joining(self.world, *ends)
+        if not set(step.edge_types or joining) & set(joining):
+            self.say(
+                f"{path}.edge_types",
+                f"none of them joins {step.type} and {step.neighbours}.",
+                f"{' and '.join(joining)} would." if joining else "No edge type does.",
+            )
 
     def _reaches(self, step: Traverse, path: str) -> None:
         """Note where a step along edges of these types cannot begin or end at entities of these types."""

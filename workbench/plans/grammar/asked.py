@@ -97,6 +97,7 @@ class Asked:
         self.clocks: list[Weekdays | Hours] = []
         self.having: list[tuple[str, float, Any, Part]] = []
         self.verbs: list[tuple[str, ...]] = []
+        self.bare: list[tuple[tuple[str, ...], Part]] = []
         self.base: list[str] = []
         self.periods: list[Period] = []
         self.compared = self.timeline = self.versus = self.changed = self.how_changed = False
@@ -252,6 +253,8 @@ class Asked:
             self.share = (value.what, part)
             if value.what.what:
                 self.mentions.append((value.what.what, part))
+        elif isinstance(value.what, KindRef | RoleRef):
+            raise Decline(f"The {value.degree} {self.ctx.kinds_noun(value.what.type)} of what is not clear.")
         self.superlative = (value, part)
 
     def _order(self, part: Part) -> None:
@@ -267,6 +270,8 @@ class Asked:
             self.share = (value.by, part)
             if value.by.what:
                 self.mentions.append((value.by.what, part))
+        elif isinstance(value.by, KindRef | RoleRef):
+            raise Decline(f"An order by {self.ctx.kinds_noun(value.by.type)} is not clear.")
         self.order = (value, part)
 
     def _relation(self, part: Part) -> None:
@@ -290,6 +295,7 @@ class Asked:
 
     def _bare_edge(self, part: Part) -> None:
         self._edge_events(part.value.names, part)
+        self.bare.append((self.verbs[-1], part))
 
     def _edge_events(self, edges: tuple[str, ...], part: Part) -> None:
         """Let a verb name the events that give its edge: of edges called alike those of what is asked for."""

@@ -27,6 +27,9 @@ class Chosen(Asked):
         plain = list(dict.fromkeys(t for m, _ in self.mentions if not m.term for t in m.types))
         in_terms = list(dict.fromkeys(t for m in terms for t in m.types))
         mentioned = plain or in_terms
+        for types, part in self.bare:  # a verb without an object says nothing of other events
+            if plain and not set(plain) & set(types):
+                raise Decline(f"{listed(plain)} events do not say {ctx.text(part)!r}.")
         for types in self.verbs:
             both = [t for t in mentioned if t in types]
             able_types = [t for t in types if not self._lacks(events[t])]
@@ -59,7 +62,7 @@ class Chosen(Asked):
                 eligible = [self._nearest(possible)]
             elif joined and (self.superlative is None or self.superlative[0].what is None):
                 eligible = [joined]
-            elif ctx.parts and any(p.kind == "w:events" for p in ctx.parts):
+            elif len(possible) == 1 or any(p.kind == "w:events" for p in ctx.parts):
                 eligible = possible
             else:
                 self._ask_events(possible)

@@ -267,6 +267,10 @@ class Context:
         """Return what an entity type or role is called."""
         return self.role_noun(kind) if isinstance(kind, RoleRef) else " ".join(split_name(kind.type))
 
+    def kinds_noun(self, type_: str) -> str:
+        """Return what entities of a type are called; of no type, entities."""
+        return self.plural_of(" ".join(split_name(type_))) if type_ else "entities"
+
     def plural(self, part: Part) -> bool:
         """Return whether the noun of a part stands in the plural."""
         return any(t.plural for t in self.tokens[part.i : part.j])

@@ -107,7 +107,8 @@ class _Reader(Figured):
         what, part = self.subjects[0]
         fields = role_fields(event, self._free_role(what, part))
         if len(fields) != 1:
-            raise Decline(f"{self.ctx.kind_noun(what)} entities cannot be collected from events.")
+            several = self.ctx.plural_of(self.ctx.kind_noun(what)).capitalize()
+            raise Decline(f"{several} cannot be collected from events.")
         self._named_only(Dim((Group(field=fields[0]),), ""))
         noun = self.ctx.role_noun(RoleRef(role, event.type_of(role)))
         steps: list[Step] = []
@@ -485,7 +486,7 @@ class _Reader(Figured):
             noun = (
                 "their number"
                 if isinstance(what, EventRef)
-                else f"the number of different {self.ctx.kind_noun(what)}"
+                else f"the number of different {self.ctx.plural_of(self.ctx.kind_noun(what))}"
             )
             reading.append(f"only where {noun} is {op} {plain(number):,}")
         if self.clocks:

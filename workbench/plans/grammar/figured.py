@@ -39,7 +39,7 @@ class Figured(Narrowed):
         for dim, part in self.groups:
             self.frame.dims.append(self._dim(dim, part))
         for dim, part in self.subjects:
-            if dim is counted and not self.superlative:
+            if dim is counted and (not self.superlative or self._counts_different()):
                 continue
             made = self._dim(dim, part)
             made.subject = True
@@ -142,10 +142,13 @@ class Figured(Narrowed):
                 figures.append(self._distinct_figure(what, part))
         if not figures or self._counts_too() or any(isinstance(w, EventRef) for _, _, w, _ in self.having):
             counted = self.count[0].what if self.count else None
-            if isinstance(counted, KindRef | RoleRef) and not self.superlative:
+            if isinstance(counted, KindRef | RoleRef) and (not self.superlative or self._counts_different()):
                 figures.insert(0, self._distinct_figure(counted, self.count[1]))  # type: ignore[index]
             else:
                 figures += self._count_figures()
+
+    def _counts_different(self) -> bool:
+        return self.count is not None and self.count[0].distinct
 
     def _counts_too(self) -> bool:
         if self.share is not None:
@@ -177,11 +180,12 @@ class Figured(Narrowed):
         noun = self.ctx.kind_noun(what)
         if len(fields) > 1:
             raise Decline(
-                f"Different {noun} entities cannot be counted here: {listed(list(fields))} together name one."
+                f"Different {self.ctx.plural_of(noun)} cannot be counted here: "
+                f"{listed(list(fields))} together name one."
             )
         return Figure(
             Measure(name=f"distinct_{fields[0]}", op="distinct", field=fields[0]),
-            f"number of different {noun}",
+            f"number of different {self.ctx.plural_of(noun)}",
         )
 
     def _share_figure(self) -> Figure:
@@ -215,7 +219,7 @@ class Figured(Narrowed):
                 return [
                     Figure(
                         Measure(name=f"distinct_{name}", op="distinct", field=name),
-                        f"number of different {noun}",
+                        f"number of different {self.ctx.plural_of(noun)}",
                     )
                 ]
             if ops:

@@ -339,7 +339,7 @@ class Lexicon:
         # "departures from" is the noun with a preposition, not the verb "departed from"
         nouns = {it.i for it in items if it.category == "EVENT" and it.j - it.i == 1 and it.score >= 1.0}
         # a noun of the schema for events means these first, an entity type of the same name second
-        terms = {(it.i, it.j) for it in items if it.category == "EVENT" and it.value.term}
+        terms = {(it.i, it.j) for it in items if it.category == "EVENT" and it.score >= it.j - it.i}
         spoken = {
             end for it in items if it.category == "EDGE" for n in it.value.names for end in self._ends(n)
         }

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from workbench.plans.grammar.chart import covers, parse
 from workbench.plans.grammar.context import Context, Draft, listed
+from workbench.plans.grammar.counted import counted_draft
 from workbench.plans.grammar.events import event_draft
 from workbench.plans.grammar.known import known_draft
 from workbench.plans.grammar.language import load_language
@@ -130,8 +131,8 @@ class Reader:
         except Decline as decline:
             return _Outcome(cover, decline=decline)
 
-    def _draft(self, ctx: Context) -> Draft:  # noqa: PLR0911  (one return a kind of question)
-        draft = known_draft(ctx)
+    def _draft(self, ctx: Context) -> Draft:
+        draft = known_draft(ctx) or counted_draft(ctx)
         if draft is not None:
             return draft
         about_events = ctx.has("EVENT", "measure", "share", "agg", "DAYHOUR", "having")
@@ -153,12 +154,6 @@ class Reader:
         ]
         if properties and not kinds:
             return set_draft(ctx)
-        counted = [p for p in kinds if p.kind == "count"]
-        if counted and not about_events and ctx.has("group") and not ctx.has("when", "whens", "superlative"):
-            try:
-                return event_draft(Context(ctx.lexicon, ctx.tokens, ctx.parts, ctx.them))
-            except Decline:
-                return set_draft(ctx)
         about_events |= not kinds and any(p.kind == "count" and p.value.what is None for p in ctx.parts)
         if (about_events and not properties) or (ctx.has("BUCKET", "group") and not properties):
             return event_draft(ctx)

@@ -259,7 +259,9 @@ def _measure(*values: Any) -> MeasureRef | None:
 def _superlative(*values: Any) -> Superlative | None:
     degree = next(v for v in values if isinstance(v, str) and v in _DEGREES)
     number = next((v for v in values if isinstance(v, Number)), None)
-    what = next((v for v in values if isinstance(v, EventRef | MeasureRef)), None)
+    what = next((v for v in values if isinstance(v, EventRef | MeasureRef | KindRef | RoleRef)), None)
+    if isinstance(what, KindRef | RoleRef) and degree not in ("most", "fewest"):
+        return None
     if degree in ("most", "fewest") and isinstance(what, MeasureRef):
         degree = {"most": "highest", "fewest": "lowest"}[degree]
     if number is not None and (number.unit or number.value != int(number.value) or number.value < 1):
@@ -269,7 +271,7 @@ def _superlative(*values: Any) -> Superlative | None:
 
 def _superlative_count(*values: Any) -> Superlative | None:
     count = next(v for v in values if isinstance(v, Count))
-    if not isinstance(count.what, EventRef):
+    if count.what is None:
         return None
     return Superlative(next(v for v in values if isinstance(v, str) and v in _DEGREES), count.what)
 
@@ -296,20 +298,22 @@ def _order(direction: str) -> Callable[..., Order]:
         counted = next((v for v in values if isinstance(v, Count)), None)
         said = next((v.direction for v in values if isinstance(v, Order)), direction)
         what = by if by is not None else counted.what if counted else None
-        return Order(said, what)  # type: ignore[arg-type]
+        return Order(said, what)
 
     return build
 
 
 def _by_event(_: Any, event: Any) -> Order | None:
     if isinstance(event, Count):
-        return Order("", event.what) if isinstance(event.what, EventRef) else None
+        return Order("", event.what) if event.what is not None else None
     return Order("", event)
 
 
-def _count(*values: Any) -> Count:
+def _count(*values: Any) -> Count | None:
+    """What is counted; an event is never the same as another, so different ones are entities."""
     what = values[-1] if not isinstance(values[-1], str) else None
-    return Count(what, distinct=any(v == "distinct" for v in values if isinstance(v, str)))
+    distinct = any(v == "distinct" for v in values if isinstance(v, str))
+    return None if distinct and isinstance(what, EventRef) else Count(what, distinct=distinct)
 
 
 def _share(*values: Any) -> Share:
@@ -478,8 +482,8 @@ def _superlatives_rules(add: Add) -> None:
         add("superlative", f"w:{word}", _superlative, 0.0)
         add("superlative", f"NUM w:{word}", _superlative, 0.4)
         add("superlative", f"w:{word} NUM", _superlative, 0.3)
-        for what in ("EVENT", "measure"):
-            add("superlative", f"w:{word} {what}", _superlative, 0.4)
+        for what in ("EVENT", "measure", "KIND", "ROLE"):
+            add("superlative", f"w:{word} {what}", _superlative, 0.4 if what in ("EVENT", "measure") else 0.1)
             add("superlative", f"NUM w:{word} {what}", _superlative, 0.5)
         add("superlative", f"w:{word} count", _superlative_count, 0.4)
         add("superlative", f"w:{word} share", _superlative_share, 0.5)

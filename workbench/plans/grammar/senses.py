@@ -174,7 +174,7 @@ class Superlative:
     """The extreme ones: ``most``, ``fewest``, ``highest``, ``lowest``, ``worst`` or ``best``."""
 
     degree: str
-    what: EventRef | MeasureRef | Share | None = None
+    what: EventRef | MeasureRef | Share | KindRef | RoleRef | None = None
     n: int | None = None
 
 
@@ -183,7 +183,7 @@ class Order:
     """How rows are ordered: ``descending``, ``ascending``, ``worst``, ``best`` or nothing, by what."""
 
     direction: str = ""
-    by: EventRef | MeasureRef | Share | None = None
+    by: EventRef | MeasureRef | Share | KindRef | RoleRef | None = None
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from workbench.plans.times import Period
     from workbench.plans.world import Runtime, World
 
-__all__ = ["edges_between", "event_rules", "reached"]
+__all__ = ["edges_between", "edges_joining", "event_rules", "near_and_far", "reached"]
 
 _EDGES = {"source": pl.String(), "target": pl.String(), "weight": pl.Int64()}
 
@@ -33,6 +33,11 @@ def event_rules(world: World, edge_types: Sequence[str]) -> Iterator[tuple[str, 
             for edge in rule.edges:
                 if not edge_types or edge.type in edge_types:
                     yield name, rule, edge
+
+
+def edges_joining(world: World, one: str, other: str) -> list[str]:
+    """Return the schema's edge types that join two entity types, in either direction."""
+    return sorted(n for n, e in world.schema.edges.items() if {e.source, e.target} == {one, other})
 
 
 def edges_between(
@@ -137,7 +142,7 @@ def reached(
     The weight is that of all edges over which an entity is reached at its distance. Entities of attribute
     types are reached, but nothing is through them, unless it starts there.
     """
-    steps = _steps(edges, direction)
+    steps = near_and_far(edges, direction)
     seen = pl.DataFrame({"entity": pl.Series(list(dict.fromkeys(starts)), dtype=pl.String)})
     front, layers = seen, []
     for hop in range(1, depth + 1):
@@ -159,7 +164,7 @@ def reached(
     return pl.concat(layers)
 
 
-def _steps(edges: pl.DataFrame, direction: Direction) -> pl.DataFrame:
+def near_and_far(edges: pl.DataFrame, direction: Direction) -> pl.DataFrame:
     """Return edges as steps from ``near`` to ``far``; a loop leads nowhere."""
     out = edges.select(pl.col("source").alias("near"), pl.col("target").alias("far"), "weight")
     into = edges.select(pl.col("target").alias("near"), pl.col("source").alias("far"), "weight")

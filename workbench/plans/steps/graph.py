@@ -9,8 +9,8 @@ import polars as pl
 
 from workbench.errors import UsageError
 from workbench.partials.types import convert
-from workbench.plans.shapes import property_kinds
-from workbench.plans.steps.edges import edges_between, reached
+from workbench.plans.shapes import PAIR, property_kinds
+from workbench.plans.steps.edges import edges_between, edges_joining, near_and_far, reached
 from workbench.tabular import cell_text
 
 if TYPE_CHECKING:
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from workbench.plans.model import Neighbourhood, Nodes, PathStep, Shared, Traverse
+    from workbench.plans.model import Neighbourhood, Nodes, Pairs, PathStep, Shared, Traverse
     from workbench.plans.times import Period
     from workbench.plans.world import Runtime
 
-__all__ = ["describe", "neighbourhood", "nodes", "path", "shared", "traverse"]
+__all__ = ["describe", "neighbourhood", "nodes", "pairs", "path", "shared", "traverse"]
 
 _MOST_DESCRIBED = 100
 _NODE = ("entity", "type", "key", "label")
@@ -135,6 +135,39 @@ def traverse(step: Traverse, starts: Sequence[str], within: Period, world: Runti
         named = named.filter(pl.col("type").is_in(step.types))
     order = ["hops", "weight", "entity"]
     return to_arrow(named.select(*_NODE, "hops", "weight").sort(order, descending=[False, True, False]))
+
+
+def pairs(step: Pairs, within: Period, world: Runtime, sql: Any) -> pa.Table:
+    """Return entities of a type, each beside its neighbours of another type, sorted by both.
+
+    Args:
+        step: The step.
+        within: Only events in this time count; then the edges are counted anew from the documents.
+        world: The workspace.
+        sql: Runs a statement.
+    """
+    edge_types = step.edge_types or tuple(edges_joining(world, step.type, step.neighbours))
+    if within:
+        edges = edges_between(edge_types, within, None, world, sql)
+    else:
+        ends = [pl.col("source", "target").cast(pl.String), pl.col("weight")]
+        edges = pl.concat(
+            pl.DataFrame(world.graph.edges(name).select(["source", "target", "weight"])).select(ends)
+            for name in dict.fromkeys(edge_types)
+        )
+    found = (
+        near_and_far(edges, "both")
+        .filter(
+            pl.col("near").str.starts_with(f"{step.type}:")
+            & pl.col("far").str.starts_with(f"{step.neighbours}:")
+        )
+        .group_by(pl.col("near").alias("entity"), pl.col("far").alias("neighbour"))
+        .agg(pl.col("weight").sum())
+    )
+    far = named_nodes(found.select(entity=pl.col("neighbour").unique()), world)
+    far = far.select(neighbour="entity", neighbour_key="key", neighbour_label="label")
+    named = named_nodes(found, world).join(far, on="neighbour", how="left")
+    return to_arrow(named.select(*PAIR).sort("entity", "neighbour"))
 
 
 def named_nodes(frame: pl.DataFrame, world: Runtime) -> pl.DataFrame:

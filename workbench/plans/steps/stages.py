@@ -15,6 +15,7 @@ from workbench.plans.model import (
     Get,
     Neighbourhood,
     Nodes,
+    Pairs,
     PathStep,
     Read,
     Search,
@@ -120,6 +121,10 @@ def run_stage(  # noqa: C901, PLR0911, PLR0912, PLR0913, PLR0917  (one case an o
         case Traverse():
             table, lineage, notes = _traversed(step, begin, within, world, sql)
             return _staged(step, table, lineage, clock, notes=notes)
+        case Pairs():
+            return _staged(
+                step, graph.pairs(step, within, world, sql), _edges_read(step, within, world), clock
+            )
         case PathStep():
             return _staged(step, graph.path(step, world), window, clock)
         case Neighbourhood():
@@ -166,14 +171,19 @@ def _traversed(
     step: Traverse, begin: list[str], within: Period, world: Runtime, sql: Callable[[str], Any]
 ) -> tuple[pa.Table, Lineage, tuple[str, ...]]:
     table = graph.traverse(step, begin, within, world, sql)
-    segments = tuple(world.snapshot.segments)
     notes = ["The weight counts the events behind the edges."] if table.num_rows else []
+    if within and step.depth > 1:
+        notes.append("Every edge is of an event in that time; along a way, they may be in any order.")
+    return table, _edges_read(step, within, world), tuple(notes)
+
+
+def _edges_read(step: Traverse | Pairs, within: Period, world: Runtime) -> Lineage:
+    """Return what a step along edges reads: the window, or the segments of the events in a time."""
+    segments = tuple(world.snapshot.segments)
     if within:
         types = {name for name, _, _ in edges.event_rules(world, step.edge_types)}
         segments = documents.segments_of(types, within, world)
-        if step.depth > 1:
-            notes.append("Every edge is of an event in that time; along a way, they may be in any order.")
-    return table, Lineage(world.snapshot.generation, segments), tuple(notes)
+    return Lineage(world.snapshot.generation, segments)
 
 
 def _read(
