@@ -6,7 +6,7 @@
 Written to a temporary directory, full width, with the known dirt. One and three threads must give the
 same bytes. Shares are of the events of one type on the log's middle day. Communities are found by
 networkit's Leiden on who opened which game in a smaller log, hubs left in, and compared with the
-planted ones.
+planted ones. An isolation forest sees how many events of each type every member has in another log.
 """
 
 from __future__ import annotations
@@ -26,9 +26,11 @@ from typing import Any
 import networkit
 import numpy as np
 import polars as pl
-from sklearn.metrics import normalized_mutual_info_score
+from sklearn.ensemble import IsolationForest
+from sklearn.metrics import average_precision_score, normalized_mutual_info_score, roc_auc_score
 
 import workbench as wb
+from workbench.samples.gaming.dirt import nothing
 
 RATE = 958_000
 SPEC = {  # spec 2.3, a day at the full rate
@@ -130,6 +132,39 @@ def found_communities(root: Path, events: int, seed: int) -> float:
     return float(normalized_mutual_info_score(both["community"].to_numpy(), both["found"].to_numpy()))
 
 
+def forest(root: Path, events: int, days: int, seed: int) -> list[dict[str, Any]]:
+    """Return how well an isolation forest on the members' counts of events finds the planted anomalies."""
+    folder = root / "anomalies"
+    wb.synth(folder, days=days, events_per_day=events, seed=seed)
+    counts = pl.concat(
+        pl.read_parquet(path, columns=["memberCode"])
+        .select(pl.col("memberCode").str.strip_chars())
+        .filter(~pl.col("memberCode").is_in(list(nothing(numeric=False))))
+        .group_by("memberCode")
+        .len()
+        .with_columns(type=pl.lit(TYPE.get(name, name)))
+        for name in (*TYPE, *TYPE.values(), "Login", "API Error")
+        for path in sorted((folder / name).glob("*.parquet"))
+    )
+    wide = counts.pivot("type", index="memberCode", values="len", aggregate_function="sum").fill_null(0)
+    features = np.log1p(wide.drop("memberCode").to_numpy())
+    scores = -IsolationForest(random_state=seed).fit(features).score_samples(features)
+    planted = pl.read_parquet(folder / "_truth" / "anomalies.parquet").filter(
+        pl.col("entity_type") == "member"
+    )
+    shutil.rmtree(folder)
+    kinds = {"all": planted, **{str(kind): rows for (kind,), rows in sorted(planted.group_by("kind"))}}
+    others = ~wide["memberCode"].is_in(planted["entity"].to_list()).to_numpy()
+    found = []
+    for kind, rows in kinds.items():
+        is_anomaly = wide["memberCode"].is_in(rows["entity"].to_list()).to_numpy()
+        judged = is_anomaly | others  # of one kind, the other kinds' members count as neither
+        auc = roc_auc_score(is_anomaly[judged], scores[judged])
+        precision = average_precision_score(is_anomaly[judged], scores[judged])
+        found.append({"kind": kind, "members": int(is_anomaly.sum()), "roc_auc": auc, "ap": precision})
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Time the generator and describe its logs.")
     parser.add_argument("--quick", action="store_true", help="2 days of 20,000 events")
@@ -146,6 +181,7 @@ def main() -> None:
         shares = top_shares(root / "log")
         shutil.rmtree(root / "log")
         same = identical(root, min(events, 100_000), options.seed)
+        detected = forest(root, *((20_000, 7) if options.quick else (100_000, 14)), options.seed)
         agreement = found_communities(root, 5_000 if options.quick else 100_000, options.seed)
     for key, value in speed.items():
         print(f"{key:<20} {value:>16,.1f}" if isinstance(value, float) else f"{key:<20} {value:>16,}")
@@ -157,6 +193,9 @@ def main() -> None:
         print(f"{key:<24} " + " ".join(f"{share:7.3f}" for share in top))
     print(f"\none and three threads write the same bytes: {same}")
     print(f"Leiden on members and games, NMI with the planted communities: {agreement:.2f}")
+    print(f"\n{'isolation forest on counts':<28} members  ROC AUC      AP")
+    for row in detected:
+        print(f"{row['kind']:<28} {row['members']:>7} {row['roc_auc']:8.3f} {row['ap']:7.3f}")
     if options.json:
         record = {
             "seed": options.seed,
@@ -175,6 +214,7 @@ def main() -> None:
             "top_shares": shares,
             "threads_identical": same,
             "communities_nmi": agreement,
+            "isolation_forest": detected,
         }
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

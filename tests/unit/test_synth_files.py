@@ -276,7 +276,11 @@ def test_without_a_fingerprint_or_a_uid_another_field_identifies(clean: Path) ->
 
 def test_the_truth_has_the_keys_of_the_log(log: Path, clean: Path) -> None:
     truth = {path.stem: pq.read_table(path) for path in (log / "_truth").glob("*.parquet")}
-    assert set(truth) >= {"members", "devices", "games", "errors", "vip_moves"}
+    planted = {"anomalies", "benign", "sequences"}
+    assert set(truth) == {"members", "devices", "games", "errors", "vip_moves"} | planted
+    kinds = truth["anomalies"].filter(pc.equal(truth["anomalies"]["entity_type"], "member"))
+    assert set(kinds["entity"].to_pylist()) <= set(truth["members"]["member"].to_pylist())
+    assert all(truth[name]["entity"].null_count == 0 for name in ("anomalies", "benign"))
     every = pl.concat([pl.read_parquet(p) for p in logs(clean)], how="diagonal")
     members = pl.DataFrame(truth["members"])
     seen = every.filter(pl.col("memberCode").is_not_null())

@@ -156,7 +156,8 @@ def _transitions(shares: NDArray[np.float64]) -> NDArray[np.float64]:
     for _ in range(200):
         flow *= (shares / flow.sum(axis=1))[:, None]
         flow *= shares / flow.sum(axis=0)
-    return flow / flow.sum(axis=1, keepdims=True)
+    chances: NDArray[np.float64] = flow / flow.sum(axis=1, keepdims=True)
+    return chances
 
 
 def _plant(games: Games, popups: Popups, errors: Errors) -> tuple[NDArray[np.int8], NDArray[np.int16]]:

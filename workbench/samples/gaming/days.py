@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.samples.gaming.anomalies import behave
 from workbench.samples.gaming.batch import TYPES, Batch
 from workbench.samples.gaming.behaviour import ERROR, LOGIN, POPUP
+from workbench.samples.gaming.benign import added, disturb
 from workbench.samples.gaming.events import LONGEST_VISIT, crossing, unfold
 from workbench.samples.gaming.visits import DAY, baseline
 
@@ -23,7 +25,7 @@ __all__ = ["day", "visits_of"]
 
 def visits_of(world: World, day: int) -> NDArray[Any]:
     """Return the visits that start on a day, those of anomalies included."""
-    return baseline(world, day)
+    return behave(world, day, added(world, day, baseline(world, day)))
 
 
 def day(world: World, day: int) -> dict[str, Batch]:
@@ -37,6 +39,7 @@ def day(world: World, day: int) -> dict[str, Batch]:
     tails = crossing(world, visits_of(world, day - 1), midnight)
     visits = np.concatenate([tails, visits_of(world, day)])
     events = unfold(world, visits)
+    disturb(world, events, visits)
     start = np.ascontiguousarray(visits["start"])
     within = (events.ts >= midnight) & (events.ts < midnight + DAY)
     within &= events.ts - start[events.visit] <= LONGEST_VISIT
@@ -47,7 +50,7 @@ def day(world: World, day: int) -> dict[str, Batch]:
     }
 
 
-def _batch(
+def _batch(  # noqa: PLR0913, PLR0917  (the day that a batch is cut from)
     name: str, day: int, epoch: int, visits: NDArray[Any], events: Events, chosen: NDArray[np.int64]
 ) -> Batch:
     """Return the chosen events by time; at the same time, by visit."""

@@ -145,7 +145,7 @@ def _times(
     gap = world.tables.gaps[_code(bits, 0, visits["gaps"].astype(np.int32)[layout.rank])]
     gap *= np.ascontiguousarray(visits["pace"])[layout.rank]
     np.clip(gap, 0.2, _LONGEST_GAP, out=gap)
-    ts = (gap * np.float32(1e6)).astype(np.int64)
+    ts: NDArray[np.int64] = (gap * np.float32(1e6)).astype(np.int64)
     before = visits["start"].astype(np.int64)
     for place, (block, size) in enumerate(layout.blocks()):
         if place:
@@ -177,7 +177,7 @@ def _types(
     return kind, before, layout.position < unknown[layout.rank]
 
 
-def _subjects(
+def _subjects(  # noqa: PLR0913, PLR0917  (the draft of a day, array by array)
     world: World,
     visits: NDArray[Any],
     layout: _Layout,
@@ -202,7 +202,7 @@ def _subjects(
     return subject, fixed
 
 
-def _focus(
+def _focus(  # noqa: PLR0913, PLR0917  (the draft of a day, array by array)
     visits: NDArray[Any],
     layout: _Layout,
     bits: NDArray[np.uint64],
@@ -217,7 +217,8 @@ def _focus(
         return
     at = at[insists[layout.rank[at]]]
     rank = layout.rank[at]
-    at, rank = (part[_byte(bits[at], 48) < visits[name + "_share"][rank]] for part in (at, rank))
+    hit = _byte(bits[at], 48) < visits[name + "_share"][rank]
+    at, rank = at[hit], rank[hit]
     subject[at] = visits[name][rank]
     fixed[at] = True
 
@@ -244,7 +245,7 @@ def _games(
     return world.tables.games[draw + community * LADDER]
 
 
-def _plant(
+def _plant(  # noqa: PLR0913, PLR0917  (the draft of a day, array by array)
     world: World,
     visits: NDArray[Any],
     layout: _Layout,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,14 +25,16 @@ from workbench.samples.gaming.streams import stream
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["TEMPERS", "catalogue", "people"]
+__all__ = ["ALIVE", "TEMPERS", "catalogue", "people"]
 
 TEMPERS = (0.46, 0.24, 0.12, 0.12, 0.06)
 """Shares of the members: mixed, players, lookers at pop-ups, troubled by errors, brief ones."""
 
+ALIVE = 0.895
+"""Share of the accounts that may come on an average day."""
+
 _PRESENCE_FALL = 0.55  # of the probability to come, by rank
 _ACTIVE = 50_000 / 958_000  # members a day for each event
-_ALIVE = 0.895  # of the accounts that ever come, on an average day
 _HUBS = 48
 _PLATFORMS = (0.27, 0.19, 0.20, 0.15, 0.06, 0.06, 0.05, 0.02)
 _CURRENCIES = (0.6, 0.3, 0.1)
@@ -58,13 +60,13 @@ def catalogue(seed: int) -> tuple[Games, Popups, Errors]:
         games = np.flatnonzero(community == block)
         popularity[games] = shares(1 / np.arange(1, len(games) + 1) ** (0.75 if block == HUB else 0.85))
     order = rng.permutation(number)  # a code says nothing about what it stands for
-    games = Games(provider[order].astype(np.int8), community[order], popularity[order])
+    offered = Games(provider[order].astype(np.int8), community[order], popularity[order])
     popups = Popups(rng.permutation(shares(1 / np.arange(1, SIZES["popups"] + 1) ** 1.05)))
     ranks = rng.permutation(SIZES["errors"]) + 1
     errors = Errors(
         (np.arange(SIZES["errors"]) % CALLS).astype(np.int8), shares(1 / ranks.astype(float) ** 1.15)
     )
-    return games, popups, errors
+    return offered, popups, errors
 
 
 def people(seed: int, number: int, spare: int, days: int, events_per_day: int) -> tuple[Members, Devices]:
@@ -123,12 +125,13 @@ def people(seed: int, number: int, spare: int, days: int, events_per_day: int) -
 
 def _presence(rank: NDArray[np.float64], number: int, events_per_day: int) -> NDArray[np.float64]:
     """Return probabilities to come that fall with the rank and give the day's number of members."""
-    aim = min(_ACTIVE * events_per_day / _ALIVE, 0.6 * number)
+    aim = min(_ACTIVE * events_per_day / ALIVE, 0.6 * number)
     falling = (np.arange(1, number + 1) + number * 2e-4) ** -_PRESENCE_FALL
     scale = aim / falling.sum()
     for _ in range(20):
         scale *= aim / np.minimum(scale * falling, 0.92).sum()
-    return np.minimum(scale * (rank + number * 2e-4) ** -_PRESENCE_FALL, 0.92)
+    presence: NDArray[np.float64] = np.minimum(scale * (rank + number * 2e-4) ** -_PRESENCE_FALL, 0.92)
+    return presence
 
 
 def _lifespans(
@@ -179,7 +182,7 @@ def _devices(rng: np.random.Generator, platform: NDArray[np.int8], days: int) ->
     kinds: list[NDArray[np.int8]] = []
     count = 0
 
-    def add(platforms: NDArray[np.int8], kind: int) -> NDArray[np.int32]:
+    def add(platforms: NDArray[Any], kind: int) -> NDArray[np.int32]:
         nonlocal count
         made.append(platforms.astype(np.int8))
         kinds.append(np.full(len(platforms), kind, dtype=np.int8))

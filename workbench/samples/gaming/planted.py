@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workbench.samples.files import replacing
 from workbench.samples.gaming.population import NEVER, ZONES
+from workbench.samples.gaming.truth import truth
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from workbench.samples.gaming.names import Names
@@ -23,7 +24,10 @@ __all__ = ["write_truth"]
 
 
 def write_truth(directory: Path, world: World, names: Names) -> None:
-    """Write what is true of the world: ``members``, ``devices``, ``games``, ``errors`` and ``vip_moves``.
+    """Write what is true of the world: who there is, and what is planted.
+
+    ``members``, ``devices``, ``games``, ``errors`` and ``vip_moves``; and the tables of
+    :func:`~workbench.samples.gaming.truth.truth`: ``anomalies``, ``benign`` and ``sequences``.
 
     Args:
         directory: Where to write; made if it is not there.
@@ -31,7 +35,8 @@ def write_truth(directory: Path, world: World, names: Names) -> None:
         names: Its names.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    for name, table in _tables(world, names).items():
+    planted = {name: _with_keys(table, names) for name, table in truth(world).items()}
+    for name, table in (_tables(world, names) | planted).items():
         with replacing(directory / f"{name}.parquet") as file:
             pq.write_table(table, file, compression="zstd")
 
@@ -85,6 +90,36 @@ def _tables(world: World, names: Names) -> dict[str, pa.Table]:
             }
         ),
     }
+
+
+def _with_keys(table: pa.Table, names: Names) -> pa.Table:
+    """Return a table of what is planted with keys in the place of codes.
+
+    An entity's type stands beside it, and what a step of a sequence is about follows from its event
+    type. An error's key is its text: its hash is ingest's affair.
+    """
+    keys = {
+        "member": names.members,
+        "device": names.devices,
+        "affiliate": names.affiliates,
+        "game": names.games,
+        "popup": names.popups,
+        "error": names.errors,
+        "GameOpened": names.games,
+        "PopupModule": names.popups,
+        "API Error": names.errors,
+        "Login": pa.array(names.login_methods),
+    }
+    for kind, code in (("entity_type", "entity"), ("type", "subject")):
+        if code in table.column_names:
+            found = np.empty(table.num_rows, dtype=object)
+            kinds, codes = table[kind].to_numpy(), table[code].to_numpy()
+            for name in np.unique(kinds):
+                of = kinds == name
+                found[of] = keys[name].take(pa.array(codes[of])).to_numpy(zero_copy_only=False)
+            place = table.column_names.index(code)
+            table = table.set_column(place, code, pa.array(found, pa.string()))
+    return table
 
 
 def _named(codes: NDArray[Any], words: list[str]) -> pa.StringArray:

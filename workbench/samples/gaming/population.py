@@ -175,5 +175,5 @@ class Errors:
 
 def shares(weights: NDArray[Any]) -> NDArray[np.float64]:
     """Return weights that sum up to 1."""
-    weights = np.asarray(weights, dtype=float)
-    return weights / weights.sum()
+    parts: NDArray[np.float64] = np.asarray(weights, dtype=float) / np.sum(weights)
+    return parts

@@ -15,7 +15,17 @@ if TYPE_CHECKING:
 
 __all__ = ["LADDER", "STAGES", "keys", "ladder", "lognormal", "stream"]
 
-STAGES = ("people", "devices", "catalogue", "members_plan", "benign", "anomalies", "visits", "anomalous")
+STAGES = (
+    "people",
+    "devices",
+    "catalogue",
+    "members_plan",
+    "benign",
+    "anomalies",
+    "visits",
+    "anomalous",
+    "incidents",
+)
 """What random numbers are drawn for."""
 
 LADDER = 4096
@@ -41,7 +51,8 @@ def ladder(weights: NDArray[Any], size: int = LADDER) -> NDArray[np.int16]:
     """
     bounds = np.cumsum(np.asarray(weights, dtype=float))
     steps = (np.arange(size) + 0.5) / size * bounds[-1]
-    return np.searchsorted(bounds, steps, side="right").astype(np.int16)
+    places: NDArray[np.int16] = np.searchsorted(bounds, steps, side="right").astype(np.int16)
+    return places
 
 
 def lognormal(median: float, spread: float, size: int = LADDER) -> NDArray[np.float32]:

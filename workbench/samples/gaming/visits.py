@@ -73,7 +73,7 @@ def length_for(members: Members, events_per_day: int, alive: float) -> float:
     for _ in range(60):
         middle = (low * high) ** 0.5
         low, high = (middle, high) if events(middle) < events_per_day else (low, middle)
-    return (low * high) ** 0.5
+    return float((low * high) ** 0.5)
 
 
 def baseline(world: World, day: int) -> NDArray[Any]:
@@ -112,10 +112,20 @@ def opened(
     visits["pace"] = np.exp(0.35 * rng.standard_normal(number, dtype=np.float32))
     visits["profile"] = members.temper[member]
     visits["community"] = members.community[member]
-    visits["sequence"] = world.tables.planted[(visits["key"] >> np.uint64(48)).astype(np.int64)]
+    _plant(world, visits, opening, shut_out)
     visits["game"] = visits["error"] = visits["popup"] = -1
     visits["taste"] = mixed(member, 21)
     return visits
+
+
+def _plant(
+    world: World, visits: NDArray[Any], opening: NDArray[np.int32], shut_out: NDArray[np.bool_]
+) -> None:
+    """Give some visits a sequence, and the length that it takes."""
+    sequence = world.tables.planted[(visits["key"] >> np.uint64(48)).astype(np.int64)]
+    visits["sequence"] = np.where(shut_out, -1, sequence)
+    steps = np.append((world.tables.steps >= 0).sum(axis=1), 0)[visits["sequence"]]
+    visits["n"] = np.maximum(visits["n"], opening + steps)
 
 
 def devices(world: World, day: int, member: NDArray[Any], rng: np.random.Generator) -> NDArray[np.int32]:
@@ -127,7 +137,8 @@ def devices(world: World, day: int, member: NDArray[Any], rng: np.random.Generat
     main = np.where(main >= 0, main + (rng.random(len(member)) * spread).astype(np.int32), main)
     second = members.second[member]
     other = (second >= 0) & (rng.random(len(member)) < 0.22)
-    return np.where(other, second, main).astype(np.int32)
+    chosen: NDArray[np.int32] = np.where(other, second, main).astype(np.int32)
+    return chosen
 
 
 def _set_opening(visits: NDArray[Any], rng: np.random.Generator) -> NDArray[np.int32]:
@@ -139,4 +150,5 @@ def _set_opening(visits: NDArray[Any], rng: np.random.Generator) -> NDArray[np.i
     visits["unknown"] = np.where(unknown, 1 + (draw * 2).astype(np.int16), 0)
     failed = rng.random(number) < _FAILED
     visits["failed"] = np.where(failed & visits["login"], 1 + (draw > 0.8) + (draw > 0.95), 0)
-    return visits["unknown"].astype(np.int32) + visits["failed"] + visits["login"]
+    events: NDArray[np.int32] = visits["unknown"].astype(np.int32) + visits["failed"] + visits["login"]
+    return events

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from workbench.samples.gaming.anomalies.plan import plan as plan_anomalies
 from workbench.samples.gaming.behaviour import tables
-from workbench.samples.gaming.peopling import catalogue, people
-from workbench.samples.gaming.population import SIZES
+from workbench.samples.gaming.benign import plan as plan_benign
+from workbench.samples.gaming.peopling import ALIVE, catalogue, people
+from workbench.samples.gaming.population import SIZES, Devices
 from workbench.samples.gaming.streams import stream
 from workbench.samples.gaming.visits import length_for, slots
 
@@ -20,13 +22,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from workbench.samples.gaming.behaviour import Tables
-    from workbench.samples.gaming.population import Devices, Errors, Games, Members, Popups
+    from workbench.samples.gaming.benign import Benign
+    from workbench.samples.gaming.population import Errors, Games, Members, Popups
 
 __all__ = ["VipMoves", "World", "build"]
 
 _ACCOUNTS = 760_000 / 958_000  # for each event of a day
 _SPARE = 0.004  # of the accounts: come only if an anomaly makes them
-_ALIVE = 0.895
 _MOVES_A_DAY = 0.0012  # of the members
 
 
@@ -59,6 +61,9 @@ class World:
         popups: Pop-ups.
         errors: Errors.
         moves: Changes of VIP groups.
+        benign: What is unusual and no anomaly.
+        acts: What anomalous members do, a row of ``ACT`` each; no rows where there are no anomalies.
+        involved: By member, whether it has a row among the acts.
         tables: Behaviour.
         slots: Each member's slot in a season.
         length: Factor of the length of visits.
@@ -74,6 +79,9 @@ class World:
     popups: Popups
     errors: Errors
     moves: VipMoves
+    benign: Benign
+    acts: NDArray[Any]
+    involved: NDArray[np.bool_]
     tables: Tables
     slots: NDArray[np.int8]
     length: float
@@ -90,7 +98,7 @@ class World:
         return tiers
 
 
-def build(
+def build(  # noqa: PLR0913  (the options of one log)
     seed: int,
     *,
     days: int,
@@ -113,20 +121,39 @@ def build(
     spare = max(60, round(_SPARE * number))
     games, popups, errors = catalogue(seed)
     accounts, devices = people(seed, number, spare, days, events_per_day)
+    accounts, benign = plan_benign(seed, days, accounts, (games, popups, errors))
+    acts, made = plan_anomalies(seed, days, accounts, (games, popups, errors), len(devices))
+    if not anomalies:
+        acts = acts[:0]
+    involved = np.zeros(len(accounts), dtype=bool)
+    involved[acts["member"]] = True
     return World(
         seed=seed,
         start=start,
         days=days,
         events_per_day=events_per_day,
         members=accounts,
-        devices=devices,
+        devices=_with_attackers(seed, devices, made),
         games=games,
         popups=popups,
         errors=errors,
         moves=_vip_moves(seed, accounts, days),
+        benign=benign,
+        acts=acts,
+        involved=involved,
         tables=tables(games, popups, errors),
         slots=slots(accounts),
-        length=length_for(accounts, events_per_day, _ALIVE),
+        length=length_for(accounts, events_per_day, ALIVE),
+    )
+
+
+def _with_attackers(seed: int, devices: Devices, number: int) -> Devices:
+    """Return the devices and those that come with anomalies, which look like any other."""
+    rng = stream(seed, "devices", 0)
+    like = rng.integers(0, max(len(devices), 1), number)
+    return Devices(
+        np.concatenate([devices.platform, devices.platform[like]]),
+        np.concatenate([devices.kind, np.full(number, 3, dtype=np.int8)]),
     )
 
 
