@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -141,6 +142,23 @@ class TestOtherPictures:
         with pytest.raises(UsageError, match="two entities"):
             db.view("graph", around=["person:ann"], show="paths").data()
 
+    def test_paths_go_along_what_the_filters_keep_alone(self, db: Engine) -> None:
+        ends = {"around": ["person:ann", "page:cart"], "show": "paths"}
+        assert names(db.view("graph", **ends, entity_types=["person", "page"])) == names(
+            db.view("graph", **ends)
+        )
+        for filters in ({"entity_types": ["country"]}, {"min_weight": 1_000}, {"direction": "out"}):
+            with pytest.raises(UsageError, match="no path joins"):
+                db.view("graph", **ends, **filters).data()
+        heavy = pl.DataFrame(db.view("graph", **ends).edges())["weight"].min()
+        assert names(db.view("graph", **ends, min_weight=heavy)) == names(db.view("graph", **ends))
+
+    def test_what_is_shared_is_joined_by_what_the_filters_keep(self, db: Engine) -> None:
+        both = {"around": ["person:ann", "person:bob"], "show": "shared"}
+        assert db.view("graph", **both).edges().num_rows
+        none = db.view("graph", **both, min_weight=1_000).data()
+        assert [node.id for node in none.picture.nodes] == both["around"]
+
     def test_a_path_is_viewed_as_it_is(self, db: Engine) -> None:
         found = db.graph.path("person:ann", "page:cart")
         view = found.view()
@@ -219,13 +237,19 @@ def test_a_graph_view_comes_back_from_its_state(db: Engine, state: dict[str, Any
         {"around": ["person:ann", "page:cart"], "show": "paths"},
         {"around": ["person:ann", "person:bob"], "show": "shared"},
         {"around": ["person:ann"], "since": "2025-06-11"},
+        {"around": ["person:ann"], "entity_types": ["page"], "edge_types": ["Saw"], "limit": 1},
+        {"around": ["person:ann"], "expanded": ["page:shop"], "collapsed": ["country:de"]},
+        {"around": ["person:ann", "person:bob"], "show": "exactly"},
+        {},
     ],
 )
-def test_the_python_of_a_graph_view_runs(db: Engine, state: dict[str, Any]) -> None:
-    scope: dict[str, Any] = {"db": db}
-    *first, last = GraphView(db, Selection(), **state).to_python().splitlines()
-    exec("\n".join(first), scope)  # noqa: S102  (the code that the view shows)
-    assert eval(last, scope) is not None  # noqa: S307
+def test_the_python_of_a_graph_view_gives_what_is_shown(db: Engine, state: dict[str, Any]) -> None:
+    db.selection.select("person:cleo")
+    view = GraphView(db, Selection(), **state)
+    found = eval(view.to_python(), {"db": db})  # noqa: S307  (the code that the view shows)
+    db.selection.clear()
+    assert found.nodes["entity"].to_pylist() == [node.id for node in view.data().picture.nodes]
+    assert found.edges.equals(view.edges())
 
 
 def test_names_are_escaped_in_every_static_form(db: Engine) -> None:

@@ -33,6 +33,10 @@ _QUIET: dict[str, Any] = {
     "variant": "outline",
     "stylesheets": [".bk-btn { border: 1px solid color-mix(in srgb, currentColor 25%, transparent) }"],
 }
+# The design draws it in the ink of light pages alone.
+_ARROW = """select.bk-input { --bs-form-select-bg-img: url("data:image/svg+xml,%3csvg \
+xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3e%3cpath fill='none' stroke='%238a929b' \
+stroke-linecap='round' stroke-linejoin='round' stroke-width='2' d='m2 5 6 6 6-6'/%3e%3c/svg%3e") }"""
 _FAILED = "Something went wrong that should not have; the log has the details."
 
 
@@ -72,6 +76,7 @@ class Frame:
         self._widgets = dict(view.controls())
         for widget in self._widgets.values():
             widget.margin = _GAP
+            widget.stylesheets = [*widget.stylesheets, _ARROW]
         self._source = pn.widgets.TextAreaInput(visible=False)
         self._footer = pn.FlexBox(*self._downloads(), self._copy(), self._source, visible=False)
         self.layout = pn.Column(

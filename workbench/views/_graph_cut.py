@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from workbench.errors import UsageError
+from workbench.graph import Graph
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pyarrow as pa
 
-    from workbench.graph import Graph
     from workbench.views.base import Job
 
 __all__ = ["MOST", "Cut", "exactly", "neighbourhood", "overview", "paths", "route", "shared"]
@@ -60,6 +60,24 @@ class _Wanted:
 
     def nodes(self, nodes: pl.DataFrame) -> pl.DataFrame:
         return nodes.filter(pl.col("type").is_in(list(self.entity_types))) if self.entity_types else nodes
+
+
+def _filtered(graph: Graph, state: Mapping[str, Any], ends: Sequence[str]) -> Graph:
+    """Return the graph with the edges alone that weigh enough and join wanted types, or ``ends``."""
+    keep = _wanted(state)
+    if not keep.entity_types and keep.min_weight <= 1:
+        return graph
+    nodes = _text(graph.nodes()).select("entity", "type")
+    wanted = (
+        nodes["type"].is_in(list(keep.entity_types)) if keep.entity_types else nodes["type"].is_not_null()
+    )
+    wanted |= nodes["entity"].is_in(list(ends))
+    edges = pl.DataFrame(graph.window.edges.select(["source", "target", "weight"]))
+    kept = (
+        (edges["weight"] >= keep.min_weight) & wanted.gather(edges["source"]) & wanted.gather(edges["target"])
+    )
+    window = replace(graph.window, edges=graph.window.edges.filter(kept.to_arrow()))
+    return Graph(window, graph.schema, graph.timezone)
 
 
 def _wanted(state: Mapping[str, Any]) -> _Wanted:
@@ -134,17 +152,27 @@ def neighbourhood(graph: Graph, state: Mapping[str, Any], job: Job) -> Cut:
 
 
 def paths(graph: Graph, state: Mapping[str, Any], job: Job) -> Cut:
-    """Return the shortest paths, up to three, between each two neighbours in the list ``around``."""
+    """Return the shortest paths, up to three, between each two neighbours in the list ``around``.
+
+    They go along edges and through types alone that the filters keep.
+    """
     ends = tuple(state["around"])
     if len(ends) < 2:
         raise UsageError("a path needs two entities.", fix="Give two, or select two with Shift and a click.")
     found = []
+    walked = _filtered(graph, state, ends)
     for a, b in pairwise(ends):
         job.check()
-        found += graph.paths(a, b, _PATHS, edge_types=state["edge_types"] or None, through=state["through"])
+        found += walked.paths(
+            *(a, b, _PATHS),
+            edge_types=state["edge_types"] or None,
+            direction=state["direction"],
+            through=state["through"],
+        )
     if not found:
         raise UsageError(
-            f"no path joins {' and '.join(ends)}.", fix="Allow more edge types, or a longer time."
+            f"no path joins {' and '.join(ends)}.",
+            fix="Allow more types and lighter edges, or a longer time.",
         )
     nodes = pl.concat([_text(p.nodes) for p in found]).unique("entity", maintain_order=True)
     edges = pl.concat([_text(p.edges) for p in found]).unique(maintain_order=True)
@@ -160,7 +188,9 @@ def shared(graph: Graph, state: Mapping[str, Any], job: Job) -> Cut:
         raise UsageError("sharing needs two entities or more.", fix="Select some with Shift and a click.")
     job.check()
     keep = _wanted(state)
-    table = graph.shared(keys, edge_types=state["edge_types"] or None, through=state["through"])
+    table = _filtered(graph, state, keys).shared(
+        keys, edge_types=state["edge_types"] or None, through=state["through"]
+    )
     found = keep.nodes(_text(table))
     most = found.head(state["limit"])["entity"].to_list()
     cut = _cut(graph, list(dict.fromkeys([*keys, *most])), keep, keys, found.height - len(most))

@@ -255,11 +255,16 @@ def _labels(nodes: Sequence[Node], spots: dict[str, tuple[float, float]]) -> lis
     taken: list[tuple[float, float, float]] = []
     for n in nodes:
         x, y = spots[n.id][0] + n.size + 3, spots[n.id][1] + 4
-        end = x + _LETTER * min(len(n.label), _LONGEST)
-        free = all(abs(y - row) > _LINE or end < first or last < x for first, last, row in taken)
+        wide = _LETTER * min(len(n.label), _LONGEST)
+        # to the left of a node where the picture ends to its right
+        left = x + wide > _SVG_WIDTH and spots[n.id][0] > _SVG_WIDTH / 2
+        x = spots[n.id][0] - n.size - 3 if left else x
+        begin, end = (x - wide, x) if left else (x, x + wide)
+        free = all(abs(y - row) > _LINE or end < first or last < begin for first, last, row in taken)
         if free and len(drawn) < _SVG_LABELS:
-            taken.append((x, end, y))
-            drawn.append(f'<text x="{x:.0f}" y="{y:.0f}">{_plain(n.label)}</text>')
+            taken.append((begin, end, y))
+            anchor = ' text-anchor="end"' if left else ""
+            drawn.append(f'<text x="{x:.0f}" y="{y:.0f}"{anchor}>{_plain(n.label)}</text>')
     return drawn
 
 

@@ -245,7 +245,7 @@ class View(Driver, Tabular):
     @property
     def is_read(self) -> bool:
         """Return whether :meth:`data` is at hand, so that it need not be read."""
-        return self._read_as is not None and self._read_as == self._key()
+        return self._key() == self._read_as  # asked for also before the first reading: views follow with it
 
     @property
     def generation(self) -> int:

@@ -10,6 +10,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from workbench.errors import WorkbenchError
+from workbench.progress import Update
 from workbench.tabular import html_table
 from workbench.views._ask_box import ask_box
 from workbench.views._look import dark, fragment
@@ -89,6 +90,9 @@ class ChatView(View):
         for question in self["questions"][len(self._answers) :]:
             job.check()
             try:
+                job(Update("Reading the catalog", 0, 0, ""))
+                _ = self.world.catalog
+                job(Update("Understanding the question", 0, 0, ""))
                 answer = self.world.ask(
                     expand(question),
                     session=self["session"] or self._own_session,

@@ -130,10 +130,13 @@ class EntityView(View):
             return None, str(error)
 
     def controls(self) -> Mapping[str, Any]:
-        """Return the field that says which entity."""
+        """Return the field that says which entity, and whether similar ones are looked for."""
         import panel as pn  # noqa: PLC0415  (heavy)
 
-        return {"entity": pn.widgets.TextInput(label="Entity", placeholder="type:key", width=300)}
+        return {
+            "entity": pn.widgets.TextInput(label="Entity", placeholder="type:key", width=300),
+            "similar": pn.widgets.Checkbox(label="Look for similar ones", align="end"),
+        }
 
     def from_widget(self, name: str, value: Any) -> Any:
         """Return the entity as it is written; raises UsageError where it is none."""
@@ -143,16 +146,7 @@ class EntityView(View):
         """Return what computes the pieces that are missing."""
         if data.entity is None:
             return {}
-        found: dict[str, Callable[[Job], Any]] = {
-            f"Compute {kind}": partial(self._compute, kind) for kind in data.missing
-        }
-        if not self["similar"]:
-            found["Find similar ones"] = self._look
-        return found
-
-    def _look(self, job: Job) -> None:
-        job.check()
-        self.update(similar=True)
+        return {f"Compute {kind}": partial(self._compute, kind) for kind in data.missing}
 
     def _compute(self, kind: str, job: Job) -> None:
         job.check()

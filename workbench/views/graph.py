@@ -376,32 +376,21 @@ class GraphView(View):
         return {**super().downloads(), **more}
 
     def _graphml(self) -> bytes:
-        data = self.data()
-        nodes = data.nodes.rename({"group": "entity"}) if data.overview else data.nodes
-        found = Subgraph(nodes.to_arrow(compat_level=pl.CompatLevel.oldest()), self.edges(), self.timezone)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "graph.graphml"
-            found.to_graphml(path)
+            self.subgraph().to_graphml(path)
             return path.read_bytes()
 
+    def subgraph(self) -> Subgraph:
+        """Return what is shown as a part of the graph; in an overview its nodes are groups."""
+        data = self.data()
+        nodes = data.nodes.rename({"group": "entity"}) if data.overview else data.nodes
+        return Subgraph(nodes.to_arrow(compat_level=pl.CompatLevel.oldest()), self.edges(), self.timezone)
+
     def to_python(self) -> str:
-        """Return the query that finds the same nodes."""
-        since, until = self.selection.since, self.selection.until
-        head, graph = "", "db.graph"
-        if since or until:
-            head = "from datetime import datetime\n\n"
-            times = [f"datetime.fromisoformat({t.isoformat()!r})" if t else "None" for t in (since, until)]
-            head += f"graph = db.graph_between({', '.join(times)})\n"
-            graph = "graph"
-        around = self["around"]
-        if not around:
-            return f'{head}db.knowledge.read("communities").to_polars()'
-        types = f", edge_types={self['edge_types']!r}" if self["edge_types"] else ""
-        through = f", through={self['through']!r}" if self["through"] else ""
-        asked = {
-            "neighbourhood": f"{graph}.around({around!r}, hops={self['hops']}, limit={self['limit']}"
-            f"{types}{through})",
-            "paths": f"{graph}.paths({', '.join(map(repr, around[:2]))}, k=3{types}{through})",
-            "shared": f"{graph}.shared({around!r}{types}{through})",
-        }
-        return head + asked.get(self["show"], f"{graph}.subgraph({around!r})")
+        """Return Python that gives what is shown, whatever is filtered, expanded and collapsed in it."""
+        state = {name: value for name, value in self.state.items() if name != "entities"}
+        if not self["around"]:
+            state["entities"] = []  # or what is selected there would be the centre
+        words = "".join(f", {name}={value!r}" for name, value in state.items())
+        return f"db.view({self.name!r}{words}).subgraph()"

@@ -61,9 +61,8 @@ export class Theme {
 /** A label that lies over no other one. */
 export function drawLabel(theme, context, data, settings) {
   if (!data.label) return;
-  context.font = `${settings.labelSize}px ${settings.labelFont}`;
-  const left = data.x + data.size;
-  const box = { left, right: left + context.measureText(data.label).width + 6, middle: data.y };
+  const { left, right } = placeLabel(context, data, settings);
+  const box = { left, right, middle: data.y };
   const free = theme.boxes.every(({ left, right, middle }) =>
     Math.abs(middle - box.middle) > settings.labelSize + 1 || box.right < left || right < box.left);
   if (!free) return;
@@ -71,17 +70,27 @@ export function drawLabel(theme, context, data, settings) {
   writeLabel(theme, context, data, settings);
 }
 
+/** Where a label stands: to the right of its node, or where the picture ends there to its left. */
+function placeLabel(context, data, settings) {
+  context.font = `${settings.labelSize}px ${settings.labelFont}`;
+  const width = context.measureText(data.label).width;
+  const right = data.x + data.size + 4;
+  const left = data.x - data.size - 4 - width;
+  const at = right + width > context.canvas.clientWidth && left >= 0 ? left : right;
+  return { at, left: at - 4, right: at + width + 2 };
+}
+
 /** A label with a halo in the ground's colour, so that it can be read over edges. */
 function writeLabel(theme, context, data, settings) {
   if (!data.label) return;
-  context.font = `${settings.labelSize}px ${settings.labelFont}`;
+  const { at } = placeLabel(context, data, settings);
   context.lineWidth = 3;
   context.lineJoin = "round";
   context.strokeStyle = theme.ground;
   context.fillStyle = theme.ink;
-  const [x, y] = [data.x + data.size + 4, data.y + settings.labelSize / 3];
-  context.strokeText(data.label, x, y);
-  context.fillText(data.label, x, y);
+  const y = data.y + settings.labelSize / 3;
+  context.strokeText(data.label, at, y);
+  context.fillText(data.label, at, y);
 }
 
 /** A ring around a node that is selected, focused, under the pointer or a start, and its label. */
