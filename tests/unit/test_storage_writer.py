@@ -106,7 +106,7 @@ class TestNetworkFileSystems:
     @pytest.mark.parametrize(
         ("path", "kind"),
         [
-            ("/home/w", "ext4"),
+            ("/w", "ext4"),
             ("/srv/shared/w", "cifs"),  # mounted over the older one
             ("/srv/shared/fast disk/w", "xfs"),
             ("/srv/sharedother", "ext4"),
