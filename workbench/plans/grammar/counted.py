@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from workbench.plans.grammar.context import Context, Draft, listed
+from workbench.plans.grammar.entity_set import EntitySet
 from workbench.plans.grammar.events import event_draft
-from workbench.plans.grammar.members import Members
 from workbench.plans.grammar.narrowed import plain
 from workbench.plans.grammar.roles import edge_roles
 from workbench.plans.grammar.senses import (
@@ -128,7 +128,7 @@ def _form(ctx: Context) -> _Form | None:  # noqa: PLR0911  (one for each way to 
     return _Form(nouns[0][0], tuple(d for d, _ in groups), said)
 
 
-class _Counted(Members):
+class _Counted(EntitySet):
     def __init__(self, ctx: Context, form: _Form) -> None:
         super().__init__(ctx)
         self.form = form
@@ -230,7 +230,7 @@ class _Counted(Members):
         self._taken()
         self._conditions()
         periods, _ = self.ctx.periods()
-        if periods and not self.members:
+        if periods and not self.reached:
             raise Ask(f"What should the {self.ctx.plural_of(self.noun)} have done in that time?")
         since, until = (periods[0].since, periods[0].until) if periods else (None, None)
         steps, main = self._steps(since, until)
@@ -257,7 +257,7 @@ class _Counted(Members):
         ]  # fmt: skip
         if tests:
             steps.append(FilterRows(id="named", title=title, source=steps[-1].id, where=tuple(tests)))
-        if self.members or self.tests:
+        if self.reached or self.tests:
             more, main = self._steps(since, until)
             pairs = steps[-1].id
             steps = [*more, *steps, Join(id="kept", left=pairs, right=main, on=("entity",), how="semi")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workbench.plans.grammar.context import Context, Draft, listed
-from workbench.plans.grammar.members import Members
+from workbench.plans.grammar.entity_set import EntitySet
 from workbench.plans.grammar.senses import Ask, Decline, Part, PropertyRef
 from workbench.plans.model import (
     Aggregate,
@@ -37,7 +37,7 @@ def set_draft(ctx: Context) -> Draft:
     return _Sets(ctx).draft()
 
 
-class _Sets(Members):
+class _Sets(EntitySet):
     """The plan of what a question asks of entities."""
 
     def draft(self) -> Draft:
@@ -55,7 +55,7 @@ class _Sets(Members):
         if ctx.left:
             words = listed([repr(ctx.text(p)) for p in ctx.left])
             raise Decline(f"It is not clear what {words} means in this question.")
-        if (since or until) and not self.members:
+        if (since or until) and not self.reached:
             raise Ask(f"What should the {ctx.plural_of(self.noun)} have done in that time?")
         steps, main = self._steps(since, until)
         what = self._what(f", {periods[0].name}" if periods else "")
@@ -79,7 +79,7 @@ class _Sets(Members):
                 self.notes,
                 same=self._same(since, until),
             )
-        whole = "" if self.members or self.told else "All "
+        whole = "" if self.reached or self.told else "All "
         reading = [f"{whole}{what}" if whole else f"{what[:1].upper()}{what[1:]}"]
         if superlative or orders:
             steps, said = self._topped(steps, main, superlative, orders)
@@ -90,10 +90,10 @@ class _Sets(Members):
         return Draft(steps, renders, reading, self.notes, same=same)
 
     def _same(self, since: str | None, until: str | None) -> tuple[object, ...]:
-        if self.tests or not self.members or any(len(m.start) != 1 for m in self.members):
+        if self.tests or not self.reached or any(len(m.start) != 1 for m in self.reached):
             return ()
         kept, out = (
-            tuple(sorted(m.start[0] for m in self.members if m.left_out is left)) for left in (False, True)
+            tuple(sorted(m.start[0] for m in self.reached if m.left_out is left)) for left in (False, True)
         )
         return (self.kind.type, self.counted, kept, out, since, until)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from workbench.plans.model import Direction, Step
 
-__all__ = ["Members"]
+__all__ = ["EntitySet"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class _Reached:
     left_out: bool = False
 
 
-class Members:
+class EntitySet:
     """The entities of one type that a question is about.
 
     Args:
@@ -52,7 +52,7 @@ class Members:
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
         self.lexicon = ctx.lexicon
-        self.members: list[_Reached] = []
+        self.reached: list[_Reached] = []
         self.tests: list[Filter] = []
         self.told: list[str] = []
         self.notes: list[str] = []
@@ -69,7 +69,7 @@ class Members:
             self._filtered(part.value, part, edges, any_edge=bool(connected))
         for part in ctx.take("cond"):
             self._condition(part.value)
-        if edges and not self.members:
+        if edges and not self.reached:
             raise Ask(f"{ctx.text(edges[0]).capitalize()}: whom or what?")
 
     @property
@@ -79,8 +79,8 @@ class Members:
 
     def _what(self, when: str) -> str:
         """Return the entities in words."""
-        kept = [*(m.told for m in self.members if not m.left_out), *self.told]
-        out = [m.told for m in self.members if m.left_out]
+        kept = [*(m.told for m in self.reached if not m.left_out), *self.told]
+        out = [m.told for m in self.reached if m.left_out]
         told = f" {listed(kept)}" if kept else ""
         without = f"{' but' if kept else ''} not {listed(out, 'or')}" if out else ""
         return f"{self.ctx.plural_of(self.noun)}{told}{without}{when}"
@@ -191,13 +191,13 @@ class Members:
 
         found = tuple(self.ctx.one_entity(ref, types, part) for ref in entities.items)
         if relation.negated:
-            self.members += [member((n,), left_out=True) for n in found]
+            self.reached += [member((n,), left_out=True) for n in found]
         elif entities.mode == "or":
-            self.members.append(member(found, left_out=False))
+            self.reached.append(member(found, left_out=False))
         else:
-            self.members += [member((n,), left_out=False) for n in found]
+            self.reached += [member((n,), left_out=False) for n in found]
         for ref in entities.without:
-            self.members.append(member((self.ctx.one_entity(ref, types, part),), left_out=True))
+            self.reached.append(member((self.ctx.one_entity(ref, types, part),), left_out=True))
 
     def _filtered(self, wanted: EntityFilter, part: Part, edges: list[Part], *, any_edge: bool) -> None:
         entities = wanted.entities
@@ -236,12 +236,12 @@ class Members:
     def _any_edges(self, wanted: EntityFilter, part: Part) -> None:
         for ref in wanted.entities.items:
             name = self.ctx.one_entity(ref, (), part)
-            self.members.append(
+            self.reached.append(
                 _Reached((name,), (), "both", f"connected to {self.lexicon.label(name)}", wanted.negated)
             )
         for ref in wanted.entities.without:
             name = self.ctx.one_entity(ref, (), part)
-            self.members.append(
+            self.reached.append(
                 _Reached((name,), (), "both", f"connected to {self.lexicon.label(name)}", True)
             )
 
@@ -266,8 +266,8 @@ class Members:
     # the plan
 
     def _steps(self, since: str | None, until: str | None) -> tuple[list[Step], str]:
-        kept = [m for m in self.members if not m.left_out]
-        out = [m for m in self.members if m.left_out]
+        kept = [m for m in self.reached if not m.left_out]
+        out = [m for m in self.reached if m.left_out]
         steps: list[Step] = []
 
         def traverse(id_: str, member: _Reached) -> str:
