@@ -39,7 +39,7 @@ _HUBS = 48
 _PLATFORMS = (0.27, 0.19, 0.20, 0.15, 0.06, 0.06, 0.05, 0.02)
 _CURRENCIES = (0.6, 0.3, 0.1)
 _VIP_SHARES = (0.58, 0.22, 0.11, 0.06, 0.022, 0.008)
-_LIVING = (0.13, 0.47, 0.24, 0.16)  # no recognised device, an own one, a household's, a café's
+_LIVING = (0.35, 0.33, 0.22, 0.10)  # no recognised device, an own one, a household's, a café's
 
 
 def catalogue(seed: int) -> tuple[Games, Popups, Errors]:
@@ -208,7 +208,7 @@ def _devices(rng: np.random.Generator, platform: NDArray[np.int8], days: int) ->
     second[two] = add(rng.choice(8, len(two), p=shares(np.array(_PLATFORMS))), 0)
     successor = np.full(number, -1, dtype=np.int32)
     replaced = np.full(number, NEVER, dtype=np.int16)
-    broken = np.flatnonzero((living == 1) & (rng.random(number) < 0.0025 * days))
+    broken = np.flatnonzero((living == 1) & (rng.random(number) < 0.005 * days))
     successor[broken] = add(platform[broken], 0)
     replaced[broken] = rng.integers(0, max(days, 1), len(broken))
     platforms = np.concatenate(made)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VipMoves", "World", "build"]
 
-_ACCOUNTS = 760_000 / 958_000  # for each event of a day
+_ACCOUNTS = 600_000 / 958_000  # for each event of a day
 _SPARE = 0.004  # of the accounts: come only if an anomaly makes them
 _MOVES_A_DAY = 0.0012  # of the members
 

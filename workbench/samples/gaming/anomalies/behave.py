@@ -119,7 +119,7 @@ def _bot(scene: _Scene, acts: NDArray[Any]) -> None:
     part["gaps"] = np.where(of["strength"] > 0.4, _MACHINES, _SEMI)
     part["profile"], part["game"] = _PROFILE["machine"], of["game"]
     part["game_share"] = 150 + 100 * of["strength"]
-    part["n"] = _long_enough(part, (part["n"] * (1 + 3 * of["strength"])).astype(np.int32))
+    part["n"] = _long_enough(part, (part["n"] * (1.5 + 4 * of["strength"])).astype(np.int32))
     part["pace"] = 1.0
     scene.visits[at] = part
 
@@ -156,7 +156,7 @@ def _churn(scene: _Scene, acts: NDArray[Any]) -> None:
 def _spree(scene: _Scene, acts: NDArray[Any]) -> None:
     rng = scene.rng
     begin = (rng.uniform(0, 20, len(acts)) * _HOUR).astype(np.int64)
-    visits, of = scene.add(acts, 1 + rng.poisson(1 + 3 * acts["strength"]), begin)
+    visits, of = scene.add(acts, 2 + rng.poisson(1 + 3 * acts["strength"]), begin)
     visits["start"] += (rng.uniform(0, 4, len(visits)) * _HOUR).astype(np.int64)
     visits["profile"] = _PROFILE["player"]
     visits["pace"] *= 0.6
