@@ -5,22 +5,30 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
-import workbench as wb
 from workbench.compute import backends
+from workbench.engine import Engine
+from workbench.samples.flights import write_sources
 from workbench.settings import PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 REQUIRE_GPU = "WORKBENCH_REQUIRE_GPU"
 
+COVERED = "COVERAGE_PROCESS_CONFIG"  # tells new processes to count what they cover
+
 TESTS = Path(__file__).parent
+# Whole flows over the real sample and in a browser, the long ones first. They run last, and uncounted:
+# counting what they cover takes long, and the other tests reach the thresholds alone.
+FLOWS = [TESTS / name for name in ("docs", "browser", "e2e")]
 
 require_gpu = pytest.StashKey[bool]()
 
@@ -43,6 +51,33 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return None
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the flows last: a module that is imported while nothing counts would seem never to have run."""
+    items.sort(key=lambda item: FLOWS.index(flow) + 1 if (flow := flow_of(item)) else 0)
+
+
+def flow_of(item: pytest.Item) -> Path | None:
+    """Return the folder of flows that a test is in, or None."""
+    return next((folder for folder in FLOWS if folder in item.path.parents), None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Leave flows, and the processes that they start, out of the coverage."""
+    plugin = item.config.pluginmanager.getplugin("_cov")
+    counting = plugin.cov_controller if plugin and flow_of(item) else None
+    if counting is None:
+        return (yield)
+    counting.pause()
+    in_processes = os.environ.pop(COVERED, None)
+    try:
+        return (yield)
+    finally:
+        if in_processes is not None:
+            os.environ[COVERED] = in_processes
+        counting.resume()
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a GPU test with the backend's reason, or fail it where a GPU is required."""
     if item.get_closest_marker("gpu") is None:
@@ -55,32 +90,100 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     pytest.skip(f"the GPU backend {reason}")
 
 
+class Shared:
+    """Folders that are made once for all workers of pytest-xdist, and copies of them.
+
+    Args:
+        root: Where the workers of this run find one another's folders.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def made(self, name: str, make: Callable[[Path], None]) -> Path:
+        """Return the folder ``name``, filled by ``make`` where nobody has done it yet; it is for reading."""
+        folder = self._root / "shared" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        with folder.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            done = folder.with_suffix(".done")
+            if not done.exists():
+                make(folder)
+                done.touch()
+        return folder
+
+
+def place(folder: Path, target: Path) -> Path:
+    """Return ``target``, a copy of a folder; data files are links, for nobody writes to them in place."""
+
+    def link(source: str, copy: str) -> None:
+        (os.link if source.endswith(".parquet") else shutil.copy2)(source, copy)
+
+    placed: Path = shutil.copytree(folder, target, copy_function=link, dirs_exist_ok=True)
+    return placed
+
+
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that ``wb.demo()`` makes; it is made once for all workers of pytest-xdist."""
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
+    """Return what makes folders once for all workers."""
     own = tmp_path_factory.getbasetemp()
-    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "demo" / "workbench-demo"
-    folder.parent.mkdir(exist_ok=True)
-    with (folder.parent / "LOCK").open("w") as lock, pytest.MonkeyPatch.context() as patch:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        made = folder.parent / "made"
-        if not made.exists():
-            patch.setenv("WORKBENCH_DEVICE", "cpu")
-            wb.demo(path=folder).close()
-            made.touch()
-    return folder
+    return Shared(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own)
+
+
+@pytest.fixture(scope="session")
+def year(shared: Shared) -> Path:
+    """The flights of 2013 as the demo has them before it computes: ``flights-logs`` and ``flights``."""
+
+    def make(folder: Path) -> None:
+        sources = write_sources(folder / "flights-logs")
+        with Engine.create(folder / "flights", schema="flights") as engine:
+            engine.ingest(sources)
+
+    return shared.made("year", make)
+
+
+@pytest.fixture(scope="session")
+def place_year(year: Path) -> Callable[[Path], Path]:
+    """Return a function that gives a folder its own copy of the year, to write to."""
+    return lambda folder: place(year, folder)
+
+
+@pytest.fixture(scope="session")
+def flights_between(year: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
+    """Return a function that gives a new directory with the source files of some days, the last included."""
+
+    def between(first: str, last: str) -> Path:
+        target = tmp_path_factory.mktemp(f"flights-{first}")
+        sources = year / "flights-logs"
+        for path in sources.rglob("*.parquet"):
+            if path.parent.name == "reference" or first <= path.stem <= last:
+                copy = target / path.relative_to(sources)
+                copy.parent.mkdir(exist_ok=True)
+                shutil.copy2(path, copy)
+        return target
+
+    return between
+
+
+@pytest.fixture(scope="session")
+def demo(shared: Shared, year: Path) -> Path:
+    """``workbench-demo`` as ``workbench demo`` leaves it, beside it ``screen.txt``: what was printed."""
+
+    def make(folder: Path) -> None:
+        place(year, folder / "workbench-demo")
+        with (folder / "screen.txt").open("w") as screen:
+            subprocess.run(
+                [sys.executable, "-m", "workbench", "demo"],
+                env={**os.environ, "WORKBENCH_DEVICE": "cpu"},
+                cwd=folder,
+                stdout=screen,
+                check=True,
+            )
+
+    return shared.made("demo", make) / "workbench-demo"
 
 
 @pytest.fixture(scope="session")
 def place_demo(demo: Path) -> Callable[[Path], Path]:
     """Return a function that puts a copy of the demo into a folder."""
-
-    def link(source: str, target: str) -> None:
-        """Link what is never written in place, which is everything but the lock."""
-        (shutil.copy2 if Path(source).name == "LOCK" else os.link)(source, target)
-
-    def place(folder: Path) -> Path:
-        copied: Path = shutil.copytree(demo, folder / demo.name, copy_function=link)
-        return copied
-
-    return place
+    return lambda folder: place(demo, folder / demo.name)

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from workbench.engine import Engine
-from workbench.samples.flights import write_sources
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route
@@ -104,18 +103,14 @@ def capture(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Captur
 
 
 @pytest.fixture(scope="session")
-def flights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def flights(flights_between: Callable[[str, str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with the first two weeks of February 2013 and what is computed from them."""
-    root = tmp_path_factory.mktemp("browser")
-    sources = write_sources(root / "sources")
-    for path in sources.rglob("*.parquet"):
-        if path.parent.name != "reference" and not "2013-02-01" <= path.stem <= "2013-02-14":
-            path.unlink()
-    with Engine.create(root / "workspace", schema="flights") as engine:
-        engine.ingest(sources)
+    root = tmp_path_factory.mktemp("browser") / "workspace"
+    with Engine.create(root, schema="flights") as engine:
+        engine.ingest(flights_between("2013-02-01", "2013-02-14"))
         for task in ("pagerank", "communities"):
             engine.compute(task)
-    return root / "workspace"
+    return root
 
 
 @pytest.fixture

@@ -1,45 +1,23 @@
-"""The flights of 2013, written and ingested once for all tests of this folder."""
+"""The flights of 2013."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from workbench.engine import Engine
-from workbench.samples.flights import write_sources
-
-Weeks = Callable[[str, str], Path]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 
 @pytest.fixture(scope="session")
-def flights_sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def flights_sources(year: Path) -> Path:
     """The source files of the whole year; nobody writes to them."""
-    return write_sources(tmp_path_factory.mktemp("flights") / "sources")
+    return year / "flights-logs"
 
 
 @pytest.fixture(scope="session")
-def flights_workspace(flights_sources: Path) -> Path:
+def flights_workspace(place_year: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace that holds the whole year; knowledge may be added to it, documents may not."""
-    root = flights_sources.with_name("workspace")
-    with Engine.create(root, schema="flights") as engine:
-        engine.ingest(flights_sources)
-    return root
-
-
-@pytest.fixture(scope="session")
-def flights_between(flights_sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Weeks:
-    """Return a function that gives a directory with the files of some days and the reference tables."""
-
-    def between(first: str, last: str) -> Path:
-        target = tmp_path_factory.mktemp(f"flights-{first}")
-        for path in flights_sources.rglob("*.parquet"):
-            if path.parent.name == "reference" or first <= path.stem <= last:
-                copy = target / path.relative_to(flights_sources)
-                copy.parent.mkdir(exist_ok=True)
-                shutil.copy2(path, copy)
-        return target
-
-    return between
+    return place_year(tmp_path_factory.mktemp("year")) / "flights"

@@ -6,9 +6,6 @@ import json
 import logging
 import re
 import shlex
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +15,7 @@ from typer.testing import CliRunner
 from workbench.cli.app import app
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 DOCUMENTS = {"Arrival": 328_063, "Cancellation": 8_255, "Departure": 328_521, "Weather": 26_115}
 
@@ -33,25 +30,13 @@ def own_log() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def folder(flights_sources: Path, flights_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the demo finds its sources and documents: it has only to compute."""
-    root = tmp_path_factory.mktemp("demo")
-    shutil.copytree(flights_sources, root / "flights-logs")
-    shutil.copytree(flights_workspace, root / "flights")
-    return root
+def workspace(place_demo: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return place_demo(tmp_path_factory.mktemp("demo")) / "flights"
 
 
 @pytest.fixture(scope="module")
-def first_screen(folder: Path) -> str:
-    report = folder / "demo-report.html"
-    command = [sys.executable, "-m", "workbench", "demo", "--path", str(folder), "--report", str(report)]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=600).stdout
-
-
-@pytest.fixture(scope="module")
-def workspace(folder: Path, first_screen: str) -> Path:
-    assert first_screen
-    return folder / "flights"
+def first_screen(demo: Path) -> str:
+    return demo.with_name("screen.txt").read_text(encoding="utf-8")
 
 
 def document(*arguments: object) -> Any:
@@ -77,17 +62,20 @@ def test_the_demo_shows_what_is_in_it(first_screen: str) -> None:
     assert re.search(r": made in \d+\.\d s \(.*compute \d+\.\d s\)", first_screen)
 
 
-def test_the_commands_that_the_demo_tells_can_be_typed(workspace: Path, first_screen: str) -> None:
+def test_the_commands_that_the_demo_tells_can_be_typed(
+    workspace: Path, first_screen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workspace.parents[1])
     told = re.findall(r"^  workbench (.+)$", first_screen.split("\nNext:\n")[1], re.MULTILINE)
     assert [line.split()[0] for line in told] == ["catalog", "entity", "graph", "sql", "ask", "serve"]
     for line in told[:-1]:  # serve goes on until it is stopped
-        assert f"-w {workspace}" in line
+        assert "-w workbench-demo/flights" in line
         done = CliRunner().invoke(app, shlex.split(line), prog_name="workbench")
         notes = "--explain shows the plan.\n" if line.startswith("ask") else ""
         assert (done.exit_code, done.stderr) == (0, notes), done.output
         assert done.stdout
     (python,) = re.findall(r"^  import workbench as wb; db = (wb\.open.+)$", first_screen, re.MULTILINE)
-    assert python == f"wb.open({str(workspace)!r})"
+    assert python == "wb.open('workbench-demo/flights')"
 
 
 def test_the_second_demo_is_there_already(workspace: Path) -> None:

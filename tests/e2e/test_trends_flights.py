@@ -31,6 +31,11 @@ def local_days(found: Any, **only: str) -> list[tuple[date, date]]:
 
 
 @pytest.fixture(scope="module")
+def computed(demo: Path) -> Path:
+    return demo / "flights"
+
+
+@pytest.fixture(scope="module")
 def cancellations(flights_sources: Path) -> pl.DataFrame:
     """All cancellations with the local day that they were scheduled for."""
     files = sorted((flights_sources / "Cancellation").glob("*.parquet"))
@@ -46,9 +51,9 @@ def with_events(root: Path, events: pl.DataFrame) -> Engine:
 
 
 def test_the_blizzard_stands_at_the_top_of_the_year_and_few_days_are_critical(
-    flights_workspace: Path,
+    computed: Path,
 ) -> None:
-    with Engine(flights_workspace) as db:
+    with Engine(computed) as db:
         critical = db.trends.alerts(severity="critical")
         top = critical.to_polars().head(2)
         assert set(top["metric"]) == {"Cancellation", "share of Cancellation"}
@@ -68,8 +73,8 @@ def test_the_blizzard_stands_at_the_top_of_the_year_and_few_days_are_critical(
         assert db.trends.knowledge.run.metrics["critical_days"] == days.n_unique()
 
 
-def test_the_series_counts_what_sql_counts(flights_workspace: Path) -> None:
-    with Engine(flights_workspace) as db:
+def test_the_series_counts_what_sql_counts(computed: Path) -> None:
+    with Engine(computed) as db:
         series = db.trends.series("Departure", "carrier", "B6").to_polars()
         gold = db.sql(
             'SELECT CAST(_ts AS DATE) AS day, count(*) AS n FROM "Departure" '

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import date
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -17,10 +16,9 @@ import pytest
 from workbench.engine import Engine
 from workbench.errors import WriterLockedError
 from workbench.ingest.derive import KINDS
-from workbench.samples.flights import write_sources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from workbench.storage import Snapshot
@@ -69,8 +67,8 @@ MOMENTS = {
 
 
 @pytest.fixture(scope="module")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_sources(tmp_path_factory.mktemp("flights"), since=date(2013, 2, 1), until=date(2013, 2, 13))
+def sources(flights_between: Callable[[str, str], Path]) -> Path:
+    return flights_between("2013-02-01", "2013-02-12")
 
 
 @pytest.fixture(scope="module")

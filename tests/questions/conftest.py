@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +14,9 @@ from shop import write_shop
 
 from workbench.engine import Engine
 from workbench.plans.planners import planners
-from workbench.samples.flights import write_sources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from workbench.plans.planners import Planner
 
@@ -39,19 +37,19 @@ def planner() -> Planner:
 
 
 @pytest.fixture(scope="session")
-def flights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    root = tmp_path_factory.mktemp("flights")
-    with Engine.create(root / "w", schema="flights") as engine:
-        engine.ingest(write_sources(root / "sources"))
+def flights(place_year: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    with Engine(place_year(tmp_path_factory.mktemp("year")) / "flights") as engine:
         yield engine
 
 
 @pytest.fixture(scope="session", params=[True, False], ids=["described", "bare"])
 def renamed(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    flights_between: Callable[[str, str], Path],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[Engine, bool]]:
     root = tmp_path_factory.mktemp("renamed")
-    sources = write_sources(root / "original", since=date(2013, 2, 1), until=date(2013, 3, 18))
+    sources = flights_between("2013-02-01", "2013-03-17")
     copies = write_renamed(sources, root / "copies", described=request.param)
     with Engine.create(root / "w", schema=root / "copies" / "schema.yaml") as engine:
         engine.ingest(copies)

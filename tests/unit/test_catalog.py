@@ -14,23 +14,23 @@ import pytest
 from workbench.catalog.text import LINES, WIDTH
 from workbench.engine import Engine
 from workbench.errors import UsageError
-from workbench.samples.flights import TIMEZONE, write_sources
+from workbench.samples.flights import TIMEZONE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from workbench.catalog import Catalog
     from workbench.catalog.model import EventType, Field
 
 # The blizzard of 8 and 9 February, with a day before and after it.
-FIRST, AFTER = date(2013, 2, 7), date(2013, 2, 11)
+FIRST, LAST = "2013-02-07", "2013-02-10"
 TASKS = ("components", "communities")
 
 
 @pytest.fixture(scope="module")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_sources(tmp_path_factory.mktemp("flights"), since=FIRST, until=AFTER)
+def sources(flights_between: Callable[[str, str], Path]) -> Path:
+    return flights_between(FIRST, LAST)
 
 
 @pytest.fixture(scope="module")
@@ -245,7 +245,7 @@ def test_knowledge_tells_its_run_and_its_age(engine: Engine, catalog: Catalog) -
 def test_knowledge_ages_with_the_data_and_not_with_the_wall_clock(small: Engine, sources: Path) -> None:
     small.compute("components")
     before = small.now
-    small.ingest(sources / "Departure" / f"{AFTER.replace(day=10)}.parquet")
+    small.ingest(sources / "Departure" / f"{LAST}.parquet")
     (kind,) = small.catalog.knowledge
     assert small.now is not None
     assert before is not None

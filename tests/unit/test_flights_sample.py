@@ -79,8 +79,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="module")
-def year(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_sources(tmp_path_factory.mktemp("flights"))
+def year(year: Path) -> Path:
+    return year / "flights-logs"
 
 
 @pytest.fixture(scope="module")
