@@ -103,18 +103,61 @@ def test_a_link_selects_and_clearing_shows_in_the_address(url: str, capture) -> 
     page.locator(".chip", has_text=ENTITY).wait_for(state="detached")
 
 
-def test_dark_stays_dark_from_view_to_view(url: str, capture) -> None:  # noqa: ANN001
+def test_dark_stays_dark_from_view_to_view_and_in_the_next_window(url: str, capture) -> None:  # noqa: ANN001
     page = capture.page()
     log_in(page, f"{url}/?view=graph")
     drawn(page, "graph")
     light = ground(page)
-    page.get_by_role("button", name="Dark").click()
-    page.wait_for_url(re.compile("theme=dark"))
+    with page.expect_navigation():
+        page.get_by_role("button", name="Dark").click()
     drawn(page, "graph")
     assert sum(ground(page)) < sum(light) / 2
     page.locator(".bk-tab", has_text="Clusters").click()
     page.wait_for_url(re.compile("view=clusters"))
-    assert arguments(page)["theme"] == ["dark"]
+    again = capture.page()
+    again.goto(url)
+    drawn(again, "catalog")
+    assert sum(ground(again)) < sum(light) / 2
+
+
+@pytest.mark.parametrize("capture", ["dark"], indirect=True)
+def test_what_the_browser_prefers_is_followed_unless_the_address_says_otherwise(url: str, capture) -> None:  # noqa: ANN001
+    page = capture.page()
+    log_in(page, url)
+    drawn(page, "catalog")
+    page.wait_for_function("getComputedStyle(document.body).backgroundColor.match(/[0-9]+/)[0] < 80")
+    page.goto(f"{url}/?theme=light")
+    drawn(page, "catalog")
+    assert sum(ground(page)) > 3 * 200
+
+
+@pytest.mark.parametrize("name", ["trends", "clusters"])
+def test_a_plot_with_a_legend_draws_in_the_dark(url: str, capture, name: str) -> None:  # noqa: ANN001
+    page = capture.page()
+    log_in(page, f"{url}/?view={name}&theme=dark")
+    drawn(page, name)
+    assert sum(ground(page)) < 3 * 80
+    canvases = page.locator(f".wb-frame.wb-{name} canvas")
+    colored = 0
+    for _ in range(100):
+        colored = max(canvas.evaluate(COLORED) for canvas in canvases.all())
+        if colored > 500:
+            break
+        page.wait_for_timeout(100)
+    assert colored > 500
+    assert capture.problems == []
+
+
+# How many pixels of a canvas are neither grey nor empty.
+COLORED = """canvas => {
+  const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+  let count = 0;
+  for (let i = 0; i < data.length; i += 4) {
+    const [r, g, b, a] = data.slice(i, i + 4);
+    if (a > 128 && Math.max(r, g, b) - Math.min(r, g, b) > 60) count += 1;
+  }
+  return count;
+}"""
 
 
 def ground(page: Page) -> list[int]:
