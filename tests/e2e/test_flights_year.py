@@ -25,7 +25,7 @@ DOCUMENTS = {"Arrival": 328_063, "Cancellation": 8_255, "Departure": 328_521, "W
 
 
 @pytest.fixture(scope="module")
-def year(flights_workspace: Path) -> Iterator[Engine]:
+def flights(flights_workspace: Path) -> Iterator[Engine]:
     with Engine(flights_workspace) as engine:
         yield engine
 
@@ -66,47 +66,47 @@ def _scalar(engine: Engine, statement: str) -> object:
 # the facts of the year
 
 
-def test_every_way_of_counting_gives_the_documents_of_the_year(year: Engine) -> None:
-    counts = pl.concat([pl.DataFrame(year.snapshot.read(f)) for f in year.snapshot.files("counts")])
+def test_every_way_of_counting_gives_the_documents_of_the_year(flights: Engine) -> None:
+    counts = pl.concat([pl.DataFrame(flights.snapshot.read(f)) for f in flights.snapshot.files("counts")])
     by_type = counts.group_by(pl.col("type").cast(pl.String)).agg(pl.col("events").sum())
     ledger: dict[str, int] = {}
-    for entry in year.snapshot.manifest.ledger.values():
+    for entry in flights.snapshot.manifest.ledger.values():
         assert entry.status == "done"
         if entry.name in DOCUMENTS:
             ledger[entry.name] = ledger.get(entry.name, 0) + entry.rows
 
-    assert dict(year.sql("select _type, count(*) from events group by all").rows) == DOCUMENTS
+    assert dict(flights.sql("select _type, count(*) from events group by all").rows) == DOCUMENTS
     assert dict(by_type.iter_rows()) == DOCUMENTS
-    assert _documents(year.snapshot) == DOCUMENTS
+    assert _documents(flights.snapshot) == DOCUMENTS
     assert ledger == DOCUMENTS
-    assert {event.name: event.documents for event in year.catalog.event_types} == DOCUMENTS
+    assert {event.name: event.documents for event in flights.catalog.event_types} == DOCUMENTS
 
 
-def test_the_catalog_as_plain_data_has_the_same_counts(year: Engine) -> None:
-    events = {event["name"]: event["documents"] for event in year.catalog.to_dict()["event_types"]}
+def test_the_catalog_as_plain_data_has_the_same_counts(flights: Engine) -> None:
+    events = {event["name"]: event["documents"] for event in flights.catalog.to_dict()["event_types"]}
 
     assert events == DOCUMENTS
 
 
-def test_march_is_a_local_month(year: Engine) -> None:
+def test_march_is_a_local_month(flights: Engine) -> None:
     local = "select count(*) from Departure where carrier = 'UA' and month(_ts) = 3"
     utc = "select count(*) from Departure where carrier = 'UA' and _segment like '2013-03-%'"
 
-    assert _scalar(year, local) == 4_926
-    assert _scalar(year, utc) == 4_923
+    assert _scalar(flights, local) == 4_926
+    assert _scalar(flights, utc) == 4_923
 
 
-def test_the_blizzard_of_february(year: Engine) -> None:
+def test_the_blizzard_of_february(flights: Engine) -> None:
     statement = """
         select day(day), sum(cancelled), count(*)
         from (select date_trunc('day', time_hour) as day, 0 as cancelled from Departure
               union all select date_trunc('day', time_hour), 1 from Cancellation)
         where month(day) = 2 and day(day) in (8, 9) group by all order by all"""
 
-    assert year.sql(statement).rows == [(8, 472, 930), (9, 393, 684)]
+    assert flights.sql(statement).rows == [(8, 472, 930), (9, 393, 684)]
 
 
-def test_aircraft_at_denver_and_miami_by_sql_and_by_the_graph(year: Engine) -> None:
+def test_aircraft_at_denver_and_miami_by_sql_and_by_the_graph(flights: Engine) -> None:
     statement = """
         with touched as (select source, target from edges where type in ('DepartedFrom', 'ArrivedAt'))
         select count(*) from (select source from touched where target = 'airport:DEN'
@@ -114,46 +114,46 @@ def test_aircraft_at_denver_and_miami_by_sql_and_by_the_graph(year: Engine) -> N
     seen = {
         airport: {
             row["source"]
-            for row in year.graph.around(f"airport:{airport}", edge_types=["ArrivedAt"]).edges.to_pylist()
+            for row in flights.graph.around(f"airport:{airport}", edge_types=["ArrivedAt"]).edges.to_pylist()
         }
         for airport in ("DEN", "MIA")
     }
 
-    assert _scalar(year, statement) == 621
+    assert _scalar(flights, statement) == 621
     assert len(seen["DEN"] & seen["MIA"]) == 621
 
 
-def test_honolulu_is_served_by_hawaiian_and_united(year: Engine) -> None:
+def test_honolulu_is_served_by_hawaiian_and_united(flights: Engine) -> None:
     statement = "select source from edges where type = 'Serves' and target = 'airport:HNL' order by all"
 
-    assert year.sql(statement).rows == [("carrier:HA",), ("carrier:UA",)]
-    assert _scalar(year, "select count(*) from Departure where dest = 'HNL'") == sum(
-        row["weight"] for row in year.graph.edges("Serves").to_pylist() if row["target"] == "airport:HNL"
+    assert flights.sql(statement).rows == [("carrier:HA",), ("carrier:UA",)]
+    assert _scalar(flights, "select count(*) from Departure where dest = 'HNL'") == sum(
+        row["weight"] for row in flights.graph.edges("Serves").to_pylist() if row["target"] == "airport:HNL"
     )
 
 
-def test_an_edge_weighs_what_the_documents_say(year: Engine) -> None:
+def test_an_edge_weighs_what_the_documents_say(flights: Engine) -> None:
     statement = """
         select 'aircraft:' || tailnum, 'airport:' || origin, count(*) from Departure
         where tailnum in ('N725MQ', 'N14228') group by all order by all"""
-    edges = year.sql("""
+    edges = flights.sql("""
         select source, target, weight from edges
         where type = 'DepartedFrom' and source in ('aircraft:N725MQ', 'aircraft:N14228') order by all""")
 
-    assert edges.rows == year.sql(statement).rows
+    assert edges.rows == flights.sql(statement).rows
 
 
 # exactly once
 
 
-def test_the_same_sources_again_add_nothing(year: Engine, flights_sources: Path) -> None:
-    before = year.snapshot.manifest
+def test_the_same_sources_again_add_nothing(flights: Engine, flights_sources: Path) -> None:
+    before = flights.snapshot.manifest
 
-    report = year.ingest(flights_sources)
+    report = flights.ingest(flights_sources)
 
     assert (report.files, report.known) == (0, len(list(flights_sources.rglob("*.parquet"))))
     assert not report.rows
-    assert year.snapshot.manifest == before
+    assert flights.snapshot.manifest == before
 
 
 def test_nothing_depends_on_the_order_or_size_of_batches(

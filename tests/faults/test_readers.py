@@ -34,6 +34,7 @@ import json, random, sys, time
 from pathlib import Path
 from workbench.storage import SegmentStore
 
+print("ready", flush=True)
 root, seed = Path(sys.argv[1]), int(sys.argv[2])
 draw, store, reads, generations = random.Random(seed), SegmentStore(root), 0, set()
 while not (root.parent / "stop").exists():
@@ -62,6 +63,7 @@ def test_eight_processes_read_whole_generations_while_days_come_and_go(
         subprocess.Popen([*command, str(seed)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for seed in range(READERS)
     ]
+    assert all(reader.stdout and reader.stdout.readline() == "ready\n" for reader in readers)
     for cycle in range(CYCLES):
         with store.writer() as writer:
             transaction = writer.begin()

@@ -67,18 +67,18 @@ CLICKS = [
     ("2025-06-14T11:00:00Z", "many", HOSTILE, "us"),
 ]
 COMMANDS = [
-    *("demo", "init", "ingest", "lab", "catalog", "sql", "entity", "knowledge", "status", "compute"),
+    *("demo", "init", "synth", "ingest", "lab", "catalog", "sql", "entity", "knowledge", "ask", "plan"),
     *(
+        "plan-schema",
+        "compute",
+        "serve",
+        "password",
+        "status",
         "verify",
         "evict",
         "quarantine",
         "config",
         "drivers",
-        "serve",
-        "ask",
-        "plan",
-        "plan-schema",
-        "password",
     ),
 ]
 GRAPH_COMMANDS = ["around", "path", "shared", "stats"]

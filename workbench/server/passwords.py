@@ -37,6 +37,7 @@ class Passwords:
     >>> import tempfile, pathlib
     >>> file = pathlib.Path(tempfile.mkdtemp()) / "passwords"
     >>> add_password(file, "anna", "correct horse")
+    <Role.VIEWER: 1>
     >>> passwords = Passwords.read(file)
     >>> passwords.match("anna", "correct horse"), passwords.match("anna", "battery staple")
     (True, False)

@@ -123,7 +123,7 @@ def hexes(count: int, salt: int, *, digits: int = 16, prefix: str = "") -> Value
     """Return identifiers of hexadecimal digits, all equally frequent.
 
     >>> hexes(2, 7, digits=4, prefix="t-").texts.to_pylist()
-    ['t-c584', 't-85e7']
+    ['t-3cab', 't-7585']
     """
     digit = pc.utf8_slice_codeunits(hexadecimal(mixed(np.arange(count), salt)), 0, digits)
     return Values(pc.binary_join_element_wise(prefix, digit, ""), np.ones(count))
