@@ -65,6 +65,7 @@ def run_console(example: Example) -> str:
             ["bash", "-c", command], cwd=directory, capture_output=True, text=True, check=False, timeout=300
         )
         got = done.stdout + (done.stderr if done.returncode else "")
+        got += "" if got.endswith("\n") else "\n"  # not every program ends its last line
         if not (want.strip() or done.returncode) or checker.check_output(want, got, flags):
             continue
         wrong.append(f"$ {command}\n" + checker.output_difference(doctest.Example("", want), got, flags))
