@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from workbench.graph import Graph, Subgraph
     from workbench.graph.entities import Entities
     from workbench.ingest import IngestReport
+    from workbench.ingest.compact import Compaction
     from workbench.ingest.stream import Stream
     from workbench.knowledge import Knowledge, KnowledgeStore
     from workbench.llm import Client
@@ -571,10 +572,7 @@ class Engine:
         from workbench.knowledge import parse_asof  # noqa: PLC0415
         from workbench.storage.rotation import expired  # noqa: PLC0415
 
-        live = self.store.snapshot().segments
-        for segment in segments:
-            if segment not in live:
-                raise UnknownNameError("segment", segment, live)
+        live = self._require_segments(segments)
         doomed = set(segments)
         if before is not None:
             doomed |= {s for s in live if s < parse_asof(before)}
@@ -587,6 +585,28 @@ class Engine:
                 transaction.commit()
             self.refresh()
         return sorted(doomed)
+
+    def compact(self, *segments: str) -> Compaction:
+        """Merge small parts of segments into as few as hold them; addresses and results stay the same.
+
+        Wherever events are published this happens by itself as parts become many.
+
+        Args:
+            segments: Days; by default all.
+
+        Raises:
+            UnknownNameError: If a day has no segment.
+            WriterLockedError: If another process writes to the workspace.
+            DiskFullError: If the disk's reserve would be touched: for a while old parts lie beside the new.
+        """
+        from workbench.ingest.compact import compact  # noqa: PLC0415
+
+        self._require_segments(segments)
+        with self.store.writer() as writer:
+            fields = writer.snapshot().manifest.state.get("fields", {})
+            done = compact(writer, fields, segments or None)
+        self.refresh()
+        return done
 
     # how it is
 
@@ -759,6 +779,14 @@ class Engine:
                 raise
             self.refresh()
             return read()
+
+    def _require_segments(self, days: Iterable[str]) -> list[str]:
+        """Return the days of the newest generation, of which some must be."""
+        live = self.store.snapshot().segments
+        for day in days:
+            if day not in live:
+                raise UnknownNameError("segment", day, live)
+        return live
 
     def _segments_until(self, asof: str | date | None) -> list[str]:
         from workbench.knowledge import parse_asof  # noqa: PLC0415

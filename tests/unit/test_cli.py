@@ -76,6 +76,7 @@ COMMANDS = [
         "status",
         "verify",
         "evict",
+        "compact",
         "quarantine",
         "config",
         "drivers",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from workbench.cli import ask, compute, data, demo, graph, machine, query, report, serve, synth
+from workbench.cli import ask, compute, data, demo, graph, machine, query, report, serve, synth, upkeep
 from workbench.cli.errors import Group
 
 if TYPE_CHECKING:
@@ -129,6 +129,12 @@ _COMMANDS: tuple[tuple[str, str, Callable[..., Any], tuple[str, ...]], ...] = (
         "evict",
         data.evict,
         ("workbench evict --before 2025-06-01", "workbench evict 2025-06-03 --yes"),
+    ),
+    (
+        "Operate",
+        "compact",
+        upkeep.compact,
+        ("workbench compact -w shop", "workbench compact 2025-06-03 --json"),
     ),
     ("Operate", "quarantine", data.quarantine, ("workbench quarantine -w shop",)),
     ("Operate", "config", machine.config, ("workbench config",)),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from workbench.partials.types import FieldType
     from workbench.storage import FileEntry, Snapshot, Transaction
 
-__all__ = ["add_partials", "add_reference_partials", "input_hash", "shaped", "stale_segments"]
+__all__ = ["add_partials", "add_reference_partials", "digest", "input_hash", "shaped", "stale_segments"]
 
 # Raised when the functions in workbench.partials give other results for the same documents.
 VERSION = 1
@@ -41,8 +41,17 @@ def input_hash(
     """
     events = list(events)
     types = sorted({(e.name, f, fields.get(e.name, {}).get(f, "")) for e in events for f in e.meta["fields"]})
-    facts = [VERSION, _HASHES, schema.fingerprint, types, sorted(e.hash for e in events)]
+    facts = [VERSION, _HASHES, schema.fingerprint, types, digest(events)]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def digest(parts: Iterable[FileEntry]) -> str:
+    """Return the sum of the hashes of some parts of a segment, modulo 2^128, in hex.
+
+    A part that was merged counts with the sum of what it was merged from: merging changes no digest.
+    """
+    total = sum(int(part.meta.get("merged") or part.hash, 16) for part in parts)
+    return f"{total % (1 << 128):032x}"
 
 
 def stale_segments(

@@ -12,6 +12,7 @@ import polars as pl
 from workbench.errors import SourceError
 from workbench.ingest import quarantine
 from workbench.ingest.batch import Batch
+from workbench.ingest.compact import merge_parts
 from workbench.ingest.derive import add_partials, add_reference_partials, input_hash, stale_segments
 from workbench.ingest.report import IngestReport
 from workbench.ingest.sources import find_inputs
@@ -287,8 +288,9 @@ class _Run:
         wider = {name: stored[name] for name in sorted(widened) if name in stored}
         replaced = {f.path for name in wider for f in base.files("events", name=name)}
         transaction.remove(f for f in base.files("events") if f.path in replaced)
-        kept = [f for f in base.files("events", segments=touched | stale) if f.path not in replaced]
-        added = [*self._add_events(transaction, wider), *self._add_events(transaction, typed)]
+        merged = merge_parts(transaction, touched, self.fields)
+        kept = transaction.kept("events", segments=touched | stale)
+        added = [*merged, *self._add_events(transaction, wider), *self._add_events(transaction, typed)]
         documents = {
             name: concat_documents([f[name] for f in (stored, typed) if name in f])
             for name in sorted({*stored, *typed})

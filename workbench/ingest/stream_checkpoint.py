@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from workbench.ingest import quarantine
+from workbench.ingest.compact import add_events, merge_parts, read_parts
 from workbench.ingest.derive import add_partials, input_hash, stale_segments
 from workbench.ingest.stream_documents import Bounds, documents
+from workbench.ingest.stream_identifiers import identified
 from workbench.ingest.stream_keys import key_table
-from workbench.ingest.stream_parts import add_events, identified, merge_parts, read_parts
 from workbench.partials.documents import DAY_US
 from workbench.partials.stored import read_documents
 
@@ -122,8 +123,7 @@ class Checkpoints:
         transaction.remove(f for name in wider for f in base.files("events", name=name))
         add_events(transaction, wider)
         segments = {s for frame in found.typed.values() for s in frame["_segment"].unique()}
-        if not wider:
-            merge_parts(transaction, segments, found.fields)
+        merge_parts(transaction, segments, found.fields)
         add_events(transaction, identified(base, found.typed))
         for segment, keys in sorted(found.keys.items()):
             day = segment or now.astimezone(UTC).date().isoformat()

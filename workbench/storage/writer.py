@@ -197,6 +197,10 @@ class Transaction:
         self._staged.append((aside, entry))
         return entry
 
+    def kept(self, kind: str, *, segments: Iterable[str] | None = None) -> list[FileEntry]:
+        """Return the files of ``kind`` that stay from the generation before, as :meth:`Snapshot.files`."""
+        return [f for f in self.base.files(kind, segments=segments) if f.path not in self._removed]
+
     def remove(self, entries: Iterable[FileEntry]) -> None:
         """Leave files out of the next generation."""
         self._removed.update(e.path for e in entries)
