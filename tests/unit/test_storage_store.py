@@ -203,7 +203,7 @@ class TestTransactions:
         assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [4, 4, 2]
         pages = metadata.row_group(0).column(0)
         damaged = bytearray(path.read_bytes())
-        damaged[pages.dictionary_page_offset + pages.total_compressed_size - 1] ^= 1
+        damaged[pages.data_page_offset + pages.total_compressed_size - 1] ^= 1
         path.write_bytes(bytes(damaged))
         with pytest.raises(OSError, match=r"(?i)crc|corrupt"):
             pq.read_table(path, page_checksum_verification=True, partitioning=None)

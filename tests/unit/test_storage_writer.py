@@ -153,7 +153,7 @@ class TestReserve:
             transaction = writer.begin()
             add(transaction)
             with pytest.raises(DiskFullError, match="of the disk are free") as caught:
-                add(transaction, 5000)
+                add(transaction, 500_000)
             assert caught.value.where == str(store.root)
             # refused, not failed: the writer goes on with what fits
             transaction.commit()

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Document", "align", "concat_documents", "find_document", "read_documents", "to_arrow"]
 
-# above this share of distinct values a dictionary saves nothing
+# above this share, or number, of distinct values a dictionary saves nothing, and costs who reads one document
 _DISTINCT = 0.5
+_MOST_VALUES = 1 << 13
 _EXTRA = pl.List(pl.Struct({"key": pl.String, "value": pl.String}))
 
 
@@ -203,7 +204,7 @@ def _stored(column: pl.Series) -> pa.Array:
     places = column.to_physical()
     used = np.bincount(places.drop_nulls().to_numpy(), minlength=len(values)) > 0
     kept = values.filter(pl.Series(used)).sort()
-    if len(kept) > _DISTINCT * len(column):
+    if len(kept) > min(_DISTINCT * (len(column) - column.null_count()), _MOST_VALUES):
         return column.cast(pl.String).to_arrow(compat_level=pl.CompatLevel.oldest())
     moved = values.cast(pl.Enum(kept), strict=False).to_physical().gather(places)
     return pa.DictionaryArray.from_arrays(

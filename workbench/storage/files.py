@@ -34,9 +34,10 @@ def hash_bytes(data: bytes | memoryview) -> str:
 def hash_file(path: Path) -> str:
     """Return the xxh3-128 of a file's bytes in hex; reads it in blocks of 1 MB."""
     digest = xxhash.xxh3_128()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
+    block = memoryview(bytearray(_BLOCK))
+    with path.open("rb", buffering=0) as file:
+        while read := file.readinto(block):
+            digest.update(block[:read])
     return digest.hexdigest()
 
 

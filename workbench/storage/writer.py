@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from workbench.errors import DiskFullError, StorageError
 from workbench.storage.collect import KEPT_MANIFESTS, collect
 from workbench.storage.files import hash_bytes, make_directories, stage, sync_directories
+from workbench.storage.layout import ROW_GROUP, parquet_options
 from workbench.storage.manifest import FileEntry, LedgerEntry, commit, read_current
 from workbench.storage.snapshot import Snapshot
 
@@ -150,7 +151,7 @@ class Transaction:
         inputs: str = "",
         times: tuple[int, int] | None = None,
         meta: dict[str, Any] | None = None,
-        row_group: int = 1 << 17,
+        row_group: int = ROW_GROUP,
     ) -> FileEntry:
         """Write ``table`` as a new file and return its entry.
 
@@ -170,7 +171,7 @@ class Transaction:
             StorageError: If the disk refuses; the writer then stops.
         """
         sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd", write_page_checksum=True, row_group_size=row_group)
+        pq.write_table(table, sink, **parquet_options(table, row_group))
         data = memoryview(sink.getvalue())
         place = f"segments/dt={segment}" if segment else folder
         path = f"{place}/{uuid.uuid4().hex}.{kind}.parquet"
