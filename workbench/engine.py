@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tempfile
 import threading
 import weakref
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from workbench.graph.entities import Entities
     from workbench.ingest import IngestReport
     from workbench.ingest.compact import Compaction
+    from workbench.ingest.forget import Forgetting
     from workbench.ingest.stream import Stream
     from workbench.knowledge import Knowledge, KnowledgeStore
     from workbench.llm import Client
@@ -608,6 +610,46 @@ class Engine:
         self.refresh()
         return done
 
+    def forget(self, entity: str, *, apply: bool = False) -> Forgetting:
+        """Remove everything about one entity, in one generation, and search the workspace for its key.
+
+        Documents that name it, what was derived from them, knowledge and reference rows about it, records in
+        quarantine that hold its key, cached vectors, conversations and examples: see ``docs/workspace.md``.
+        What was forgotten stays so: sources that are read later give no documents about it.
+
+        Args:
+            entity: As ``type:key``.
+            apply: Whether to do it; by default it is only said what would be removed.
+
+        Raises:
+            UnknownNameError: If there is no such entity type.
+            UsageError: If its type is an attribute, which says something about others.
+            WriterLockedError: If another process writes to the workspace or streams into it.
+        """
+        from workbench.graph.keys import parse_entity  # noqa: PLC0415
+        from workbench.ingest.forget import forget  # noqa: PLC0415
+
+        type_, key = parse_entity(entity)
+        if type_ not in self.schema.entities:
+            raise UnknownNameError("entity type", type_, self.schema.entities)
+        if not key:
+            raise UsageError(f"{entity!r} has no key.", fix="Write it type:key.")
+        if type_ in self.schema.attributes:
+            raise UsageError(
+                f"{type_} is an attribute: documents with it are about others.",
+                fix="Forget the entities that they are about.",
+            )
+        return forget(
+            self.store,
+            self.schema,
+            self.settings,
+            type_,
+            key,
+            now=datetime.now(UTC),
+            apply=apply,
+            published=self._let_go,
+        )
+
     # how it is
 
     def status(self) -> dict[str, Any]:
@@ -761,6 +803,11 @@ class Engine:
         if self._sql is not None:
             self._sql.close()
             self._sql = None
+
+    def _let_go(self) -> None:
+        """Read the newest generation, and hold no earlier one through what nobody needs any more."""
+        self.refresh()
+        gc.collect()
 
     def _follow(self, written: Snapshot) -> None:
         """Move to the generation that this engine wrote; if only knowledge is new, what is loaded stays."""

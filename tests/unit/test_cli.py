@@ -77,6 +77,7 @@ COMMANDS = [
         "verify",
         "evict",
         "compact",
+        "forget",
         "quarantine",
         "config",
         "drivers",

@@ -11,7 +11,7 @@ import pytest
 from workbench.engine import Engine
 from workbench.errors import UnknownNameError
 from workbench.ingest import compact as compaction
-from workbench.ingest.derive import KINDS
+from workbench.partials.shapes import KINDS
 from workbench.storage import SegmentStore
 
 if TYPE_CHECKING:

@@ -136,6 +136,12 @@ _COMMANDS: tuple[tuple[str, str, Callable[..., Any], tuple[str, ...]], ...] = (
         upkeep.compact,
         ("workbench compact -w shop", "workbench compact 2025-06-03 --json"),
     ),
+    (
+        "Operate",
+        "forget",
+        upkeep.forget,
+        ("workbench forget user:anna -w shop", "workbench forget user:anna -w shop --apply"),
+    ),
     ("Operate", "quarantine", data.quarantine, ("workbench quarantine -w shop",)),
     ("Operate", "config", machine.config, ("workbench config",)),
     ("Operate", "drivers", machine.drivers, ("workbench drivers",)),

@@ -14,6 +14,7 @@ from workbench.ingest import quarantine
 from workbench.ingest.batch import Batch
 from workbench.ingest.compact import merge_parts
 from workbench.ingest.derive import add_partials, add_reference_partials, input_hash, stale_segments
+from workbench.ingest.forgotten import Forgotten
 from workbench.ingest.report import IngestReport
 from workbench.ingest.sources import find_inputs
 from workbench.logs import get_logger
@@ -121,6 +122,7 @@ class _Run:
         self.fields: dict[str, dict[str, FieldType]] = {
             name: dict(fields) for name, fields in snapshot.manifest.state.get("fields", {}).items()
         }
+        self.forgotten = Forgotten(snapshot.manifest.state)
         self.rows = 0
         self.taken: set[str] = set()
         self.continued: set[str] = set()
@@ -200,12 +202,22 @@ class _Run:
         found = batch.normalise(self.fields)
         if not found.ledger:
             return
+        self._leave_out_forgotten(found)
         typed, widened = self._type(found)
         typed = self._within_window(typed)
         self._count(found, typed)
         if self.writer is not None:
             self._publish(self.writer.begin(), found, typed, widened)
         self.ledger.update({e.key: e for e in found.ledger})
+
+    def _leave_out_forgotten(self, found: Normalised) -> None:
+        """Leave out records about entities that were forgotten, and count them."""
+        for frames in (found.frames, found.references) if self.forgotten else ():
+            for name, frame in list(frames.items()):
+                frames[name] = self.forgotten.without(frame, name, self.schema)
+                self.report.forgotten += frame.height - frames[name].height
+                if frames[name].is_empty():
+                    del frames[name]
 
     def _type(self, found: Normalised) -> tuple[dict[str, pl.DataFrame], set[str]]:
         """Give all fields their types; return the documents, and the event types that widened."""

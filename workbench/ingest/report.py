@@ -25,6 +25,7 @@ class IngestReport:
         quarantined: Records in quarantine, by reason.
         quarantined_files: Sources in quarantine as a whole, with the reason.
         refused: Documents older than the window.
+        forgotten: Records left out, for they are about entities that were forgotten.
         changes: Changes of the schema: new event types and fields, widened types.
         findings: Columns whose names are no field names.
         seconds: Wall time.
@@ -42,6 +43,7 @@ class IngestReport:
     quarantined: Counter[str] = field(default_factory=Counter)
     quarantined_files: dict[str, str] = field(default_factory=dict)
     refused: int = 0
+    forgotten: int = 0
     changes: list[str] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -74,6 +76,8 @@ class IngestReport:
         lines += [f"quarantined: {n:,} records: {reason}" for reason, n in self.quarantined.most_common()]
         if self.refused:
             lines.append(f"refused: {self.refused:,} documents older than the window")
+        if self.forgotten:
+            lines.append(f"left out: {self.forgotten:,} records about entities that were forgotten")
         lines += [f"schema: {change}" for change in self.changes]
         lines += [f"finding: {finding}" for finding in self.findings]
         return "\n".join(lines)

@@ -192,6 +192,8 @@ class Stream:
                 self._problem = ""
             if counts.refused:
                 self._logger.warning("refused, older than the window", events=counts.refused)
+            if counts.forgotten:
+                self._logger.warning("left out, about forgotten entities", events=counts.forgotten)
             if counts.quarantined:
                 self._logger.warning("quarantined", records=counts.quarantined)
             self._log.release(position)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from workbench.ingest import quarantine
 from workbench.ingest.compact import add_events, merge_parts, read_parts
 from workbench.ingest.derive import add_partials, input_hash, stale_segments
+from workbench.ingest.forgotten import Forgotten
 from workbench.ingest.stream_documents import Bounds, documents
 from workbench.ingest.stream_identifiers import identified
 from workbench.ingest.stream_keys import key_table
@@ -37,6 +38,11 @@ class Totals:
     documents: int = 0
     quarantined: int = 0
     refused: int = 0
+    forgotten: int = 0
+
+    def plus(self, other: Totals) -> Totals:
+        """Return the sums."""
+        return Totals(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
 
 def log_position(snapshot: Snapshot) -> tuple[int, int]:
@@ -86,9 +92,13 @@ class Checkpoints:
             if not new:
                 return Totals()
             fields = transaction.base.manifest.state.get("fields", {})
-            found = documents(new, self.schema, fields, self._bounds(now))
+            forgotten = Forgotten(transaction.base.manifest.state)
+            found = documents(new, self.schema, fields, self._bounds(now), forgotten)
             counts = Totals(
-                sum(frame.height for frame in found.typed.values()), len(found.quarantined), found.refused
+                sum(frame.height for frame in found.typed.values()),
+                len(found.quarantined),
+                found.refused,
+                found.forgotten,
             )
             self._add(transaction, found, now)
             total = Totals(**transaction.base.manifest.state.get("stream", {}))
@@ -96,11 +106,7 @@ class Checkpoints:
                 fields=found.fields,
                 schema=self.schema.fingerprint,
                 wal={"sequence": max(position, published), "epoch": epoch},
-                stream={
-                    "documents": total.documents + counts.documents,
-                    "quarantined": total.quarantined + counts.quarantined,
-                    "refused": total.refused + counts.refused,
-                },
+                stream=asdict(total.plus(counts)),
             )
             transaction.commit()
         return counts

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from workbench.config.entity_schema import EntitySchema
+    from workbench.ingest.forgotten import Forgotten
     from workbench.ingest.stream_keys import Halves
     from workbench.partials.types import FieldType
 
@@ -53,6 +54,7 @@ class Documents:
         keys: The keys of the documents, by segment; of what went to quarantine under the empty name.
         quarantined: What could not be taken.
         refused: How many are older than the window.
+        forgotten: How many are about entities that were forgotten.
     """
 
     typed: dict[str, pl.DataFrame] = field(default_factory=dict)
@@ -61,6 +63,7 @@ class Documents:
     keys: dict[str, Halves] = field(default_factory=dict)
     quarantined: list[Quarantined] = field(default_factory=list)
     refused: int = 0
+    forgotten: int = 0
 
 
 def documents(
@@ -68,6 +71,7 @@ def documents(
     schema: EntitySchema,
     fields: Mapping[str, Mapping[str, FieldType]],
     bounds: Bounds,
+    forgotten: Forgotten,
 ) -> Documents:
     """Normalise and type the events of some entries.
 
@@ -76,6 +80,7 @@ def documents(
         schema: The entity schema.
         fields: The types of all fields so far.
         bounds: What is taken.
+        forgotten: Entities of which nothing is taken.
     """
     result = Documents(fields={name: dict(known) for name, known in fields.items()})
     rows = _Rows(entries)
@@ -85,6 +90,9 @@ def documents(
             for piece in rows.pieces(name)
             if (frame := _normalised(piece, name, schema, result, rows, bounds.columns)) is not None
         ]
+        number = sum(frame.height for frame in frames)
+        frames = [forgotten.without(frame, name, schema) for frame in frames]
+        result.forgotten += number - sum(frame.height for frame in frames)
         frames = [kept for f in frames if (kept := _in_time(f, result, rows, bounds)).height]
         if not frames:
             continue

@@ -102,10 +102,11 @@ class Views:
         for event_type in {e.name for e in entries} if name == "events" else {name}:
             for field, kind in self._fields.get(event_type, {}).items():
                 fields[field] = widen(fields.get(field, kind), kind)
+        # what held a field may have been evicted or forgotten: it keeps its type, without a value
+        held = {field for entry in entries for field in entry.meta["fields"]}
         typed = [
-            f"CAST({_quote(field)} AS {_SQL_TYPES[kind]}) AS {_quote(field)}"
-            if kind != "null"
-            else f"CAST(NULL AS VARCHAR) AS {_quote(field)}"
+            f"CAST({_quote(field) if field in held else 'NULL'} AS {_SQL_TYPES.get(kind, 'VARCHAR')})"
+            f" AS {_quote(field)}"
             for field, kind in sorted(fields.items())
         ]
         return ", ".join([_SEGMENT, "_id", "_ts", "_type", *typed])

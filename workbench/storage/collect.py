@@ -29,10 +29,12 @@ def collect(root: Path, disk: Disk, *, grace: float, manifests: int = KEPT_MANIF
     Kept are the files of the last ``manifests`` generations and of those that a living process reads
     by its lease, and whatever is younger than ``grace`` seconds, which a reader without a lease may have
     just begun to open. While one of these manifests is damaged, nothing is deleted: what it names
-    is not known. What the disk refuses to delete stays for the next time.
+    is not known. What the disk refuses to delete stays for the next time. The last manifests themselves
+    always stay: their chain is what a manifest is checked by.
     """
     try:
-        kept = recent_manifests(root, manifests)
+        recent = recent_manifests(root, max(manifests, KEPT_MANIFESTS))
+        kept = recent[:manifests]
         oldest = kept[-1].number
         kept += [
             read_manifest(root / "manifests" / manifest_name(reader.generation), reader.digest)
@@ -45,7 +47,7 @@ def collect(root: Path, disk: Disk, *, grace: float, manifests: int = KEPT_MANIF
     names = {manifest_name(m.number) for m in kept}
     files = {f.path for m in kept for f in m.files}
     for path in (root / "manifests").glob("*.json"):
-        if path.name < manifest_name(oldest) and path.name not in names:
+        if path.name < manifest_name(recent[-1].number) and path.name not in names:
             _delete(path, disk)
     horizon = time.time() - grace
     return sum(_delete(path, disk) for name in _FOLDERS for path in _unused(root, name, files, horizon))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -139,6 +140,7 @@ class Transaction:
         self._removed: set[str] = set()
         self._ledger: dict[str, LedgerEntry] = dict(self.base.manifest.ledger)
         self._state: dict[str, Any] = dict(self.base.manifest.state)
+        self._is_first = False
 
     def add(  # noqa: PLR0913  (a file's facts, each its own)
         self,
@@ -214,6 +216,10 @@ class Transaction:
         """Keep small JSON facts with the generation."""
         self._state.update(facts)
 
+    def forget_earlier(self) -> None:
+        """Begin the chain of manifests anew: no earlier generation is kept for its own sake any more."""
+        self._is_first = True
+
     def commit(self) -> Snapshot:
         """Publish everything as the next generation and return it.
 
@@ -236,6 +242,8 @@ class Transaction:
         files = (*kept, *(entry for _, entry in self._staged))
         facts = {"ledger": self._ledger, "state": self._state, "epoch": self._writer.epoch}
         manifest = self.base.manifest.next(now(), files=files, **facts)
+        if self._is_first:
+            manifest = replace(manifest, previous="")
         try:
             for folder in sorted(folders):
                 make_directories(folder, disk)
