@@ -26,9 +26,9 @@ REQUIRE_GPU = "WORKBENCH_REQUIRE_GPU"
 COVERED = "COVERAGE_PROCESS_CONFIG"  # tells new processes to count what they cover
 
 TESTS = Path(__file__).parent
-# Whole flows over the real sample and in a browser, the long ones first. They run last, and uncounted:
+# Whole flows over the real sample and in a browser, and faults by the thousand. They run last, and uncounted:
 # counting what they cover takes long, and the other tests reach the thresholds alone.
-FLOWS = [TESTS / name for name in ("docs", "browser", "e2e")]
+FLOWS = [TESTS / name for name in ("docs", "browser", "e2e", "faults")]
 
 require_gpu = pytest.StashKey[bool]()
 
