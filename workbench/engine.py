@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from workbench.ingest import IngestReport
     from workbench.ingest.compact import Compaction
     from workbench.ingest.forget import Forgetting
+    from workbench.ingest.retry import RetryReport
     from workbench.ingest.stream import Stream
     from workbench.knowledge import Knowledge, KnowledgeStore
     from workbench.llm import Client
@@ -231,7 +232,7 @@ class Engine:
 
     @property
     def quarantine(self) -> pa.Table:
-        """Return what could not be read: source, offset, reason and original bytes."""
+        """Return what could not be read: source, offset, reason and original bytes; see :meth:`retry`."""
         from workbench.ingest import quarantine  # noqa: PLC0415
 
         return quarantine.read(self._snapshot)
@@ -475,6 +476,50 @@ class Engine:
             )
         finally:
             self.refresh()  # what an interrupted ingest has published counts too
+
+    def retry(
+        self,
+        *wanted: str,
+        dry_run: bool = False,
+        connector: str | None = None,
+        clock: Callable[[], datetime] | None = None,
+        progress: Progress = silent,
+        **options: Any,
+    ) -> RetryReport:
+        """Read what is in quarantine again, by the schema and the settings of today, exactly once.
+
+        Whole sources are read as an ingest reads them, single records from their source if it is as it was,
+        else from the bytes that were kept. What becomes documents leaves quarantine in the same generation;
+        the rest stays, with its new reason.
+
+        Args:
+            wanted: Identifiers (``db.quarantine["id"]``), sources or globs of them; by default everything.
+            dry_run: Say what would happen and store nothing.
+            connector: What reads whole sources; by default what read them before.
+            clock: Says which streamed events are still ahead of their time; by default this machine's.
+            progress: Told as it goes on.
+            options: Reading options of the connector.
+
+        Raises:
+            UnknownNameError: If there is nothing of a name in quarantine.
+            WriterLockedError: If another process writes to the workspace.
+        """
+        from workbench.ingest import Ingest  # noqa: PLC0415
+        from workbench.ingest.retry import retry  # noqa: PLC0415
+        from workbench.ingest.stream import wall_clock  # noqa: PLC0415
+
+        try:
+            return retry(
+                Ingest(self.store, self.schema, self.settings),
+                wanted,
+                dry_run=dry_run,
+                connector=connector,
+                options=options,
+                clock=clock or wall_clock,
+                progress=progress,
+            )
+        finally:
+            self.refresh()
 
     def stream(self, *, clock: Callable[[], datetime] | None = None) -> Stream:
         """Open a stream for events that come one by one: acknowledged when durable, visible soon after.

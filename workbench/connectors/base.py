@@ -82,11 +82,13 @@ class Connector(Driver):
         suffixes: File name endings that this connector reads, lower case, longest match wins.
         typed: Whether its columns carry types of their own (else all are strings).
         options: Names of the reading options that :attr:`Source.options` may hold.
+        appendable: Whether a file stays readable, and its records keep their numbers, as lines are appended.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = ()
     typed: ClassVar[bool] = False
     options: ClassVar[tuple[str, ...]] = ()
+    appendable: ClassVar[bool] = False
 
     @classmethod
     def accepts(cls, data: object) -> bool:  # noqa: ARG003  (the signature is the interface)

@@ -61,6 +61,7 @@ class CsvConnector(Connector):
         stem + codec for stem in (".csv", ".tsv") for codec in ("", ".gz", ".zst", ".bz2")
     )
     options: ClassVar[tuple[str, ...]] = ("delimiter",)
+    appendable: ClassVar[bool] = True
 
     @classmethod
     def sample(cls, table: pa.Table, directory: Path) -> Source:

@@ -48,6 +48,7 @@ class JsonLinesConnector(Connector):
     suffixes: ClassVar[tuple[str, ...]] = tuple(
         stem + codec for stem in (".jsonl", ".ndjson", ".json") for codec in ("", ".gz", ".zst", ".bz2")
     )
+    appendable: ClassVar[bool] = True
 
     @classmethod
     def sample(cls, table: pa.Table, directory: Path) -> Source:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import polars as pl
 
 from workbench.errors import SourceError
-from workbench.ingest.quarantine import Quarantined
+from workbench.ingest.quarantine import WHOLE, Quarantined
+from workbench.ingest.report import Outcome
 from workbench.partials.coded import concatenated, encoded, narrowed
 from workbench.partials.documents import normalise
 from workbench.partials.stored import concat_documents
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -47,6 +48,7 @@ class Normalised:
         ledger: An entry for each source, with its counts.
         quarantined: Records and whole sources that could not be taken.
         findings: Columns whose names are no field names, and what of them goes to quarantine.
+        released: Identifiers of what was in quarantine and is outdated by this.
     """
 
     frames: dict[str, pl.DataFrame] = field(default_factory=dict)
@@ -54,6 +56,23 @@ class Normalised:
     ledger: list[LedgerEntry] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
     findings: dict[str, Quarantined] = field(default_factory=dict)
+    released: set[str] = field(default_factory=set)
+
+    def outcomes(self, read: Mapping[str, tuple[str, int]]) -> Iterator[Outcome]:
+        """Yield what became of each source that is finished.
+
+        Args:
+            read: What it is called and the record with which reading began, by the ledger's key.
+        """
+        reasons = {(q.source_hash, q.name): q.reason for q in self.quarantined if q.offset == WHOLE}
+        for entry in self.ledger:
+            if entry.status != "partial":
+                label, begun = read.get(entry.key, (entry.source, 0))
+                status: Literal["quarantined", "stored"] = (
+                    "quarantined" if entry.status == "quarantined" else "stored"
+                )
+                reason = reasons.get((entry.hash, entry.name), "")
+                yield Outcome(label, entry.name, status, entry.rows, entry.rejected, begun, reason)
 
 
 @dataclass
@@ -78,12 +97,14 @@ class Batch:
     held: int = 0
     _opened: list[LedgerEntry] = field(default_factory=list)
     _entries: list[LedgerEntry] = field(default_factory=list)
+    _readers: list[str | None] = field(default_factory=list)
     _pieces: list[_Piece] = field(default_factory=list)
     _rejects: dict[int, list[tuple[int, bytes, str]]] = field(default_factory=dict)
     _failed: dict[int, str] = field(default_factory=dict)
 
-    def open(self, entry: LedgerEntry) -> int:
-        """Start taking chunks of a source and return its number in the batch."""
+    def open(self, entry: LedgerEntry, reader: str | None = None) -> int:
+        """Start taking chunks of a source, by what reads it, and return its number in the batch."""
+        self._readers.append(reader)
         self._opened.append(entry)
         self._entries.append(entry)
         return len(self._entries) - 1
@@ -157,9 +178,9 @@ class Batch:
             for source in set(sources.tolist()):
                 self._failed[source] = str(error)
             return None
-        entry = self._entries[pieces[0].source]
+        first = pieces[0].source
         for finding in records.findings:
-            odd = Quarantined(entry.source, entry.hash, name, None, finding, b"")
+            odd = self._quarantined(first, None, finding)
             result.findings.setdefault(finding, odd)
         bad = np.array([row for row, _, _ in records.rejects], dtype=np.int64)
         for row, original, reason in records.rejects:
@@ -190,13 +211,19 @@ class Batch:
                 before, reason = self._opened[number], self._failed[number]
                 if before.position:
                     reason = f"from record {before.position:,} on, {before.rows:,} are stored: {reason}"
-                result.quarantined.append(Quarantined(entry.source, entry.hash, entry.name, -1, reason, b""))
+                result.quarantined.append(self._quarantined(number, WHOLE, reason))
                 result.ledger.append(replace(before, status="quarantined"))
                 continue
             rejects = sorted(self._rejects.get(number, ()))
             result.quarantined += [
-                Quarantined(entry.source, entry.hash, entry.name, offset, reason, original)
-                for offset, original, reason in rejects
+                self._quarantined(number, offset, reason, original) for offset, original, reason in rejects
             ]
             rows = entry.rows + int(self._good[number])
             result.ledger.append(replace(entry, rows=rows, rejected=entry.rejected + len(rejects)))
+
+    def _quarantined(
+        self, source: int, offset: int | None, reason: str, original: bytes = b""
+    ) -> Quarantined:
+        entry = self._entries[source]
+        reader = self._readers[source]
+        return Quarantined(entry.source, entry.hash, entry.name, offset, reason, original, reader)

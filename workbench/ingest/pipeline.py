@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import polars as pl
@@ -15,7 +15,8 @@ from workbench.ingest.batch import Batch
 from workbench.ingest.compact import merge_parts
 from workbench.ingest.derive import add_partials, add_reference_partials, input_hash, stale_segments
 from workbench.ingest.forgotten import Forgotten
-from workbench.ingest.report import IngestReport
+from workbench.ingest.growth import Earlier, Place
+from workbench.ingest.report import IngestReport, Outcome
 from workbench.ingest.sources import find_inputs
 from workbench.logs import get_logger
 from workbench.partials.documents import DAY_US, assign_ids, type_fields
@@ -26,7 +27,8 @@ from workbench.progress import Update, silent
 from workbench.storage import LedgerEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    import threading
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from workbench.config.entity_schema import EntitySchema
     from workbench.ingest.batch import Normalised
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from workbench.settings import Settings
     from workbench.storage import FileEntry, SegmentStore, Snapshot, Transaction, Writer
 
-__all__ = ["Ingest"]
+__all__ = ["Ingest", "Run"]
 
 _CHUNK_SHARE = 4
 _CHUNK = 64 << 20  # decoded bytes read at a time
@@ -73,7 +75,10 @@ class Ingest:
         connector: str | None = None,
         options: Mapping[str, Any] | None = None,
         dry_run: bool = False,
+        replaced: Literal["take", "refuse"] = "take",
         progress: Progress = silent,
+        told: Callable[[Outcome], object] | None = None,
+        stop: threading.Event | None = None,
     ) -> IngestReport:
         """Read all sources that are not in the ledger yet and publish their documents.
 
@@ -83,7 +88,11 @@ class Ingest:
             connector: What reads them; by default decided by file name.
             options: Reading options of the connector.
             dry_run: Do everything but store.
-            progress: Told after each source.
+            replaced: What to do with a file of events whose place held other bytes when it was ingested
+                before, with which it does not begin: take it, or put it into quarantine.
+            progress: Told after each chunk that was read.
+            told: Told of each source once it is durable.
+            stop: Once it is set, in any thread, the batch is published and nothing more is read.
 
         Raises:
             SourceError: If a path does not exist. Files that cannot be read go to quarantine instead.
@@ -94,21 +103,32 @@ class Ingest:
             sources, self.schema.event_names, event_type=event_type, connector=connector, options=options
         )
         report = IngestReport(dry_run=dry_run, skipped=skipped)
-        with nullcontext(None) if dry_run else self.store.writer() as writer:
-            run = _Run(self, writer, report)
-            run.derive_again()
-            for done, item in enumerate(inputs):
-                progress(Update("ingest", done, len(inputs), "files", run.rows))
+        with self.begun(report) as run:
+            run.replaced, run.told, run.stop = replaced, told, stop
+            run.progress, run.total = progress, len(inputs)
+            for item in inputs:
+                if run.stopped:
+                    break
+                run.tick()
                 run.read(item)
+                run.done += 1
             run.flush()
-            progress(Update("ingest", len(inputs), len(inputs), "files", run.rows))
+            run.tick()
         report.generation = self.store.snapshot().generation
         report.seconds = time.perf_counter() - start
         self._log.info("ingested", files=report.files, rows=sum(report.rows.values()), seconds=report.seconds)
         return report
 
+    @contextmanager
+    def begun(self, report: IngestReport) -> Iterator[Run]:
+        """Hold the writer lock, but for a dry run, and give what reads sources and publishes them."""
+        with nullcontext(None) if report.dry_run else self.store.writer() as writer:
+            run = Run(self, writer, report)
+            run.derive_again()
+            yield run
 
-class _Run:
+
+class Run:
     """One ingest under the writer lock (or without one, for a dry run)."""
 
     def __init__(self, ingest: Ingest, writer: Writer | None, report: IngestReport) -> None:
@@ -117,12 +137,20 @@ class _Run:
         self.settings = ingest.settings
         self.writer = writer
         self.report = report
-        snapshot = writer.snapshot() if writer else ingest.store.snapshot()
+        self.replaced = "take"
+        self.told: Callable[[Outcome], object] | None = None
+        self.stop: threading.Event | None = None
+        self.progress: Progress = silent
+        self.done = self.total = 0
+        snapshot = self.snapshot()
         self.ledger = dict(snapshot.manifest.ledger)
         self.fields: dict[str, dict[str, FieldType]] = {
             name: dict(fields) for name, fields in snapshot.manifest.state.get("fields", {}).items()
         }
         self.forgotten = Forgotten(snapshot.manifest.state)
+        self.earlier = Earlier(self.ledger, lambda: quarantine.read(self.snapshot()))
+        self.places: dict[str, Place] = {}
+        self.begun: dict[str, tuple[str, int]] = {}
         self.rows = 0
         self.taken: set[str] = set()
         self.continued: set[str] = set()
@@ -152,12 +180,26 @@ class _Run:
         if stale:
             self.report.changes.append(f"partials of {len(stale):,} segments were derived again")
 
+    @property
+    def stopped(self) -> bool:
+        """Return whether nothing more is to be read."""
+        return self.stop is not None and self.stop.is_set()
+
+    def tick(self) -> None:
+        """Say how far it is."""
+        self.progress(Update("ingest", self.done, self.total, "files", self.rows))
+
+    def snapshot(self) -> Snapshot:
+        """Return the newest generation."""
+        return self.writer.snapshot() if self.writer else self.ingest.store.snapshot()
+
     def read(self, item: Input) -> None:
         """Read one source into the batch, publishing whenever the batch is full."""
         try:
             digest = item.hash()
         except SourceError as error:
             self.report.quarantined_files[item.source.label] = str(error)
+            self._tell(Outcome(item.source.label, item.name, "unreadable", reason=str(error)))
             return
         entry = LedgerEntry(item.source.label, item.name, digest, item.size, 0, 0, 0, "partial")
         entry = self.ledger.get(entry.key, entry)
@@ -165,24 +207,52 @@ class _Run:
             self.continued.add(item.name)
         if entry.status == "done" or entry.key in self.taken:
             self.report.known += 1
+            self._tell(Outcome(item.source.label, item.name, "known"))
             return
+        place = self._place(item, entry)
+        entry, problem = place.entry, place.problem
         self.taken.add(entry.key)
         self.report.files += 1
         self.report.bytes += item.size
-        limit = self.settings.batch_mb << 20
         self._flush_before(item)
-        number, position = self.batch.open(entry), entry.position
+        if problem:
+            self.batch.fail(self.batch.open(entry, item.reader), problem)
+        else:
+            self._read_chunks(item, entry)
+
+    def _place(self, item: Input, entry: LedgerEntry) -> Place:
+        """Return where reading a source begins: where an ingest left it, or an earlier one that has grown."""
+        self.begun[entry.key] = (item.source.label, 0)
+        again = entry.status == "quarantined" and not entry.rows + entry.rejected
+        if entry.name in self.schema.references or (entry.key in self.ledger and not again):
+            return Place(entry)
+        place = self.earlier.place(item, entry, refuse=self.replaced == "refuse")
+        if place.waits:
+            self.flush()
+            place = self.earlier.place(item, entry, refuse=self.replaced == "refuse")
+        self.places[entry.key] = place
+        self.earlier.add(entry, read=False)
+        self.begun[entry.key] = (item.source.label, place.entry.position)
+        self.report.grown += place.entry.position > 0
+        if place.replaced and not place.problem:
+            self.report.replaced.append(item.source.label)
+        return place
+
+    def _read_chunks(self, item: Input, entry: LedgerEntry) -> None:
+        limit = self.settings.batch_mb << 20
+        number, position = self.batch.open(entry, item.reader), entry.position
         try:
             for chunk in item.read(position, min(limit // _CHUNK_SHARE, _CHUNK)):
                 self.batch.take(number, chunk, position)
                 position = chunk.position
                 self.rows += chunk.table.num_rows
-                if self.batch.size >= limit or self.batch.held >= _HELD:
+                self.tick()
+                if self.batch.size >= limit or self.batch.held >= _HELD or self.stopped:
                     self.flush()
                     entry = self.ledger.get(entry.key, entry)
-                    if entry.status == "quarantined":
+                    if entry.status == "quarantined" or self.stopped:
                         return
-                    number = self.batch.open(entry)
+                    number = self.batch.open(entry, item.reader)
             item.check_unchanged()
         except SourceError as error:
             self.batch.fail(number, str(error))
@@ -199,16 +269,42 @@ class _Run:
     def flush(self) -> None:
         """Normalise and publish what the batch holds."""
         batch, self.batch = self.batch, self._new_batch()
-        found = batch.normalise(self.fields)
-        if not found.ledger:
+        self.store(batch.normalise(self.fields))
+
+    def store(self, found: Normalised) -> None:
+        """Publish what was normalised, as one generation."""
+        if not found.ledger and not found.released:
             return
         self._leave_out_forgotten(found)
+        outcomes = list(found.outcomes(self.begun)) if self.told else []
         typed, widened = self._type(found)
         typed = self._within_window(typed)
         self._count(found, typed)
+        self._settle(found)
         if self.writer is not None:
             self._publish(self.writer.begin(), found, typed, widened)
-        self.ledger.update({e.key: e for e in found.ledger})
+        for entry in found.ledger:
+            self.ledger[entry.key] = entry
+            self.earlier.add(entry)
+        for outcome in outcomes:
+            self._tell(outcome)
+
+    def _settle(self, found: Normalised) -> None:
+        """Note what is outdated with these sources: in quarantine, and of those with which they go on."""
+        for entry in list(found.ledger):
+            if self.ledger.get(entry.key, entry).status == "quarantined":
+                found.released.add(quarantine.record_id(entry.hash, entry.name, quarantine.WHOLE))
+            place = self.places.pop(entry.key, None)
+            if place is None:
+                continue
+            found.released |= place.outdated
+            if place.earlier is not None and entry.status != "quarantined":
+                found.released |= place.released
+                found.ledger.append(place.earlier)
+
+    def _tell(self, outcome: Outcome) -> None:
+        if self.told is not None:
+            self.told(outcome)
 
     def _leave_out_forgotten(self, found: Normalised) -> None:
         """Leave out records about entities that were forgotten, and count them."""
@@ -268,17 +364,9 @@ class _Run:
     def _publish(
         self, transaction: Transaction, found: Normalised, typed: dict[str, pl.DataFrame], widened: set[str]
     ) -> None:
-        before = {k: e.status for k, e in self.ledger.items()}
         for entry in found.ledger:
             transaction.record(entry)
-        # a source that fails again in the same way is in quarantine already
-        known = [e for e in found.ledger if before.get(e.key) == "quarantined"]
-        again = {(e.hash, e.name) for e in known if e.status == "quarantined"}
-        kept = [q for q in found.quarantined if (q.source_hash, q.name) not in again]
-        quarantine.add(transaction, kept)
-        recovered = {(e.hash, e.name) for e in known if e.status == "done"}
-        if recovered:
-            quarantine.release(transaction, recovered)
+        quarantine.replace(transaction, found.released, found.quarantined)
         transaction.set_state(fields=self.fields, schema=self.schema.fingerprint)
         if typed:
             self._add_segments(transaction, typed, widened)

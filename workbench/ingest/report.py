@@ -4,9 +4,33 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-__all__ = ["IngestReport"]
+__all__ = ["IngestReport", "Outcome"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one source, told once it is durable.
+
+    Attributes:
+        source: How it was named.
+        name: The event type or reference that it became.
+        status: "stored"; "known", if the same bytes were taken before; "quarantined", as a whole; or
+            "unreadable", if not even its bytes could be read.
+        rows: Documents stored from it.
+        rejected: Its records in quarantine.
+        begun: The record with which reading began: those before it were stored from an earlier source.
+        reason: Why nothing more of it was taken.
+    """
+
+    source: str
+    name: str
+    status: Literal["stored", "known", "quarantined", "unreadable"]
+    rows: int = 0
+    rejected: int = 0
+    begun: int = 0
+    reason: str = ""
 
 
 @dataclass
@@ -17,6 +41,8 @@ class IngestReport:
         dry_run: Whether nothing was stored.
         files: Sources read.
         known: Sources left out because the same bytes were ingested before.
+        grown: Sources that begin with one that was ingested before, and were read from its end on.
+        replaced: Sources whose place held other bytes when it was ingested before.
         skipped: Files that no connector reads.
         bytes: Size of the sources read.
         rows: Documents stored, by event type.
@@ -35,6 +61,8 @@ class IngestReport:
     dry_run: bool = False
     files: int = 0
     known: int = 0
+    grown: int = 0
+    replaced: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     bytes: int = 0
     rows: Counter[str] = field(default_factory=Counter)
@@ -68,6 +96,9 @@ class IngestReport:
         lines += [f"  {name}: {n:,} reference rows" for name, n in sorted(self.references.items())]
         if self.known:
             lines.append(f"{_counted(self.known, 'source')} had been ingested before: nothing added")
+        if self.grown:
+            lines.append(f"{_counted(self.grown, 'source')} had grown: what is new was added")
+        lines += [f"taken as another source, its bytes are no longer the same: {p}" for p in self.replaced]
         lines += [f"not read, no connector for it: {path}" for path in self.skipped]
         lines += [
             f"quarantined whole: {path}: {reason.removeprefix(f'{path}: ')}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,15 +31,22 @@ class Input:
         connector: What reads them.
         name: The event type or reference that they become.
         size: Bytes of the source.
+        via: The connector's name.
     """
 
     source: Source
     connector: Connector
     name: str
     size: int
+    via: str = ""
     _drained: list[Chunk] | None = None
     _hash: str = ""
     _found: tuple[int, int] = (0, 0)
+
+    @property
+    def reader(self) -> str:
+        """Return what reads it, as JSON that quarantine keeps."""
+        return json.dumps([self.via, self.source.options], sort_keys=True, default=str)
 
     def hash(self) -> str:
         """Return the xxh3-128 of the source's bytes; of an object in memory, of its Arrow data.
@@ -144,7 +152,7 @@ def find_inputs(
             found = Source(str(path), path, options=dict(options or {}))
             if name not in made:
                 made[name] = connectors.create(name)
-            inputs.append(Input(found, made[name], kind, path.stat().st_size))
+            inputs.append(Input(found, made[name], kind, path.stat().st_size, name))
     inputs.sort(
         key=lambda i: (i.source.path is None, i.source.path.name if i.source.path else "", i.source.label)
     )
@@ -182,4 +190,4 @@ def _object_input(data: Any, event_type: str | None, connector: str | None, opti
     if event_type is None:
         raise UsageError("a data frame does not say what its rows are.", fix="Give type='…', the event type.")
     label = f"{type(data).__module__.split('.')[0]} {type(data).__name__}"
-    return Input(Source(label, data=data, options=options), connectors.create(name), event_type, 0)
+    return Input(Source(label, data=data, options=options), connectors.create(name), event_type, 0, name)

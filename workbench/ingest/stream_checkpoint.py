@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from workbench.settings import Settings
     from workbench.storage import SegmentStore, Snapshot, Transaction
 
-__all__ = ["Checkpoints", "Totals", "log_position"]
+__all__ = ["Checkpoints", "Totals", "bounds_of", "log_position"]
 
 _AHEAD_US = 5 * 60 * 1_000_000
 
@@ -49,6 +49,19 @@ def log_position(snapshot: Snapshot) -> tuple[int, int]:
     """Return the last record of the log that is published, and the epoch that wrote it."""
     found = snapshot.manifest.state.get("wal", {})
     return found.get("sequence", 0), found.get("epoch", 0)
+
+
+def bounds_of(settings: Settings, now: datetime) -> Bounds:
+    """Return what times and columns a stream takes.
+
+    Args:
+        settings: The window, and the most columns.
+        now: The workspace's clock.
+    """
+    moment = int(now.astimezone(UTC).timestamp() * 1e6)
+    window = settings.window
+    oldest = -(1 << 62) if window == "all" else (moment // DAY_US - window + 1) * DAY_US
+    return Bounds(oldest, moment + _AHEAD_US, settings.max_columns)
 
 
 class Checkpoints:
@@ -93,7 +106,7 @@ class Checkpoints:
                 return Totals()
             fields = transaction.base.manifest.state.get("fields", {})
             forgotten = Forgotten(transaction.base.manifest.state)
-            found = documents(new, self.schema, fields, self._bounds(now), forgotten)
+            found = documents(new, self.schema, fields, bounds_of(self.settings, now), forgotten)
             counts = Totals(
                 sum(frame.height for frame in found.typed.values()),
                 len(found.quarantined),
@@ -110,12 +123,6 @@ class Checkpoints:
             )
             transaction.commit()
         return counts
-
-    def _bounds(self, now: datetime) -> Bounds:
-        moment = int(now.astimezone(UTC).timestamp() * 1e6)
-        window = self.settings.window
-        oldest = -(1 << 62) if window == "all" else (moment // DAY_US - window + 1) * DAY_US
-        return Bounds(oldest, moment + _AHEAD_US, self.settings.max_columns)
 
     def _add(self, transaction: Transaction, found: Documents, now: datetime) -> None:
         base = transaction.base

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from workbench.ingest.stream_keys import Halves
     from workbench.partials.types import FieldType
 
-__all__ = ["Bounds", "Documents", "documents"]
+__all__ = ["TOO_EARLY", "Bounds", "Documents", "documents"]
 
-_TOO_EARLY = "its time is more than 5 minutes ahead of the workspace's clock"
+TOO_EARLY = "its time is more than 5 minutes ahead of the workspace's clock"
 
 
 class Bounds(NamedTuple):
@@ -239,7 +239,7 @@ def _in_time(frame: pl.DataFrame, result: Documents, rows: _Rows, bounds: Bounds
             frame.filter(early).drop("_row", "_hash").with_columns(pl.col("_ts").dt.to_string("iso:strict"))
         )
         result.quarantined += [
-            rows.quarantined(row, json.dumps(values, default=str).encode(), _TOO_EARLY)
+            rows.quarantined(row, json.dumps(values, default=str).encode(), TOO_EARLY)
             for row, values in zip(frame["_row"].filter(early), shown.iter_rows(named=True), strict=True)
         ]
     result.refused += int(late.sum())
