@@ -78,12 +78,12 @@ COMMANDS = [
         "evict",
         "compact",
         "forget",
-        "quarantine",
         "config",
         "drivers",
     ),
 ]
 GRAPH_COMMANDS = ["around", "path", "shared", "stats"]
+QUARANTINE_COMMANDS = ["list", "show", "retry"]
 
 
 @pytest.fixture(autouse=True)
@@ -190,14 +190,19 @@ def test_help_shows_every_command_in_its_panel() -> None:
     assert [name for name in ("Start", "Look", "Compute", "Operate") if f" {name} ─" in shown] == [
         *("Start", "Look", "Compute", "Operate")
     ]
-    assert {name for name in [*COMMANDS, "graph"] if re.search(rf"^│ {name} ", shown, re.MULTILINE)} == {
-        *COMMANDS,
-        "graph",
-    }
+    names = {*COMMANDS, "graph", "quarantine"}
+    assert {name for name in names if re.search(rf"^│ {name} ", shown, re.MULTILINE)} == names
     assert fine() == shown
 
 
-@pytest.mark.parametrize("command", [*([name] for name in COMMANDS), *(["graph", n] for n in GRAPH_COMMANDS)])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *([name] for name in COMMANDS),
+        *(["graph", name] for name in GRAPH_COMMANDS),
+        *(["quarantine", name] for name in QUARANTINE_COMMANDS),
+    ],
+)
 def test_the_help_of_a_command_says_what_it_does_and_has_examples(command: list[str]) -> None:
     shown = fine(*command, "--help")
     purpose = shown.split("\n\n" if "\n\n" in shown else "\n")
@@ -211,8 +216,9 @@ def test_there_is_no_command_without_a_test_of_its_help() -> None:
     assert {command.name for command in app.registered_commands} == set(COMMANDS)
 
 
-def test_graph_alone_shows_its_help() -> None:
-    assert fine("graph") == fine("graph", "--help")
+@pytest.mark.parametrize("group", ["graph", "quarantine"])
+def test_a_group_alone_shows_its_help(group: str) -> None:
+    assert fine(group) == fine(group, "--help")
 
 
 def test_the_version_is_shown() -> None:
@@ -386,16 +392,48 @@ def test_an_ingest_of_which_nothing_could_be_read_ends_with_1(own: Path, tmp_pat
     assert run("ingest", bad, good, "-w", own).exit_code == 0
 
 
-def test_quarantine_shows_what_could_not_be_read(own: Path, tmp_path: Path) -> None:
+def test_quarantine_lists_and_shows_what_could_not_be_read(own: Path, tmp_path: Path) -> None:
     rows = [("2025-06-15T00:00:00Z", "a", "/", "de")] * 9 + [("not a time \x1b[2J", "a", "/", "de")]
-    fine("ingest", write_clicks(tmp_path / "Click" / "mixed.csv", rows), "-w", own)
-    data = document("quarantine", "-w", own)
+    log = write_clicks(tmp_path / "Click" / "mixed.csv", rows)
+    fine("ingest", log, "-w", own)
+    data = document("quarantine", "list", "-w", own)
+    (counted,) = [dict(zip(data["columns"], row, strict=True)) for row in data["rows"]]
+    assert (counted["source"], counted["records"]) == (str(log), 1)
+    assert counted["reason"] == "unreadable time in 'time'"
+    assert "unreadable time" in fine("quarantine", "list", "-w", own)
+
+    data = document("quarantine", "show", counted["first_id"], "-w", own)
     (record,) = [dict(zip(data["columns"], row, strict=True)) for row in data["rows"]]
     assert (record["name"], record["offset"]) == ("Click", 9)
     assert json.loads(bytes.fromhex(record["original"]))["time"] == "not a time \x1b[2J"
-    shown = fine("quarantine", "-w", own)
+    shown = fine("quarantine", "show", log, "-w", own)
+    assert f"{counted['first_id']}  {log}, record 9: Click" in shown
     assert "not a time" in shown
     assert "\x1b" not in shown
+    assert "the first 0 shown" in fine("quarantine", "show", log, "-w", own, "--limit", 0)
+
+    out = tmp_path / "bad"
+    assert fine("quarantine", "show", log, "-w", own, "--out", out) == ""
+    assert out.read_bytes() == bytes.fromhex(record["original"]) + b"\n"
+    assert "cannot be written: File exists" in mistake("quarantine", "show", log, "-w", own, "--out", out)
+    assert "there is no record or source in quarantine 'x'" in mistake("quarantine", "show", "x", "-w", own)
+
+
+def test_quarantine_is_tried_again(own: Path, tmp_path: Path) -> None:
+    log = tmp_path / "Click" / "semicolons.csv"
+    write_clicks(log, [])
+    log.write_text("time,user;page\n2025-06-15T00:00:00Z;a;/\n", encoding="utf-8")
+    assert run("ingest", log, "-w", own).exit_code == 1
+    assert run("quarantine", "retry", "-w", own, "-q").exit_code == 1
+    log.write_text("time;user;page\n2025-06-15T00:00:00Z;a;/\n", encoding="utf-8")
+    fine("ingest", log, "-w", own, "--dry-run")
+    assert "has other bytes by now" in run("quarantine", "retry", "-w", own, "-q").stdout
+    assert "'progress' is no option of a connector" in mistake(
+        "quarantine", "retry", "-w", own, "--option", "progress=1"
+    )
+    log.write_text("time,user;page\n2025-06-15T00:00:00Z;a;/\n", encoding="utf-8")
+    option = ["--option", "delimiter=|"]
+    assert "stays as a whole" in run("quarantine", "retry", log, *option, "-w", own, "-q", "--dry-run").stdout
 
 
 # what shows it

@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from workbench.cli import ask, compute, data, demo, graph, machine, query, report, serve, synth, upkeep
+from workbench.cli import (
+    ask,
+    compute,
+    data,
+    demo,
+    graph,
+    machine,
+    quarantine,
+    query,
+    report,
+    serve,
+    synth,
+    upkeep,
+)
 from workbench.cli.errors import Group
 
 if TYPE_CHECKING:
@@ -142,7 +155,6 @@ _COMMANDS: tuple[tuple[str, str, Callable[..., Any], tuple[str, ...]], ...] = (
         upkeep.forget,
         ("workbench forget user:anna -w shop", "workbench forget user:anna -w shop --apply"),
     ),
-    ("Operate", "quarantine", data.quarantine, ("workbench quarantine -w shop",)),
     ("Operate", "config", machine.config, ("workbench config",)),
     ("Operate", "drivers", machine.drivers, ("workbench drivers",)),
     (
@@ -155,6 +167,23 @@ _COMMANDS: tuple[tuple[str, str, Callable[..., Any], tuple[str, ...]], ...] = (
         ),
     ),
     ("Operate", "password", serve.password, ("workbench password users anna",)),
+)
+
+_QUARANTINE_COMMANDS: tuple[tuple[str, Callable[..., Any], tuple[str, ...]], ...] = (
+    ("list", quarantine.list_, ("workbench quarantine list -w shop",)),
+    (
+        "show",
+        quarantine.show,
+        ("workbench quarantine show 9f2c11d0a3b4", "workbench quarantine show 'logs/*' --out bad.jsonl"),
+    ),
+    (
+        "retry",
+        quarantine.retry,
+        (
+            "workbench quarantine retry --dry-run",
+            "workbench quarantine retry logs/orders.csv --option 'delimiter=;'",
+        ),
+    ),
 )
 
 _REPORT_RUN = ("workbench report run weekly.ipynb -w shop -p month=3 -o weekly.html",)
@@ -172,12 +201,14 @@ def _epilog(examples: tuple[str, ...]) -> str:
 
 def _register() -> None:
     app.add_typer(graph.app, name="graph", rich_help_panel="Look")
+    app.add_typer(quarantine.app, name="quarantine", rich_help_panel="Operate")
     app.add_typer(report.app, name="report", rich_help_panel="Operate")
     report.app.command("run", help=_help(report.run), epilog=_epilog(_REPORT_RUN))(report.run)
     for panel, name, function, examples in _COMMANDS:
         app.command(name, rich_help_panel=panel, help=_help(function), epilog=_epilog(examples))(function)
-    for name, function, examples in _GRAPH_COMMANDS:
-        graph.app.command(name, help=_help(function), epilog=_epilog(examples))(function)
+    for group, commands in ((graph.app, _GRAPH_COMMANDS), (quarantine.app, _QUARANTINE_COMMANDS)):
+        for name, function, examples in commands:
+            group.command(name, help=_help(function), epilog=_epilog(examples))(function)
 
 
 _register()

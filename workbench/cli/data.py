@@ -19,18 +19,16 @@ from workbench.cli.options import (
     pairs,
 )
 from workbench.cli.progress import watching
-from workbench.cli.screen import Rows, print_facts, print_json, print_table, print_text, size
+from workbench.cli.screen import print_facts, print_json, print_text, size
 from workbench.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pyarrow as pa
-
     from workbench.engine import Engine
     from workbench.ingest import IngestReport
 
-__all__ = ["evict", "ingest", "init", "quarantine", "status", "verify"]
+__all__ = ["evict", "ingest", "init", "status", "verify"]
 
 
 def init(
@@ -221,26 +219,3 @@ def _partials(engine: Engine) -> dict[str, dict[str, str]]:
         if file.kind in KINDS:
             hashes.setdefault(file.segment, {})[file.kind] = file.hash
     return hashes
-
-
-def quarantine(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
-    """Show what could not be read: source, number of the record, reason and original bytes.
-
-    A number of -1 stands for a source as a whole. JSON has the original bytes in hexadecimal digits.
-    """
-    with open_workspace(workspace) as engine:
-        table = engine.quarantine
-        timezone = engine.timezone
-    if as_json:
-        print_json({**Rows(table, timezone).to_json(), "timezone": timezone})
-    else:
-        print_table(_readable(table.drop_columns(["source_hash"])), timezone)
-
-
-def _readable(table: pa.Table) -> pa.Table:
-    """Return a table of quarantine with the original bytes as text."""
-    import pyarrow as pa  # noqa: PLC0415  (kept out of start-up)
-
-    texts = [original.decode("utf-8", "backslashreplace") for original in table["original"].to_pylist()]
-    place = table.column_names.index("original")
-    return table.set_column(place, "original", pa.array(texts, pa.string()))
