@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from workbench.ingest.stream import Stream
     from workbench.knowledge import Knowledge, KnowledgeStore
     from workbench.llm import Client
-    from workbench.partials.stored import Document
+    from workbench.partials.lookup import Document
     from workbench.partials.types import FieldType
     from workbench.plans.answer import Answer
     from workbench.plans.model import Plan
@@ -265,7 +265,7 @@ class Engine:
             UsageError: If the address is not written so.
             UnknownNameError: If there is no such document.
         """
-        from workbench.partials.stored import find_document  # noqa: PLC0415
+        from workbench.partials.lookup import find_document  # noqa: PLC0415
 
         segment, slash, number = address.partition("/")
         if not slash or not number.isdecimal() or len(number) > 19 or int(number) > _LARGEST_ID:
@@ -276,6 +276,50 @@ class Engine:
         if found is None:
             raise UnknownNameError("document", address, fix="It may have been evicted, or never have been.")
         return found
+
+    def scan(  # noqa: PLR0913  (a condition each)
+        self,
+        type: str | Sequence[str] | None = None,  # noqa: A002  (the word of the specification)
+        *,
+        since: str | date | None = None,
+        until: str | date | None = None,
+        where: Any = None,
+        columns: Sequence[str] | None = None,
+        limit: int | None = None,
+    ) -> pa.RecordBatchReader:
+        """Return documents in Arrow batches, read as they are asked for.
+
+        Days, types, row groups and columns that are not needed are left alone. Columns are ``_segment``,
+        ``_id``, ``_ts`` (in UTC), ``_type`` and every field in its one type. Documents come by day and event
+        type, those of a file in order of time.
+
+        Args:
+            type: One or several event types; their aliases count too. By default all.
+            since: A day or time in the workspace's zone; by default the window's start.
+            until: The end, not included; by default the window's end.
+            where: A condition on the columns: an expression of :mod:`pyarrow.compute`, such as
+                ``pc.field("delay") > 60``, or pyarrow's ``filters``, such as ``[("delay", ">", 60)]``.
+            columns: Only these, in this order.
+            limit: The most documents.
+
+        Raises:
+            UnknownNameError: If there is no such event type or column.
+            UsageError: If a time is none, or the condition or the limit cannot be meant.
+            CorruptFileError: If a file is missing or damaged; from the reader, if one is met half-way.
+        """
+        from workbench.analysis.activity import moment  # noqa: PLC0415
+        from workbench.partials.scan import Wanted, scan_documents  # noqa: PLC0415
+
+        names = [type] if isinstance(type, str) else type
+        wanted = Wanted(
+            None if names is None else [self.schema.event_names.get(name, name) for name in names],
+            None if since is None else moment(since, self.timezone),
+            None if until is None else moment(until, self.timezone),
+            where,
+            columns,
+            limit,
+        )
+        return self._whole(lambda: scan_documents(self._snapshot, self.fields, wanted))
 
     @cached_property
     def selection(self) -> Selection:

@@ -75,6 +75,7 @@ def _first_document(engine: Engine) -> Any:
 
 READERS: list[tuple[str, str, Callable[[Engine], Any]]] = [
     ("events", "get", _first_document),
+    ("events", "scan", lambda engine: engine.scan().read_all()),
     ("events", "a page's events", lambda engine: engine.entity("user:u1").events(500)),
     ("events", "sql", _sql("select * from click")),
     ("events", "sql over all types", _sql("select count(*) from events")),

@@ -11,14 +11,8 @@ import pytest
 
 from workbench.config.entity_schema import EntitySchema
 from workbench.partials.documents import field_text, normalise, type_fields
-from workbench.partials.stored import (
-    Document,
-    align,
-    concat_documents,
-    find_document,
-    read_documents,
-    to_arrow,
-)
+from workbench.partials.lookup import Document, find_document
+from workbench.partials.stored import align, concat_documents, read_documents, to_arrow
 from workbench.storage import SegmentStore
 
 if TYPE_CHECKING:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from workbench.partials.coded import is_coded, stacked
 from workbench.partials.documents import field_text
@@ -18,12 +15,11 @@ from workbench.partials.types import canonical_text, convert, polars_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from datetime import datetime
 
     from workbench.partials.types import FieldType
     from workbench.storage import Snapshot
 
-__all__ = ["Document", "align", "concat_documents", "find_document", "read_documents", "to_arrow"]
+__all__ = ["align", "concat_documents", "read_documents", "to_arrow"]
 
 # above this share, or number, of distinct values a dictionary saves nothing, and costs who reads one document
 _DISTINCT = 0.5
@@ -132,54 +128,6 @@ def _frame(table: pa.Table) -> pl.DataFrame:
     """Return stored documents with ``_extra`` as new documents have it: a list, not a map."""
     frame = pl.DataFrame(table.drop_columns("_type"))
     return frame.cast({"_extra": _EXTRA}) if "_extra" in frame.columns else frame
-
-
-@dataclass(frozen=True)
-class Document:
-    """One event.
-
-    Attributes:
-        address: ``segment/_id``.
-        event_type: Its type.
-        time: Its time, in the workspace's zone.
-        fields: Its fields with their typed values; fields without a value are left out.
-        original: The source's text of every field whose typed value would not give it back.
-        extra: Values that came under names that are no field names.
-    """
-
-    address: str
-    event_type: str
-    time: datetime
-    fields: dict[str, Any]
-    original: dict[str, str]
-    extra: dict[str, str]
-
-
-def find_document(
-    snapshot: Snapshot,
-    segment: str,
-    identifier: int,
-    fields: Mapping[str, Mapping[str, FieldType]],
-    timezone: str,
-) -> Document | None:
-    """Return one stored document, its time in ``timezone``, or None if there is none such."""
-    for entry in snapshot.files("events", segments=[segment]):
-        table = snapshot.read(entry, filters=pc.field("_id") == identifier)
-        if not table.num_rows:
-            continue
-        frame = align(_frame(table), fields.get(entry.name, {}))
-        row = frame.row(0, named=True)
-        original = row.pop("_original", None) or {}
-        extra = row.pop("_extra", None) or ()
-        return Document(
-            f"{segment}/{row.pop('_id')}",
-            entry.name,
-            row.pop("_ts").astimezone(ZoneInfo(timezone)),
-            {name: value for name, value in row.items() if value is not None},
-            {name: text for name, text in original.items() if text is not None},
-            {pair["key"]: pair["value"] for pair in extra},
-        )
-    return None
 
 
 def to_arrow(frame: pl.DataFrame, name: str) -> pa.Table:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from workbench.catalog import Catalog
     from workbench.knowledge import Knowledge
     from workbench.llm import Client
-    from workbench.partials.stored import Document
+    from workbench.partials.lookup import Document
     from workbench.sql import Result
 
 __all__ = ["Runtime", "World"]

@@ -33,7 +33,7 @@ _SQL_TYPES: dict[FieldType, str] = {
     "string": "VARCHAR",
 }
 # a segment is a day of UTC, whatever zone the session shows times in
-_SEGMENT = "strftime(timezone('UTC', _ts), '%Y-%m-%d') AS _segment"
+_SEGMENT = "CAST(CAST(make_timestamp(epoch_us(_ts)) AS DATE) AS VARCHAR) AS _segment"
 _WINDOW = ("entities", "edges", "properties")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Snapshot"]
 
+_FOOTERS = 32  # that are kept decoded, a megabyte each where documents are wide
+
 
 class Snapshot:
     """One generation of a workspace, read-only; its files stay while the object lives, if it has a lease."""
@@ -31,6 +34,7 @@ class Snapshot:
         self.manifest = manifest
         self._verifier = verifier
         self._lease = lease
+        self._footers = lru_cache(_FOOTERS)(pq.read_metadata)
 
     @property
     def generation(self) -> int:
@@ -63,6 +67,15 @@ class Snapshot:
         path = self.root / entry.path
         self._verifier.check(path, entry.hash, entry.bytes)
         return path
+
+    def open(self, entry: FileEntry) -> pq.ParquetFile:
+        """Return a file to be read in pieces, checked; whoever opens it closes it.
+
+        Raises:
+            CorruptFileError: If the file is missing or damaged.
+        """
+        path = self.path(entry)
+        return pq.ParquetFile(path, metadata=self._footers(path), page_checksum_verification=True)
 
     def read(
         self, entry: FileEntry, *, columns: Sequence[str] | None = None, filters: Any = None
