@@ -42,7 +42,7 @@ demo: $(INSTALLED)  ## build the demo workspace and print what is in it
 
 test: $(INSTALLED)  ## all tests and documentation examples, with coverage thresholds
 	@mkdir -p build
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --cov --cov-report= 2>&1 | tee build/pytest.log
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder --cov --cov-report= 2>&1 | tee build/pytest.log
 	coverage() {
 		$(BIN)/coverage report --skip-empty "$$@" > build/coverage.log || { cat build/coverage.log; exit 1; }
 	}

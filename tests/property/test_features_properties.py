@@ -65,7 +65,7 @@ def table(rows: list[tuple[datetime, str, str, str]]) -> pa.Table:
     return pa.table({name: [row[i] for row in rows] for i, name in enumerate(("time", "user", "item"))})
 
 
-@settings(max_examples=40)  # each makes a workspace
+@settings(max_examples=12)  # each makes a workspace
 @given(events, minutes, minutes)
 def test_features_are_what_a_plain_reading_gives(
     drawn: list[tuple[int, str, str, str]], first: int, second: int
