@@ -38,8 +38,10 @@ if TYPE_CHECKING:
     from workbench.ingest import IngestReport
     from workbench.ingest.compact import Compaction
     from workbench.ingest.forget import Forgetting
+    from workbench.ingest.report import Outcome
     from workbench.ingest.retry import RetryReport
     from workbench.ingest.stream import Stream
+    from workbench.ingest.watch import Told
     from workbench.knowledge import Knowledge, KnowledgeStore
     from workbench.llm import Client
     from workbench.partials.lookup import Document
@@ -564,6 +566,63 @@ class Engine:
             )
         finally:
             self.refresh()
+
+    def watch(  # noqa: PLR0913  (the options of one command)
+        self,
+        *directories: str | Path,
+        say: Callable[[Told], object],
+        once: bool = False,
+        stop: threading.Event | None = None,
+        replaced: Literal["refuse", "take"] = "refuse",
+        type: str | None = None,  # noqa: A002  (the word that users type)
+        connector: str | None = None,
+        **options: Any,
+    ) -> None:
+        """Ingest what lies in directories and what comes there, once it is complete, until it is stopped.
+
+        What the window no longer holds is evicted as it goes on. It waits where another process writes to the
+        workspace, or the disk refuses.
+
+        Args:
+            directories: What is watched, with everything below.
+            say: Told of each file and of everything else that happens; ``print`` does.
+            once: Take what is complete now, and return; nothing is waited for.
+            stop: Once it is set, in any thread, what is being read is published and the watch ends.
+            replaced: What to do with a file of events whose place held other bytes before, with which it
+                does not begin: put it into quarantine, or take it as another source.
+            type: The event type; by default what each file's path speaks of.
+            connector: What reads files; by default decided by their names.
+            options: Reading options of the connector.
+
+        Raises:
+            SourceError: If a directory does not exist.
+            WriterLockedError: With ``once``, if another process writes to the workspace.
+        """
+        from workbench.ingest import Ingest  # noqa: PLC0415
+        from workbench.ingest.watch import Watch  # noqa: PLC0415
+
+        def take(
+            paths: Sequence[Path], *, told: Callable[[Outcome], object], stop: threading.Event
+        ) -> IngestReport:
+            try:
+                return Ingest(self.store, self.schema, self.settings).run(
+                    paths,
+                    event_type=type,
+                    connector=connector,
+                    options=options,
+                    replaced=replaced,
+                    told=told,
+                    stop=stop,
+                )
+            finally:
+                self.refresh()
+
+        places = [Path(directory).expanduser() for directory in directories]
+        watch = Watch(places, take, self.evict, say, self.settings.watch_seconds)
+        if once:
+            watch.once(stop)
+        else:
+            watch.run(stop or threading.Event())
 
     def stream(self, *, clock: Callable[[], datetime] | None = None) -> Stream:
         """Open a stream for events that come one by one: acknowledged when durable, visible soon after.

@@ -39,6 +39,11 @@ class Settings(BaseModel):
         0.2, ge=0, le=1, description="Share of bad records above which a file is quarantined whole."
     )
     max_columns: int = Field(500, ge=1, description="Most columns that a source may have.")
+    watch_seconds: float = Field(
+        2.0,
+        gt=0,
+        description="Seconds between two looks at a watched file: the same at both, it is complete.",
+    )
     stream_seconds: float = Field(
         5.0, gt=0, description="Seconds after which streamed events become visible, at most."
     )

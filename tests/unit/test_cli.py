@@ -67,7 +67,20 @@ CLICKS = [
     ("2025-06-14T11:00:00Z", "many", HOSTILE, "us"),
 ]
 COMMANDS = [
-    *("demo", "init", "synth", "ingest", "lab", "catalog", "sql", "entity", "knowledge", "ask", "plan"),
+    *(
+        "demo",
+        "init",
+        "synth",
+        "ingest",
+        "watch",
+        "lab",
+        "catalog",
+        "sql",
+        "entity",
+        "knowledge",
+        "ask",
+        "plan",
+    ),
     *(
         "plan-schema",
         "compute",

@@ -21,6 +21,7 @@ from workbench.cli import (
     serve,
     synth,
     upkeep,
+    watch,
 )
 from workbench.cli.errors import Group
 
@@ -85,6 +86,12 @@ _COMMANDS: tuple[tuple[str, str, Callable[..., Any], tuple[str, ...]], ...] = (
             "workbench ingest -w shop logs/",
             "workbench ingest -w shop --type Order --option 'delimiter=;' 'orders-*.csv.gz' --dry-run",
         ),
+    ),
+    (
+        "Start",
+        "watch",
+        watch.watch,
+        ("workbench watch logs/ -w shop", "workbench watch logs/ exports/ -w shop --once"),
     ),
     (
         "Start",

@@ -126,7 +126,8 @@ class Earlier:
         begun = [e for e in shorter if hashes.get(e.bytes) == e.hash]
         if not begun:
             return None
-        longest = max(begun, key=lambda e: e.bytes)
+        # one of which nothing was taken says nothing about what was
+        longest = max(begun, key=lambda e: (e.position > 0 or e.key in self._unread, e.bytes))
         if longest.key in self._unread:
             return Place(entry, waits=True)
         return self._after(path, item, entry, longest)

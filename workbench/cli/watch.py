@@ -1,0 +1,102 @@
+"""``workbench watch``: directories whose files are ingested as they come."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path  # noqa: TC003  (typer reads the annotations)
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from workbench.cli.options import WorkspaceOption, complete_connectors, open_workspace, pairs
+from workbench.cli.screen import print_json, print_text
+from workbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from workbench.ingest.watch import Told
+
+__all__ = ["watch"]
+
+
+def watch(  # noqa: PLR0913  (the options of one command)
+    directories: Annotated[list[Path], typer.Argument(metavar="DIR…", help="Directories, with all below.")],
+    *,
+    workspace: WorkspaceOption = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="Take what is complete now and end: for a scheduler.")
+    ] = False,
+    take_replaced: Annotated[
+        bool,
+        typer.Option(
+            "--take-replaced",
+            help="Take a file whose place held other bytes before: for logs that begin anew.",
+        ),
+    ] = False,
+    type_: Annotated[
+        str | None,
+        typer.Option("--type", metavar="T", help="Event type. By default what each path speaks of."),
+    ] = None,
+    connector: Annotated[
+        str | None,
+        typer.Option(
+            metavar="C",
+            help="What reads the files. By default decided by their names.",
+            autocompletion=complete_connectors,
+        ),
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A reading option of the connector.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document a line.")] = False,
+) -> None:
+    """Ingest what lies in directories, and what comes there, once it is complete; a line for each file.
+
+    It goes on until it is interrupted or terminated, and then ends with what was read published. Started
+    again it takes only what is new. It waits where another process writes to the workspace.
+    """
+    options = pairs(option or ())
+    if taken := {"say", "once", "stop", "replaced", "type", "connector"} & set(options):
+        raise UsageError(f"{taken.pop()!r} is no option of a connector.", fix="See 'workbench watch --help'.")
+
+    def say(told: Told) -> None:
+        if as_json:
+            print_json(asdict(told))
+        else:
+            print_text(told.text)
+
+    with open_workspace(workspace) as engine, _stopping() as stop:
+        engine.watch(
+            *directories,
+            say=say,
+            once=once,
+            stop=stop,
+            replaced="take" if take_replaced else "refuse",
+            type=type_,
+            connector=connector,
+            **options,
+        )
+
+
+@contextmanager
+def _stopping() -> Iterator[threading.Event]:
+    """Give an event that SIGINT and SIGTERM set; a second one ends the process at once, as ever."""
+    stop = threading.Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(*_: object) -> None:
+        stop.set()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
