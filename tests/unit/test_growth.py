@@ -123,6 +123,16 @@ def test_a_log_goes_on_under_another_name_and_within_one_ingest(db: Engine, tmp_
     assert numbers(db) == [0, 1, 2, 3, 7]
 
 
+def test_a_copy_that_grew_goes_on(db: Engine, tmp_path: Path) -> None:
+    log, copy = tmp_path / "click.jsonl", tmp_path / "copies" / "click.jsonl"
+    copy.parent.mkdir()
+    log.write_text(lines(0, 1))
+    db.ingest(log)
+    copy.write_text(lines(0, 1, 2))
+    assert db.ingest(copy).rows == {"click": 1}
+    assert numbers(db) == [0, 1, 2]
+
+
 def test_a_bad_log_that_grew_good_leaves_quarantine(db: Engine, tmp_path: Path) -> None:
     log = tmp_path / "click.jsonl"
     log.write_text(lines(0) + "torn\n")

@@ -1,9 +1,9 @@
 """Files that go on: a log that was read and has grown since is read from where it was left.
 
 A source is its bytes, so a file with more of them is another source. Were it read from its start, the
-records that came in before would come twice. A file goes on with an earlier source of its directory and
-event type if it begins with all of that source's bytes; that needs no name, so a log that was renamed
-by its rotation goes on too. Only formats that records can be appended to are looked at.
+records that came in before would come twice. A file goes on with an earlier source of its event type that
+has its name or lay in its directory, if it begins with all of that source's bytes: a log that was renamed
+by its rotation goes on too, and so does a copy. Only formats that records can be appended to are looked at.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Earlier:
     def __init__(self, ledger: Mapping[str, LedgerEntry], held: Callable[[], pa.Table]) -> None:
         self._held = held
         self._unread: set[str] = set()
-        self._in_folder: dict[tuple[str, str], dict[str, LedgerEntry]] = {}
+        self._near: dict[tuple[str, str], dict[str, LedgerEntry]] = {}
         self._at: dict[tuple[str, str], dict[str, LedgerEntry]] = {}
         for entry in ledger.values():
             self.add(entry)
@@ -75,8 +75,8 @@ class Earlier:
         """Note a source that is in the ledger now, or that is about to be read."""
         (self._unread.discard if read else self._unread.add)(entry.key)
         place = os.path.abspath(entry.source)  # noqa: PTH100  (links stay what they are)
-        folder = os.path.dirname(place)  # noqa: PTH120  (of some 10,000)
-        self._in_folder.setdefault((folder, entry.name), {})[entry.key] = entry
+        for near in os.path.split(place):
+            self._near.setdefault((near, entry.name), {})[entry.key] = entry
         self._at.setdefault((place, entry.name), {})[entry.key] = entry
 
     def place(self, item: Input, entry: LedgerEntry, *, refuse: bool) -> Place:
@@ -117,9 +117,11 @@ class Earlier:
         path = item.source.path
         if path is None or not item.connector.appendable or path.suffix.lower() in CODECS:
             return None
-        folder = os.path.dirname(os.path.abspath(item.source.label))  # noqa: PTH100, PTH120
-        found = self._in_folder.get((folder, entry.name), {}).values()
-        shorter = [e for e in found if 0 < e.bytes < entry.bytes]
+        place = os.path.abspath(item.source.label)  # noqa: PTH100  (as above)
+        found = {
+            k: e for near in os.path.split(place) for k, e in self._near.get((near, entry.name), {}).items()
+        }
+        shorter = [e for e in found.values() if 0 < e.bytes < entry.bytes]
         if not shorter:
             return None
         hashes = _prefix_hashes(path, {e.bytes for e in shorter})
