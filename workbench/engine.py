@@ -936,15 +936,15 @@ class Engine:
         if self._sql is None:
             from workbench.sql import SqlSession  # noqa: PLC0415
 
-            views = self._views()
             self._sql = SqlSession(
-                views.resolve,
-                views.names,
+                lambda schema, name: self._views().resolve(schema, name),
+                lambda: self._views().names(),
                 timezone=self.timezone,
                 memory=self.settings.sql_memory,
                 threads=self.settings.worker_threads,
                 timeout=self.settings.sql_timeout,
             )
+            self._sql.start()  # while it does, what makes the views is imported
         return self._sql
 
     def _close_sql(self) -> None:

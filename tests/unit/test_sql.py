@@ -276,6 +276,17 @@ def test_the_configuration_is_locked_and_the_environment_empty(
     assert settings["allowed_paths"] == "[]"
 
 
+def test_a_worker_can_be_started_before_the_first_statement(tables: Tables) -> None:
+    with open_session(tables) as session:
+        assert session.worker_pid is None
+        session.start()
+        pid = session.worker_pid
+        assert session.query("select 2 as two").rows == [(2,)]
+        assert session.worker_pid == pid is not None
+    session.start()
+    assert session.worker_pid is None
+
+
 def test_no_secret_is_known(session: SqlSession) -> None:
     assert session.query("from duckdb_secrets()").rows == []
 

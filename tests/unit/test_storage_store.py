@@ -287,6 +287,36 @@ class TestReading:
         assert snapshot.files("events", segments=[]) == []
         assert snapshot.files("nothing") == []
 
+    @pytest.mark.parametrize("number", [0, 3, 20])
+    def test_many_files_are_checked_and_the_first_that_is_damaged_is_named(
+        self, store: SegmentStore, number: int
+    ) -> None:
+        with store.writer() as writer:
+            transaction = writer.begin()
+            for value in range(number):
+                transaction.add("events", table(value), segment=DAY, name="Login")
+            snapshot = transaction.commit()
+        files = snapshot.files("events")
+        assert snapshot.paths(files) == [store.root / file.path for file in files]
+        for file in files[1:]:
+            (store.root / file.path).write_bytes(b"x" * file.bytes)
+        if number:
+            with pytest.raises(CorruptFileError) as caught:
+                snapshot.paths(files)
+            assert caught.value.where == str(store.root / files[1].path)
+
+    def test_a_file_is_read_in_pieces(self, store: SegmentStore) -> None:
+        with store.writer() as writer:
+            transaction = writer.begin()
+            entry = transaction.add("events", table(*range(10)), segment=DAY, row_group=4)
+            snapshot = transaction.commit()
+        for _ in range(2):
+            with snapshot.open(entry) as file:
+                assert [file.read_row_group(n).num_rows for n in range(3)] == [4, 4, 2]
+        (store.root / entry.path).unlink()
+        with pytest.raises(CorruptFileError, match="missing"):
+            snapshot.open(entry)
+
     def test_columns_and_filters_are_pushed_down(self, store: SegmentStore) -> None:
         with store.writer() as writer:
             transaction = writer.begin()

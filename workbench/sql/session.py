@@ -112,6 +112,12 @@ class SqlSession:
         """Process id of the worker, or None while there is none."""
         return self._worker.pid if self._worker and self._worker.alive else None
 
+    def start(self) -> None:
+        """Start the worker, as the first statement would; until it answers, others can go on."""
+        with self._lock:
+            if not self._closed:
+                self._running()
+
     def query(
         self,
         statement: str,

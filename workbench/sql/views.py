@@ -112,7 +112,7 @@ class Views:
         return ", ".join([_SEGMENT, "_id", "_ts", "_type", *typed])
 
     def _files_view(self, entries: list[FileEntry], name: str, columns: str, schema: str) -> View:
-        paths = tuple(self._snapshot.path(e) for e in entries)
+        paths = tuple(self._snapshot.paths(entries))
         if not paths:
             return View(name, "SELECT NULL AS nothing WHERE false", (), schema)
         listed = ", ".join(_literal(str(p)) for p in paths)
