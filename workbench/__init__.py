@@ -12,14 +12,15 @@ from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
     from workbench.engine import Engine
-    from workbench.opening import demo, open  # noqa: A004  (wb.open is the product's word)
+    from workbench.opening import demo, open, repair  # noqa: A004  (wb.open is the product's word)
     from workbench.samples.gaming import synth
 
-__all__ = ["Engine", "WorkbenchError", "demo", "open", "synth"]
+__all__ = ["Engine", "WorkbenchError", "demo", "open", "repair", "synth"]
 _HOMES = {
     "Engine": "workbench.engine",
     "demo": "workbench.opening",
     "open": "workbench.opening",
+    "repair": "workbench.opening",
     "synth": "workbench.samples.gaming",
 }
 __version__ = "0.1.0"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from workbench.config.entity_schema import EntitySchema, load_schema, schema_path
-from workbench.errors import CorruptFileError, StorageError, UnknownNameError, UsageError
+from workbench.errors import CorruptFileError, StorageError, UnknownNameError, UsageError, WorkbenchError
 from workbench.locks import LendableLock
 from workbench.progress import Update, silent
 from workbench.settings import load_settings
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from workbench.ingest import IngestReport
     from workbench.ingest.compact import Compaction
     from workbench.ingest.forget import Forgetting
+    from workbench.ingest.repair_report import Finding, RepairReport
     from workbench.ingest.report import Outcome
     from workbench.ingest.retry import RetryReport
     from workbench.ingest.stream import Stream
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
     from workbench.vectors import Vectors
     from workbench.views import Selection, View
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "workspace_schema"]
 
 T = TypeVar("T")
 
@@ -89,7 +90,7 @@ class Engine:
         self.store = SegmentStore(
             self.path, reserve=self.settings.reserve_bytes, force_network=self.settings.force_network
         )
-        self.schema = _workspace_schema(self.path)
+        self.schema = workspace_schema(self.path)
         self.timezone = self.settings.timezone or self.schema.timezone
         # taken by threads that read one generation, views and servers; lent while a model is waited for
         self.lock = LendableLock()
@@ -669,7 +670,7 @@ class Engine:
             DriverUnavailableError: If ``device`` cannot run here.
         """
         from workbench.analysis import Context, earlier_run, execute, input_hash, tasks  # noqa: PLC0415
-        from workbench.knowledge import Knowledge, add  # noqa: PLC0415
+        from workbench.knowledge import Knowledge, add, notes_of  # noqa: PLC0415
 
         chosen = device or self.settings.device
         complete = tasks.load(task).complete(parameters)
@@ -703,7 +704,7 @@ class Engine:
                 raise
         else:
             self._follow(written)
-        return Knowledge(run, table, self.timezone)
+        return Knowledge(run, table, self.timezone, notes_of(run, self._snapshot))
 
     def evict(self, *segments: str, before: str | date | None = None, force: bool = False) -> list[str]:
         """Drop segments with everything derived from them and return their days; knowledge keeps its runs.
@@ -720,9 +721,11 @@ class Engine:
             UsageError: If ``before`` is not a day.
         """
         from workbench.knowledge import parse_asof  # noqa: PLC0415
+        from workbench.storage.missing import missing_state  # noqa: PLC0415
         from workbench.storage.rotation import expired  # noqa: PLC0415
 
-        live = self._require_segments(segments)
+        missing = {m.day for m in self.store.snapshot().missing}
+        live = self._require_segments(day for day in segments if day not in missing)
         doomed = set(segments)
         if before is not None:
             doomed |= {s for s in live if s < parse_asof(before)}
@@ -732,6 +735,9 @@ class Engine:
             with self.store.writer(within_reserve=True) as writer:
                 transaction = writer.begin()
                 transaction.remove(f for f in transaction.base.manifest.files if f.segment in doomed)
+                if missing & doomed:
+                    left = (m for m in transaction.base.missing if m.day not in doomed)
+                    transaction.set_state(**missing_state(left))
                 transaction.commit()
             self.refresh()
         return sorted(doomed)
@@ -829,6 +835,7 @@ class Engine:
             "stale_segments": len(stale_segments(self._snapshot, self.schema, self.fields)),
             "quarantined": sum(f.meta["records"] for f in files if f.kind == "quarantine"),
             "knowledge": self.knowledge.kinds(),
+            "missing": [str(missing) for missing in self._snapshot.missing],
         }
 
     def verify(self, *, full: bool = False, progress: Progress = silent) -> list[tuple[str, str]]:
@@ -845,6 +852,41 @@ class Engine:
                 damaged.append((entry.path, problem))
             progress(Update("verify", done, total, "files"))
         return damaged
+
+    def repair(
+        self, *, apply: bool = False, sources: Iterable[str | Path] = (), progress: Progress = silent
+    ) -> RepairReport:
+        """Say what is damaged and what can be done about it, and do it if ``apply`` says so.
+
+        What is derived is derived again. Documents are read again from the sources that the ledger names,
+        where these still have the bytes that were read, or copied from a copy of the workspace. What does not
+        come back is kept in ``quarantine/damaged``, left out, and named as missing in every result over it.
+
+        Args:
+            apply: Do it, as one generation; by default nothing is changed.
+            sources: A copy of the workspace, or files and directories in which sources lie now.
+            progress: Told as files are checked.
+
+        Raises:
+            CorruptFileError: If no manifest is whole.
+            WriterLockedError: If it is to be done and another process writes to the workspace.
+            StorageError: If the disk refuses; what was not reached is done by the next repair.
+        """
+        from workbench.ingest.repair import Repair  # noqa: PLC0415
+
+        report = Repair(
+            self.path,
+            self.schema,
+            self.settings,
+            places=sources,
+            disk=self.store.disk,
+            progress=progress,
+        ).run(apply=apply)
+        if apply:
+            self.refresh()
+        for finding, run in report.runs:
+            self._compute_again(finding, run, apply=apply)
+        return report
 
     def close(self) -> None:
         """End the SQL worker and language models; the engine can still be used afterwards."""
@@ -867,6 +909,21 @@ class Engine:
         return self.catalog._repr_mimebundle_()
 
     # how the stages are put together
+
+    def _compute_again(self, finding: Finding, run: Mapping[str, Any], *, apply: bool) -> None:
+        """Compute a damaged result again, if what it saw is still there; say so in the finding."""
+        first, last, number = run["segments"]
+        seen = [s for s in self._snapshot.segments if s <= last]
+        if (len(seen), seen[:1], seen[-1:]) != (number, [first], [last]):
+            finding.detail = f"its window, {first} to {last}, is not there any more"
+            return
+        if apply:
+            try:
+                self.compute(run["kind"], asof=last, seed=run["seed"], **run["parameters"])
+            except WorkbenchError as error:
+                finding.detail = f"it cannot be computed again: {error}"
+                return
+        finding.action, finding.detail = "computed again", f"as of {last}, with seed {run['seed']}"
 
     def _embed(self, texts: list[str]) -> NDArray[np.float32]:
         """Return the vector of each text; what was embedded before is kept."""
@@ -1003,7 +1060,8 @@ def _schema_text(schema: str | Path) -> bytes:
     return schema_path(schema).read_bytes()
 
 
-def _workspace_schema(root: Path) -> EntitySchema:
+def workspace_schema(root: Path) -> EntitySchema:
+    """Return the entity schema that lies in a workspace, an empty one where there is none."""
     file = root / SCHEMA_FILE
     return load_schema(file) if file.exists() else EntitySchema()
 

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import tempfile
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.engine import SCHEMA_FILE, Engine
+from workbench.engine import SCHEMA_FILE, Engine, workspace_schema
 from workbench.errors import UnknownNameError, UsageError, WorkspaceError
 from workbench.progress import Update, silent
+from workbench.settings import load_settings
 from workbench.storage import SegmentStore
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from workbench.ingest.repair_report import RepairReport
     from workbench.progress import Progress
 
-__all__ = ["DEMO_TASKS", "demo", "open"]
+__all__ = ["DEMO_TASKS", "demo", "open", "repair"]
 
 DEMO_TASKS = ("components", "pagerank", "communities", "clusters", "trends", "anomalies")
 
@@ -88,3 +93,41 @@ def demo(name: str = "flights", *, path: str | Path | None = None, progress: Pro
         engine.compute(task)
     progress(Update("compute", len(DEMO_TASKS), len(DEMO_TASKS), "tasks"))
     return engine
+
+
+def repair(
+    path: str | Path,
+    *,
+    apply: bool = False,
+    sources: Iterable[str | Path] = (),
+    progress: Progress = silent,
+    **settings: Any,
+) -> RepairReport:
+    """Repair a workspace, also one that does not open, as :meth:`Engine.repair` does.
+
+    A damaged FORMAT or CURRENT is written anew; where a manifest is damaged, the workspace goes on from the
+    newest whole one. What is damaged is kept.
+
+    Args:
+        path: The workspace.
+        apply: Do it; by default nothing is changed.
+        sources: A copy of the workspace, or files and directories in which sources lie now.
+        progress: Told as files are checked.
+        settings: Values that win over every other layer of the settings.
+
+    Raises:
+        WorkspaceError: If there is no workspace, or one of a newer format.
+        CorruptFileError: If no manifest is whole.
+        WriterLockedError: If it is to be done and another process writes to the workspace.
+    """
+    from workbench.ingest.repair import Repair  # noqa: PLC0415
+    from workbench.storage.repair import examine, mend  # noqa: PLC0415
+
+    root = Path(path).expanduser().absolute()
+    head = examine(root)
+    if head.damages and not apply:
+        schema, found = workspace_schema(root), load_settings(root, **settings)
+        return Repair(root, schema, found, places=sources, progress=progress).run()
+    mend(root, head)
+    with Engine(root, **settings) as engine:
+        return replace(engine.repair(apply=apply, sources=sources, progress=progress), head=head.damages)

@@ -88,6 +88,7 @@ COMMANDS = [
         "password",
         "status",
         "verify",
+        "repair",
         "evict",
         "compact",
         "forget",

@@ -21,7 +21,7 @@ MODULES = ["workbench"] + [
 
 
 def test_the_package_exports_these_names_and_no_others() -> None:
-    assert workbench.__all__ == ["Engine", "WorkbenchError", "demo", "open", "synth"]
+    assert workbench.__all__ == ["Engine", "WorkbenchError", "demo", "open", "repair", "synth"]
 
 
 @pytest.mark.parametrize("name", workbench.__all__)

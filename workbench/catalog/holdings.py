@@ -40,7 +40,8 @@ def workspace(world: World, events: Iterable[EventType], days: Iterable[Segment]
     for entry in manifest.ledger.values():
         sources[entry.status] = sources.get(entry.status, 0) + 1
     elsewhere = [f for f in manifest.files if not f.segment]
-    findings = [*_damages(world.snapshot, elsewhere), *(f"{d.day}: {f}" for d in days for f in d.findings)]
+    findings = [*_damages(world.snapshot, elsewhere), *map(str, world.snapshot.missing)]
+    findings += [f"{d.day}: {f}" for d in days for f in d.findings]
     return Workspace(
         path=str(world.path),
         generation=manifest.number,

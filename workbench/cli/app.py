@@ -146,6 +146,12 @@ _COMMANDS: tuple[tuple[str, str, Callable[..., Any], tuple[str, ...]], ...] = (
     ("Operate", "verify", data.verify, ("workbench verify --full",)),
     (
         "Operate",
+        "repair",
+        upkeep.repair,
+        ("workbench repair -w shop", "workbench repair -w shop --from backup/shop --apply"),
+    ),
+    (
+        "Operate",
         "evict",
         data.evict,
         ("workbench evict --before 2025-06-01", "workbench evict 2025-06-03 --yes"),

@@ -128,7 +128,8 @@ def _document(result: Knowledge, limit: int | None = None) -> dict[str, Any]:
     table = result.to_arrow()
     rows = Rows(table if limit is None else table.slice(0, limit), result.timezone).to_json()
     run = plain_json(asdict(result.run), result.timezone)
-    return {"run": run, **rows, "total": table.num_rows, "timezone": result.timezone}
+    notes = {"notes": list(result.notes)} if result.notes else {}
+    return {"run": run, **rows, "total": table.num_rows, "timezone": result.timezone, **notes}
 
 
 def _print_result(result: Knowledge, rows: int) -> None:
@@ -138,6 +139,8 @@ def _print_result(result: Knowledge, rows: int) -> None:
     print_text(f"{head}; {metrics}" if metrics else head)
     if run.fallback:
         print_text(f"  {run.fallback}")
+    for note in result.notes:
+        print_text(f"  {note}")
     print_table(result.to_arrow(), result.timezone, rows=rows)
     print_text()
 

@@ -88,6 +88,8 @@ def sql(  # noqa: PLR0913  (the options of one command)
     text = sys.stdin.read() if statement == "-" else statement
     with open_workspace(workspace) as engine:
         result = engine.sql(text, timeout=timeout)
+    for note in result.notes if form != "json" else ():
+        print_note(note)
     if form == "parquet" and output is not None:
         _write_parquet(result, output)
     elif form == "csv":

@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from workbench.cli.errors import DAMAGED
-from workbench.cli.options import JsonOption, WorkspaceOption, open_workspace
+from workbench.cli.options import JsonOption, QuietOption, WorkspaceOption, find_workspace, open_workspace
+from workbench.cli.progress import watching
 from workbench.cli.screen import print_json, print_text
 
-__all__ = ["compact", "forget"]
+__all__ = ["compact", "forget", "repair"]
 
 
 def compact(
@@ -56,4 +57,37 @@ def forget(
     else:
         print_text(str(done))
     if apply and not done.proved:
+        raise typer.Exit(DAMAGED)
+
+
+def repair(
+    workspace: WorkspaceOption = None,
+    *,
+    apply: Annotated[bool, typer.Option("--apply", help="Do it. By default nothing is changed.")] = False,
+    sources: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from",
+            metavar="PATH",
+            help="A copy of the workspace, or where its sources lie now; may be given several times.",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Say what is damaged and what can be done about it; with --apply, do it.
+
+    What is derived is derived again; documents are read again from their sources where these still have
+    the bytes that were read. What does not come back is kept in quarantine/damaged, left out, and named
+    in every result over it. The exit code is 1 while something is damaged or missing.
+    """
+    from workbench.opening import repair as mended  # noqa: PLC0415  (kept out of start-up)
+
+    with watching(quiet=quiet or as_json) as progress:
+        report = mended(find_workspace(workspace), apply=apply, sources=sources or (), progress=progress)
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        print_text(str(report))
+    if not report.whole:
         raise typer.Exit(DAMAGED)

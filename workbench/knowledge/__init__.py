@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from workbench.knowledge.store import Knowledge, KnowledgeStore, Run, add, parse_asof
+from workbench.knowledge.store import Knowledge, KnowledgeStore, Run, add, notes_of, parse_asof
 
-__all__ = ["Knowledge", "KnowledgeStore", "Run", "add", "parse_asof"]
+__all__ = ["Knowledge", "KnowledgeStore", "Run", "add", "notes_of", "parse_asof"]

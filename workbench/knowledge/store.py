@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import UnknownNameError, UsageError
+from workbench.storage.missing import notes_on
 from workbench.tabular import Tabular
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from workbench.storage import FileEntry, SegmentStore, Snapshot, Transaction
 
-__all__ = ["Knowledge", "KnowledgeStore", "Run", "parse_asof"]
+__all__ = ["Knowledge", "KnowledgeStore", "Run", "notes_of", "parse_asof"]
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,12 @@ class Run:
 
 @dataclass(frozen=True, repr=False)
 class Knowledge(Tabular):
-    """One result with its run."""
+    """One result with its run; ``notes`` say what was missing from what it was computed from."""
 
     run: Run
     table: pa.Table
     timezone: str = "UTC"
+    notes: tuple[str, ...] = ()
 
     def to_arrow(self) -> pa.Table:
         """Return the rows as an Arrow table."""
@@ -75,7 +77,9 @@ class Knowledge(Tabular):
         run = self.run
         why = f", {run.fallback}" if run.fallback else ""
         metrics = "".join(f", {name} {value:.4g}" for name, value in run.metrics.items())
-        return f"{run.kind} as of {run.asof} by {run.algorithm} on {run.device}{why}{metrics}"
+        return f"{run.kind} as of {run.asof} by {run.algorithm} on {run.device}{why}{metrics}" + "".join(
+            f". {note}" for note in self.notes
+        )
 
 
 class KnowledgeStore:
@@ -139,7 +143,14 @@ class KnowledgeStore:
         return self._knowledge(snapshot, found[-1])
 
     def _knowledge(self, snapshot: Snapshot, entry: FileEntry) -> Knowledge:
-        return Knowledge(_run(entry), snapshot.read(entry), self._timezone)
+        run = _run(entry)
+        return Knowledge(run, snapshot.read(entry), self._timezone, notes_of(run, snapshot))
+
+
+def notes_of(run: Run, snapshot: Snapshot) -> tuple[str, ...]:
+    """Return what was missing from what a run saw, as sentences."""
+    missing = [m for m in snapshot.missing if m.entry.kind in ("events", "reference")]
+    return notes_on((m for m in missing if m.since <= run.created), segments=run.segments[:2])
 
 
 def add(transaction: Transaction, run: Run, table: pa.Table) -> None:

@@ -10,11 +10,12 @@ from pydantic import ValidationError
 from workbench.errors import WorkbenchError
 from workbench.plans.answer import Answer
 from workbench.plans.execute import Execution, execute
-from workbench.plans.model import Plan, Scan
+from workbench.plans.model import Aggregate, FilterRows, Join, Plan, Scan, Sort, Top
 from workbench.plans.phrasing import phrase
 from workbench.plans.renders import chosen_renders
 from workbench.plans.validate import Finding, findings_of, validate
 from workbench.progress import silent
+from workbench.storage.missing import notes_on
 
 if TYPE_CHECKING:
     import threading
@@ -28,6 +29,8 @@ __all__ = ["Runs", "run"]
 _KEPT = 16
 _MOST_ROWS = 200_000
 _LISTED = 5
+# what reads nothing but the documents that scans give
+_OF_SCANS = (Aggregate, FilterRows, Join, Scan, Sort, Top)
 
 
 class Runs:
@@ -96,6 +99,7 @@ def run(  # noqa: PLR0913  (the words of a run)
     notes = [note for said in execution.notes.values() for note in said]
     if _counts_test_accounts(plan, world):
         notes.append("Events of test accounts are counted, too.")
+    notes += _missing(plan, execution, world)
     notes += [f"Step {r.id!r} ({r.op}) failed: {r.reason}" for r in execution.failed]
     text = phrase(plan, execution.results, world.timezone, reading=reading, notes=notes)
     renders = tuple(r for r in chosen_renders(plan, main.table) if r.source in execution.results)
@@ -121,6 +125,16 @@ def _counts_test_accounts(plan: Plan, world: Runtime) -> bool:
     scans = [s for s in plan.steps if isinstance(s, Scan) and field not in {f.field for f in s.where}]
     types = {name for scan in scans for name in scan.types if field in world.fields.get(name, {})}
     return any(e.test_documents for e in world.catalog.event_types if e.name in types) if types else False
+
+
+def _missing(plan: Plan, execution: Execution, world: Runtime) -> tuple[str, ...]:
+    """Return what is missing from the segments and event types that were read, as sentences."""
+    missing = [m for m in world.snapshot.missing if m.entry.kind in ("events", "reference")]
+    segments = [s for result in execution.results.values() for s in result.lineage.segments]
+    if all(isinstance(step, _OF_SCANS) for step in plan.steps):
+        types = {name for step in plan.steps if isinstance(step, Scan) for name in step.types}
+        missing = [m for m in missing if m.entry.name in types]
+    return notes_on(missing, segments=segments)
 
 
 def _refused(plan: Plan | None, findings: Sequence[Finding], facts: Mapping[str, Any]) -> Answer:

@@ -38,6 +38,7 @@ class Result(Tabular):
         statement: The statement as it was given.
         seconds: What it took, with the verification of the files that were opened for the first time.
         timezone: IANA time zone that the statement's dates and hours are in.
+        notes: What a reader must know of the rows, as sentences: what is missing from the tables.
 
     >>> result = Result(pa.table({"page": ["home", "help"], "clicks": [2, 1]}), "select ...", 0.01, "UTC")
     >>> result.rows
@@ -50,6 +51,7 @@ class Result(Tabular):
     statement: str
     seconds: float
     timezone: str
+    notes: tuple[str, ...] = ()
 
     @property
     def rows(self) -> list[tuple[Any, ...]]:
@@ -77,11 +79,14 @@ class Result(Tabular):
     def to_json(self) -> dict[str, list[Any]]:
         """Return ``{"columns": [...], "rows": [[...], ...]}`` of all rows, ready for ``json.dumps``.
 
+        Where there are notes, they are under ``"notes"``.
+
         Timestamps, dates and times become ISO 8601, those with a zone with their offset; intervals ISO 8601
         durations; decimals numbers where that is exact and strings otherwise; bytes base64; NaN null;
         infinities ``"Infinity"`` and ``"-Infinity"``; structs objects; maps lists of pairs.
         """
-        return {"columns": self.columns, "rows": [[_json(value) for value in row] for row in self]}
+        notes = {"notes": list(self.notes)} if self.notes else {}
+        return {"columns": self.columns, "rows": [[_json(value) for value in row] for row in self], **notes}
 
     def __repr__(self) -> str:
         """Return the first rows as text."""
@@ -133,7 +138,7 @@ class Result(Tabular):
             said.append(f"the first {SHOWN_COLUMNS} of {columns} columns")
         if any(_has_time(field.type) for field in self.table.schema):
             said.append(f"time zone {self.timezone}")
-        return ", ".join(said)
+        return " ".join([", ".join(said) + "." * bool(self.notes), *self.notes])
 
 
 def _has_time(kind: pa.DataType) -> bool:

@@ -40,12 +40,14 @@ class View:
         query: The SELECT that gives its rows, over ``read_parquet([...])`` of the files and nothing else.
         files: The files that the worker may open for it, verified by whoever made the view.
         schema: ``main``, or ``knowledge`` for a table of computed knowledge.
+        notes: What a reader must know of its rows, as sentences.
     """
 
     name: str
     query: str
     files: tuple[Path, ...] = ()
     schema: str = "main"
+    notes: tuple[str, ...] = ()
 
 
 class SqlSession:
@@ -148,8 +150,8 @@ class SqlSession:
             if self._closed:
                 raise UsageError("the SQL session is closed.", fix="Open the workspace again.")
             begin = time.perf_counter()
-            table = self._answer(statement, limit, views, stop)
-            return Result(table, statement, time.perf_counter() - begin, self._timezone)
+            table, notes = self._answer(statement, limit, views, stop)
+            return Result(table, statement, time.perf_counter() - begin, self._timezone, notes)
 
     def close(self) -> None:
         """End the worker and remove its temporary files; a second call does nothing."""
@@ -176,7 +178,7 @@ class SqlSession:
 
     def _answer(
         self, statement: str, limit: float, given: Sequence[View], stop: threading.Event | None
-    ) -> pa.Table:
+    ) -> tuple[pa.Table, tuple[str, ...]]:
         worker = self._running()
         with worker.limit(limit, stop):
             worker.ask({"op": "parse", "statement": statement})
@@ -197,7 +199,8 @@ class SqlSession:
             tables, end = _collect(worker)
         self._check(end, known, views)
         table = _narrowed(pa.concat_tables(tables).unify_dictionaries(), end["hugeint"])
-        return table.rename_columns(_distinct(table.column_names))
+        notes = tuple(dict.fromkeys(note for view in views for note in view.notes))
+        return table.rename_columns(_distinct(table.column_names)), notes
 
     def _views(self, reading: dict[str, Any], known: list[Name], own: Mapping[Name, View]) -> list[View]:
         """Resolve the tables that a statement names, and those that a listing of the catalog shows."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 
 from workbench.partials.types import widen
 from workbench.sql.session import View
+from workbench.storage.missing import notes_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -34,6 +36,7 @@ _SQL_TYPES: dict[FieldType, str] = {
 }
 # a segment is a day of UTC, whatever zone the session shows times in
 _SEGMENT = "CAST(CAST(make_timestamp(epoch_us(_ts)) AS DATE) AS VARCHAR) AS _segment"
+_READ = ("events", "reference")
 _WINDOW = ("entities", "edges", "properties")
 
 
@@ -85,6 +88,10 @@ class Views:
         if found is None:
             return None
         schema, name = found
+        view = self._view(schema, name)
+        return replace(view, notes=self._notes(schema, name)) if self._snapshot.missing else view
+
+    def _view(self, schema: str, name: str) -> View:
         if schema == "knowledge":
             return self._runs() if name == "runs" else self._newest(name)
         if schema == "reference":
@@ -95,6 +102,20 @@ class Views:
             return self._files_view(self._snapshot.files("counts"), name, "*", schema)
         entries = self._snapshot.files("events", name=None if name == "events" else name)
         return self._files_view(entries, name, self._columns(name, entries), schema)
+
+    def _notes(self, schema: str, name: str) -> tuple[str, ...]:
+        """Return what a reader of a view must know: what is missing from what its rows are made of."""
+        missing = self._snapshot.missing
+        if schema in (GIVEN, "reference"):
+            return notes_on((m for m in missing if m.entry.kind == "reference"), [name])
+        if schema == "knowledge":
+            runs = [e.meta for e in self._snapshot.files("knowledge", name=None if name == "runs" else name)]
+            newest = max((m["created"] for m in runs), default="")
+            return notes_on(m for m in missing if m.entry.kind in _READ and m.since <= newest)
+        if name in (*_WINDOW, "counts", "events"):
+            kinds = _READ if name in _WINDOW else ("events",)
+            return notes_on(m for m in missing if m.entry.kind in kinds)
+        return notes_on((m for m in missing if m.entry.kind == "events"), [name])
 
     def _columns(self, name: str, entries: list[FileEntry]) -> str:
         """Return the select list: identity first, then every field in its one type."""

@@ -103,7 +103,7 @@ class Verifier:
         Raises:
             CorruptFileError: If it is missing, cannot be read, or its bytes differ.
         """
-        fix = "Run 'workbench verify' for the extent of the damage, then restore the file from a copy."
+        fix = "'workbench repair' says what can be done about it."
         try:
             found = path.stat()
         except (FileNotFoundError, NotADirectoryError):

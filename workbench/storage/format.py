@@ -7,19 +7,20 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from workbench.errors import WorkspaceError
+from workbench.errors import CorruptFileError, WorkspaceError
 from workbench.storage.disk import LOCAL
 from workbench.storage.files import make_directories, publish
-from workbench.storage.manifest import CURRENT, Manifest, commit, manifest_name
+from workbench.storage.manifest import CURRENT, Manifest, commit, manifest_name, seal_problem, sealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from workbench.storage.disk import Disk
 
-__all__ = ["FOLDERS", "FORMAT", "Format", "is_vacant", "lay_out", "migrate", "read_format"]
+__all__ = ["FOLDERS", "FORMAT", "Format", "is_vacant", "lay_out", "migrate", "read_format", "write_format"]
 
 FORMAT = 2
+_FIX = "'workbench repair' writes it anew."
 FOLDERS = ("manifests", "segments", "references", "knowledge", "quarantine", "readers", "tmp")
 
 
@@ -40,20 +41,24 @@ def read_format(root: Path) -> Format:
 
     Raises:
         WorkspaceError: If there is no workspace in ``root``, or one that this version cannot read.
+        CorruptFileError: If FORMAT is damaged.
     """
     path = root / "FORMAT"
     try:
-        found = json.loads(path.read_bytes())
+        data = path.read_bytes()
+        found = json.loads(data)
     except FileNotFoundError:
         what = "is not a workspace" if root.exists() else "does not exist"
         raise WorkspaceError(
             f"the directory {what}.", where=str(root), fix=f"Make one with 'workbench init {root}'."
         ) from None
     except ValueError as error:
-        raise WorkspaceError(f"not readable: {error}.", where=str(path)) from error
+        raise CorruptFileError(f"not readable: {error}.", where=str(path), fix=_FIX) from error
     numbers = ("format", "least_reader")
     if not isinstance(found, dict) or not all(isinstance(found.get(name), int) for name in numbers):
-        raise WorkspaceError("does not say which format the workspace has.", where=str(path))
+        raise CorruptFileError("does not say which format the workspace has.", where=str(path), fix=_FIX)
+    if problem := seal_problem(data):
+        raise CorruptFileError(f"{problem}.", where=str(path), fix=_FIX)
     if found["least_reader"] > FORMAT:
         raise WorkspaceError(
             f"the workspace has format {found['format']}, this version reads up to {FORMAT}.",
@@ -80,7 +85,7 @@ def migrate(root: Path, found: Format, disk: Disk = LOCAL) -> None:
         )
     for version in range(found.version, FORMAT):
         _STEPS[version](root, disk)
-        _write_format(root, version + 1, found.workspace, disk)
+        write_format(root, version + 1, found.workspace, disk)
 
 
 def _to_2(root: Path, disk: Disk) -> None:
@@ -109,9 +114,10 @@ def lay_out(root: Path, files: Mapping[str, bytes], created: str, disk: Disk = L
         make_directories((root / name).parent, disk)
         publish(root / name, data, root / "tmp", disk)
     commit(root, Manifest(0, created, ""), disk)
-    _write_format(root, FORMAT, uuid.uuid4().hex, disk)
+    write_format(root, FORMAT, uuid.uuid4().hex, disk)
 
 
-def _write_format(root: Path, version: int, workspace: str, disk: Disk) -> None:
+def write_format(root: Path, version: int, workspace: str, disk: Disk = LOCAL) -> None:
+    """Say which format a workspace has."""
     text = json.dumps({"format": version, "least_reader": version, "workspace": workspace})
-    publish(root / "FORMAT", text.encode(), root / "tmp", disk)
+    publish(root / "FORMAT", sealed(text.encode()), root / "tmp", disk)

@@ -26,6 +26,8 @@ __all__ = [
     "read_manifest",
     "read_pointer",
     "recent_manifests",
+    "seal_problem",
+    "sealed",
 ]
 
 CURRENT = "CURRENT"
@@ -118,7 +120,7 @@ class Manifest:
     digest: str = field(default="", compare=False)
 
     def encode(self) -> bytes:
-        """Return the manifest as canonical JSON."""
+        """Return the manifest as canonical JSON, sealed with its own hash."""
         data = {
             "number": self.number,
             "created": self.created,
@@ -128,7 +130,7 @@ class Manifest:
             "ledger": [asdict(e) for e in self.ledger.values()],
             "state": self.state,
         }
-        return json.dumps(data, separators=(",", ":"), sort_keys=True, allow_nan=False).encode()
+        return sealed(json.dumps(data, separators=(",", ":"), sort_keys=True, allow_nan=False).encode())
 
     @classmethod
     def decode(cls, data: bytes) -> Manifest:
@@ -150,6 +152,29 @@ class Manifest:
         # the bytes on disk count, which another version may have encoded
         previous = self.digest or hash_bytes(self.encode())
         return replace(self, number=self.number + 1, created=created, previous=previous, digest="", **changes)
+
+
+_SEAL = b',"xxh3":"%b"}'
+
+
+def sealed(data: bytes) -> bytes:
+    """Return a JSON object with one more member, the hash of what stands before it.
+
+    Where nothing else is left that says what its bytes were, it says so itself.
+    """
+    return data[:-1] + _SEAL % hash_bytes(data).encode()
+
+
+def seal_problem(data: bytes) -> str | None:
+    """Return what is wrong with the bytes of a sealed object, nothing if all is well, None without a seal.
+
+    >>> seal_problem(sealed(b'{"a":1}')), seal_problem(sealed(b'{"a":1}').replace(b"1", b"3", 1))
+    ('', 'its bytes are not those that were written')
+    """
+    body, seal, _ = data.rpartition(b',"xxh3":"')
+    if not seal:
+        return None
+    return "" if sealed(body + b"}") == data else "its bytes are not those that were written"
 
 
 def commit(root: Path, manifest: Manifest, disk: Disk = LOCAL) -> None:
@@ -223,7 +248,9 @@ def read_current(root: Path) -> Manifest:
     return read_manifest(root / "manifests" / name, expected)
 
 
-_FIX = "Restore it from a copy of the workspace."
+_FIX = (
+    "'workbench repair' goes back to the newest whole manifest; or restore it from a copy of the workspace."
+)
 
 
 def read_manifest(path: Path, expected: str) -> Manifest:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
 from workbench.errors import StorageError
+from workbench.storage.missing import missing_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from workbench.storage.files import Verifier
     from workbench.storage.leases import Lease
     from workbench.storage.manifest import FileEntry, Manifest
+    from workbench.storage.missing import Missing
 
 __all__ = ["Snapshot"]
 
@@ -48,6 +50,11 @@ class Snapshot:
     def segments(self) -> list[str]:
         """Return the days of the live segments, in order."""
         return sorted({f.segment for f in self.manifest.files if f.kind == "events"})
+
+    @cached_property
+    def missing(self) -> tuple[Missing, ...]:
+        """Return what was published once and is lost."""
+        return missing_in(self.manifest)
 
     def files(
         self, kind: str, *, segments: Iterable[str] | None = None, name: str | None = None

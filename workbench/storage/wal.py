@@ -45,7 +45,7 @@ __all__ = ["WAL_FORMAT", "Log", "Record"]
 WAL_FORMAT = 1
 _ROTATE_BYTES = 64 << 20
 _FILE_MARK = b"workWAL\n"
-_SYNCED = 0
+SYNCED = 0
 _FILE = struct.Struct("<8sIIQI")
 _MARK = b"\xa7rec"
 _HEAD = struct.Struct("<4sII")
@@ -65,7 +65,9 @@ class Record(NamedTuple):
 
 
 @dataclass
-class _File:
+class File:
+    """A file of the log: its epoch, its first record and its last."""
+
     path: Path
     epoch: int
     first: int
@@ -238,9 +240,9 @@ class Log:
             data = b"".join(
                 part
                 for sequence, kind, payload in group
-                for part in _encoded(sequence, kind, payload, self.epoch, self._synced)
+                for part in encoded(sequence, kind, payload, self.epoch, self._synced)
             )
-            mark = b"".join(_encoded(last, _SYNCED, b"", self.epoch, last))
+            mark = b"".join(encoded(last, SYNCED, b"", self.epoch, last))
             self._put(data)
             self._disk.sync(self._descriptor)
             self._lock.require_held()
@@ -267,10 +269,9 @@ class Log:
         self._close_file()
         path = self.folder / f"{self.epoch:08d}-{first:016d}.wal"
         self._descriptor = self._disk.create(path)
-        self._files.append(_File(path, self.epoch, first, first - 1))
+        self._files.append(File(path, self.epoch, first, first - 1))
         self._must_rotate = False
-        facts = _FILE.pack(_FILE_MARK, WAL_FORMAT, self.epoch, first, 0)[:-4]
-        self._put(facts + google_crc32c.value(facts).to_bytes(4, "little"))
+        self._put(header(self.epoch, first))
 
     def _close_file(self) -> None:
         descriptor, self._descriptor, self._size = self._descriptor, -1, 0
@@ -283,9 +284,16 @@ class Log:
             rest = rest[self._disk.write(self._descriptor, rest) :]
 
 
-def _encoded(
+def header(epoch: int, first: int) -> bytes:
+    """Return the header of a file whose first record is ``first``."""
+    facts = _FILE.pack(_FILE_MARK, WAL_FORMAT, epoch, first, 0)[:-4]
+    return facts + int(google_crc32c.value(facts)).to_bytes(4, "little")
+
+
+def encoded(
     sequence: int, kind: int, payload: Payload, epoch: int, synced: int
 ) -> tuple[bytes, bytes, Payload]:
+    """Return the parts of a record."""
     facts = _FACTS.pack(kind, epoch, sequence, synced)
     return _HEAD.pack(_MARK, len(payload), _checksum(facts, payload)), facts, payload
 
@@ -295,9 +303,9 @@ def _checksum(facts: bytes, payload: Payload) -> int:
     return int(google_crc32c.extend(start, bytes(payload)))
 
 
-def _recover(folder: Path, published: int, disk: Disk) -> tuple[list[Record], int, list[_File]]:
+def _recover(folder: Path, published: int, disk: Disk) -> tuple[list[Record], int, list[File]]:
     """Return the records after ``published``, the number of bytes that were cut, and the files."""
-    files = [_named(path) for path in sorted(folder.glob("*.wal"))]
+    files = [named(path) for path in sorted(folder.glob("*.wal"))]
     records: list[Record] = []
     expected = published + 1
     cut = 0
@@ -308,7 +316,7 @@ def _recover(folder: Path, published: int, disk: Disk) -> tuple[list[Record], in
         _check_format(file.path, data)
         good = min(len(data), _FILE.size)
         whole = True
-        for record, end in _scan(data, file.epoch):
+        for record, end in scan(data, file.epoch):
             if record.synced >= expected:
                 raise _lost(file.path, expected, record.synced + 1)
             whole = whole and record.sequence <= expected
@@ -325,17 +333,23 @@ def _recover(folder: Path, published: int, disk: Disk) -> tuple[list[Record], in
             publish(file.path.with_name(f"{file.path.name}.{good}.cut"), data[good:], folder, disk)
         if cut or records:  # of what a kill left nobody knows that it was synced
             publish(file.path, data[:good], folder, disk)
-    return records, cut, files
+    # where a mark stands for a record, repair put it in the place of a lost one
+    return [record for record in records if record.kind != SYNCED], cut, files
 
 
-def _named(path: Path) -> _File:
+def named(path: Path) -> File:
+    """Return what the name of a file says.
+
+    Raises:
+        CorruptFileError: If it is not that of a file of the log.
+    """
     try:
         epoch, first = (int(part) for part in path.stem.split("-"))
     except ValueError:
         raise CorruptFileError(
-            "its name is not that of a file of the log.", where=str(path), fix="Move it elsewhere."
+            "its name is not that of a file of the log.", where=str(path), fix="'workbench repair' moves it."
         ) from None
-    return _File(path, epoch, first, first - 1)
+    return File(path, epoch, first, first - 1)
 
 
 def _check_format(path: Path, data: bytes) -> None:
@@ -355,7 +369,7 @@ def _check_format(path: Path, data: bytes) -> None:
         )
 
 
-def _scan(data: bytes, epoch: int) -> Iterator[tuple[Record, int]]:
+def scan(data: bytes, epoch: int) -> Iterator[tuple[Record, int]]:
     """Yield every good record with where it ends, also those behind damage."""
     at = data.find(_MARK, _FILE.size)
     while at >= 0:
@@ -379,6 +393,6 @@ def _lost(path: Path, first: int, after: int) -> CorruptFileError:
     return CorruptFileError(
         f"{span} damaged or missing before a good one: acknowledged events are lost.",
         where=str(path),
-        fix="Nothing was changed and reading goes on. Restore the folder 'wal' from a copy; or move it aside "
-        "and deliver again what its sources sent since the last checkpoint.",
+        fix="Nothing was changed and reading goes on. Restore the folder 'wal' from a copy; or 'workbench "
+        "repair' keeps the good records, and sources send again what they sent since the last checkpoint.",
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from workbench.errors import DiskFullError, StorageError
+from workbench.errors import CorruptFileError, DiskFullError, StorageError
 from workbench.storage.collect import KEPT_MANIFESTS, collect
 from workbench.storage.files import hash_bytes, make_directories, stage, sync_directories
 from workbench.storage.layout import ROW_GROUP, parquet_options
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from workbench.storage.files import Verifier
     from workbench.storage.lock import WriterLock
 
-__all__ = ["Transaction", "Writer", "now", "refused"]
+__all__ = ["Transaction", "Writer", "encoded", "now", "refused"]
 
 _GRACE_SECONDS = 600.0
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -46,7 +46,7 @@ class Writer:
     def __init__(self, root: Path, verifier: Verifier, disk: Disk, lock: WriterLock, reserve: int) -> None:
         self.root = root
         self.disk = disk
-        self._verifier = verifier
+        self.verifier = verifier
         self._lock = lock
         self._reserve = reserve
         self._broken = ""
@@ -61,7 +61,7 @@ class Writer:
 
     def snapshot(self) -> Snapshot:
         """Return the newest generation; nothing of it is collected while the writer lives."""
-        return Snapshot(self.root, read_current(self.root), self._verifier)
+        return Snapshot(self.root, read_current(self.root), self.verifier)
 
     def begin(self) -> Transaction:
         """Start a change on top of the newest generation.
@@ -172,9 +172,7 @@ class Transaction:
             DiskFullError: If the disk's reserve would be touched.
             StorageError: If the disk refuses; the writer then stops.
         """
-        sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, **parquet_options(table, row_group))
-        data = memoryview(sink.getvalue())
+        data = encoded(table, row_group)
         place = f"segments/dt={segment}" if segment else folder
         path = f"{place}/{uuid.uuid4().hex}.{kind}.parquet"
         low, high = times or (None, None)
@@ -191,7 +189,23 @@ class Transaction:
             inputs,
             meta or {},
         )
-        aside = self._writer.root / "tmp" / Path(path).name
+        return self._stage(entry, data)
+
+    def add_copy(self, entry: FileEntry, data: memoryview) -> FileEntry:
+        """Write the bytes of a file that was published before as a new one, and return its entry.
+
+        Raises:
+            CorruptFileError: If they are not the bytes of ``entry``.
+            DiskFullError: If the disk's reserve would be touched.
+            StorageError: If the disk refuses; the writer then stops.
+        """
+        if hash_bytes(data) != entry.hash:
+            raise CorruptFileError("these are not the file's bytes.", where=entry.path)
+        path = Path(entry.path).with_name(f"{uuid.uuid4().hex}.{entry.kind}.parquet").as_posix()
+        return self._stage(replace(entry, path=path), data)
+
+    def _stage(self, entry: FileEntry, data: memoryview) -> FileEntry:
+        aside = self._writer.root / "tmp" / Path(entry.path).name
         self._writer.require_space(len(data))
         try:
             stage(aside, data, self._writer.disk)
@@ -203,6 +217,13 @@ class Transaction:
     def kept(self, kind: str, *, segments: Iterable[str] | None = None) -> list[FileEntry]:
         """Return the files of ``kind`` that stay from the generation before, as :meth:`Snapshot.files`."""
         return [f for f in self.base.files(kind, segments=segments) if f.path not in self._removed]
+
+    def preview(self) -> Snapshot:
+        """Return the generation as it is so far, to derive from: new files are read where they lie aside."""
+        staged = [replace(e, path=f"tmp/{aside.name}") for aside, e in self._staged]
+        kept = [f for f in self.base.manifest.files if f.path not in self._removed]
+        manifest = replace(self.base.manifest, files=(*kept, *staged), state=self._state)
+        return Snapshot(self._writer.root, manifest, self._writer.verifier)
 
     def remove(self, entries: Iterable[FileEntry]) -> None:
         """Leave files out of the next generation."""
@@ -255,6 +276,13 @@ class Transaction:
         except OSError as error:
             raise self._writer.fail(error) from error
         return self._writer.snapshot()
+
+
+def encoded(table: pa.Table, row_group: int = ROW_GROUP) -> memoryview:
+    """Return the bytes of the Parquet file that holds ``table``; equal tables give equal bytes."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, **parquet_options(table, row_group))
+    return memoryview(sink.getvalue())
 
 
 def refused(error: OSError, root: Path) -> StorageError:
