@@ -192,6 +192,7 @@ class TestStatus:
             "quarantined": 0,
             "sources": 1,
             "knowledge": [],
+            "missing": [],
             "files": len(files),
             "bytes": sum(p.stat().st_size for p in files),
         }

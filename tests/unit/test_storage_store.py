@@ -141,9 +141,23 @@ class TestOpening:
     @pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"least_reader": "1"}'])
     def test_a_format_file_that_says_nothing_is_named(self, store: SegmentStore, text: str) -> None:
         (store.root / "FORMAT").write_text(text)
-        with pytest.raises(WorkspaceError) as caught:
+        with pytest.raises(CorruptFileError, match="workbench repair") as caught:
             SegmentStore(store.root)
         assert caught.value.where == str(store.root / "FORMAT")
+
+    def test_a_flipped_bit_of_format_is_noticed_wherever_it_changes_what_is_said(
+        self, store: SegmentStore
+    ) -> None:
+        path = store.root / "FORMAT"
+        whole = path.read_bytes()
+        for bit in range(len(whole) * 8):
+            data = bytearray(whole)
+            data[bit // 8] ^= 1 << bit % 8
+            path.write_bytes(data)
+            try:
+                assert SegmentStore(store.root).id == store.id
+            except (CorruptFileError, WorkspaceError) as error:
+                assert str(store.root) in error.where
 
 
 class TestTransactions:

@@ -168,7 +168,10 @@ def keep(root: Path, name: str, disk: Disk = LOCAL) -> Path | None:
     folder = root / DAMAGED
     # a name may be damaged more than once: what is kept is told apart by its bytes
     target = folder / f"{hash_bytes(data)[:8]}-{Path(name).name}"
-    if not target.exists():
+    if target.exists():
+        # what a killed repair left may be seen without being durable
+        disk.sync_directory(folder)
+    else:
         make_directories(folder, disk)
         publish(target, data, root / "tmp", disk)
     return target
