@@ -133,6 +133,7 @@ READINGS: dict[str, dict[str, Callable[[Engine], Any]]] = {
         "sql": sql("select * from click"),
         "sql over all types": sql("select count(*), min(_id), max(_ts) from events"),
         "a page's events": lambda engine: repr(engine.entity("user:u1").events(500)),
+        "scan": lambda engine: [batch.to_pylist() for batch in engine.scan("click")],
         "a document": a_document,
     },
     "entities": {
