@@ -513,7 +513,7 @@ class Engine:
         from workbench.ingest import Ingest  # noqa: PLC0415
 
         try:
-            return Ingest(self.store, self.schema, self.settings).run(
+            return Ingest(self.store, self.schema, self.settings, self._let_go).run(
                 sources,
                 event_type=type,
                 connector=connector,
@@ -639,7 +639,14 @@ class Engine:
         """
         from workbench.ingest.stream import Stream, wall_clock  # noqa: PLC0415
 
-        return Stream(self.store, self.schema, self.settings, clock=clock or wall_clock, closed=self.refresh)
+        return Stream(
+            self.store,
+            self.schema,
+            self.settings,
+            clock=clock or wall_clock,
+            closed=self.refresh,
+            let_go=self._let_go,
+        )
 
     def compute(
         self,
@@ -1010,9 +1017,13 @@ class Engine:
             self._sql = None
 
     def _let_go(self) -> None:
-        """Read the newest generation, and hold no earlier one through what nobody needs any more."""
-        self.refresh()
-        gc.collect()
+        """Hold no earlier generation any more, unless a thread reads it just now."""
+        if self.lock.acquire(blocking=False):
+            try:
+                self.refresh()
+                gc.collect()
+            finally:
+                self.lock.release()
 
     def _follow(self, written: Snapshot) -> None:
         """Move to the generation that this engine wrote; if only knowledge is new, what is loaded stays."""

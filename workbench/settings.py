@@ -66,6 +66,11 @@ class Settings(BaseModel):
         ge=-1,
         description="MB of the disk that ingest leaves free; -1: a twentieth of it, at most 1 GB.",
     )
+    evict_when_full: bool = Field(
+        False,
+        description="Where the disk's reserve is touched and the window is no 'all': evict the oldest day "
+        "rather than refuse new events; never the newest.",
+    )
     force_network: bool = Field(
         False, description="Write also to a workspace on a network file system, where locks may not hold."
     )

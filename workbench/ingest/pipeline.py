@@ -17,6 +17,7 @@ from workbench.ingest.derive import add_partials, add_reference_partials, input_
 from workbench.ingest.forgotten import Forgotten
 from workbench.ingest.growth import Earlier, Place
 from workbench.ingest.report import IngestReport, Outcome
+from workbench.ingest.room import Room
 from workbench.ingest.sources import find_inputs
 from workbench.logs import get_logger
 from workbench.partials.documents import DAY_US, assign_ids, type_fields
@@ -59,12 +60,20 @@ class Ingest:
         store: The workspace's files.
         schema: The entity schema.
         settings: Batch size, limits, threads.
+        let_go: Called where files of earlier generations are to make place on the disk.
     """
 
-    def __init__(self, store: SegmentStore, schema: EntitySchema, settings: Settings) -> None:
+    def __init__(
+        self,
+        store: SegmentStore,
+        schema: EntitySchema,
+        settings: Settings,
+        let_go: Callable[[], object] = lambda: None,
+    ) -> None:
         self.store = store
         self.schema = schema
         self.settings = settings
+        self.let_go = let_go
         self._log = get_logger("ingest")
 
     def run(  # noqa: PLR0913  (the options of one command)
@@ -282,7 +291,7 @@ class Run:
         self._count(found, typed)
         self._settle(found)
         if self.writer is not None:
-            self._publish(self.writer.begin(), found, typed, widened)
+            self._publish_with_room(self.writer, found, typed, widened)
         for entry in found.ledger:
             self.ledger[entry.key] = entry
             self.earlier.add(entry)
@@ -360,6 +369,21 @@ class Run:
         new = {text: odd for text, odd in found.findings.items() if text not in report.findings}
         report.findings += new
         found.quarantined += new.values()
+
+    def _publish_with_room(
+        self, writer: Writer, found: Normalised, typed: dict[str, pl.DataFrame], widened: set[str]
+    ) -> None:
+        continued = frozenset(self.continued)
+
+        def publish() -> None:
+            self.continued = set(continued)
+            self._publish(writer.begin(), found, typed, widened)
+
+        room = Room(self.settings, self.ingest.let_go)
+        try:
+            room.within(writer, publish)
+        finally:
+            self.report.evicted += room.evicted
 
     def _publish(
         self, transaction: Transaction, found: Normalised, typed: dict[str, pl.DataFrame], widened: set[str]

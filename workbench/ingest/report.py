@@ -52,6 +52,7 @@ class IngestReport:
         quarantined_files: Sources in quarantine as a whole, with the reason.
         refused: Documents older than the window.
         forgotten: Records left out, for they are about entities that were forgotten.
+        evicted: Days that made place on a full disk.
         changes: Changes of the schema: new event types and fields, widened types.
         findings: Columns whose names are no field names.
         seconds: Wall time.
@@ -72,6 +73,7 @@ class IngestReport:
     quarantined_files: dict[str, str] = field(default_factory=dict)
     refused: int = 0
     forgotten: int = 0
+    evicted: list[str] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -109,6 +111,7 @@ class IngestReport:
             lines.append(f"refused: {self.refused:,} documents older than the window")
         if self.forgotten:
             lines.append(f"left out: {self.forgotten:,} records about entities that were forgotten")
+        lines += [f"evicted, for the disk's reserve was touched: {day}" for day in self.evicted]
         lines += [f"schema: {change}" for change in self.changes]
         lines += [f"finding: {finding}" for finding in self.findings]
         return "\n".join(lines)

@@ -76,13 +76,14 @@ class Stream:
         settings: ``stream_seconds``, ``stream_backlog_mb``, ``stream_share``, ``stream_key``.
         clock: The workspace's clock.
         closed: Called when the stream has closed.
+        let_go: Called where files of earlier generations are to make place on the disk.
 
     Raises:
         WriterLockedError: If another process streams into the workspace.
         CorruptFileError: If acknowledged events in the log are damaged; reading the workspace goes on.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (what a stream meets)
         self,
         store: SegmentStore,
         schema: EntitySchema,
@@ -90,6 +91,7 @@ class Stream:
         *,
         clock: Callable[[], datetime] = wall_clock,
         closed: Callable[[], object] = lambda: None,
+        let_go: Callable[[], object] = lambda: None,
     ) -> None:
         self.store = store
         self.schema = schema
@@ -97,7 +99,7 @@ class Stream:
         self._clock = clock
         self._closed = closed
         self._logger = get_logger("stream")
-        self._checkpoints = Checkpoints(store, schema, settings)
+        self._checkpoints = Checkpoints(store, schema, settings, let_go)
         self._names = schema.event_names
         self._key = tuple(field.strip() for field in settings.stream_key.split(",") if field.strip())
         self._lock = threading.Lock()
@@ -274,7 +276,9 @@ class Stream:
         now = time.monotonic()
         if now < self._space_checked + _SPACE_SECONDS:
             return
-        free, reserve = self.store.disk.space(self.store.root).free, self.store.reserve
+        free, reserve = self._space()
+        if free < reserve and self._made_room():
+            free, reserve = self._space()
         if free < reserve:
             raise DiskFullError(
                 f"{free >> 20:,} MB of the disk are free, of which {reserve >> 20:,} MB are kept in reserve.",
@@ -282,6 +286,16 @@ class Stream:
                 fix="Make room or evict days; what was acknowledged is safe and reading goes on.",
             )
         self._space_checked = now
+
+    def _space(self) -> tuple[int, int]:
+        return self.store.disk.space(self.store.root).free, self.store.reserve
+
+    def _made_room(self) -> bool:
+        """Return whether the oldest day was evicted, if that is permitted and nobody else writes."""
+        try:
+            return self._checkpoints.make_room()
+        except WriterLockedError:
+            return False
 
     def _count_waiting(self) -> None:
         self._waiting_bytes = sum(entry.size for entry in self._waiting)

@@ -11,6 +11,7 @@ from workbench.ingest import quarantine
 from workbench.ingest.compact import add_events, merge_parts, read_parts
 from workbench.ingest.derive import add_partials, input_hash, stale_segments
 from workbench.ingest.forgotten import Forgotten
+from workbench.ingest.room import Room
 from workbench.ingest.stream_documents import Bounds, documents
 from workbench.ingest.stream_identifiers import identified
 from workbench.ingest.stream_keys import key_table
@@ -18,13 +19,13 @@ from workbench.partials.documents import DAY_US
 from workbench.partials.stored import read_documents
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from workbench.config.entity_schema import EntitySchema
     from workbench.ingest.stream_documents import Documents
     from workbench.ingest.stream_events import Entry
     from workbench.settings import Settings
-    from workbench.storage import SegmentStore, Snapshot, Transaction
+    from workbench.storage import SegmentStore, Snapshot, Transaction, Writer
 
 __all__ = ["Checkpoints", "Totals", "bounds_of", "log_position"]
 
@@ -76,12 +77,20 @@ class Checkpoints:
         store: The workspace's files.
         schema: The entity schema.
         settings: Window, limits, share and threads.
+        let_go: Called where files of earlier generations are to make place on the disk.
     """
 
-    def __init__(self, store: SegmentStore, schema: EntitySchema, settings: Settings) -> None:
+    def __init__(
+        self,
+        store: SegmentStore,
+        schema: EntitySchema,
+        settings: Settings,
+        let_go: Callable[[], object] = lambda: None,
+    ) -> None:
         self.store = store
         self.schema = schema
         self.settings = settings
+        self._room = Room(settings, let_go)
         self._idle_until = 0.0
         self._derived: dict[str, float] = {}
 
@@ -99,29 +108,43 @@ class Checkpoints:
             StorageError: If the disk refuses.
         """
         with self.store.writer() as writer:
-            transaction = writer.begin()
-            published, _ = log_position(transaction.base)
-            new = [entry for entry in entries if entry.sequence > published]
-            if not new:
-                return Totals()
-            fields = transaction.base.manifest.state.get("fields", {})
-            forgotten = Forgotten(transaction.base.manifest.state)
-            found = documents(new, self.schema, fields, bounds_of(self.settings, now), forgotten)
-            counts = Totals(
-                sum(frame.height for frame in found.typed.values()),
-                len(found.quarantined),
-                found.refused,
-                found.forgotten,
-            )
-            self._add(transaction, found, now)
-            total = Totals(**transaction.base.manifest.state.get("stream", {}))
-            transaction.set_state(
-                fields=found.fields,
-                schema=self.schema.fingerprint,
-                wal={"sequence": max(position, published), "epoch": epoch},
-                stream=asdict(total.plus(counts)),
-            )
-            transaction.commit()
+            return self._room.within(writer, lambda: self._publish(writer, entries, position, epoch, now))
+
+    def make_room(self) -> bool:
+        """Evict the oldest day where that is permitted, and return whether it gave place on the disk.
+
+        Raises:
+            WriterLockedError: If another process writes to the workspace.
+        """
+        with self.store.writer(within_reserve=True) as writer:
+            return self._room.make(writer)
+
+    def _publish(
+        self, writer: Writer, entries: Sequence[Entry], position: int, epoch: int, now: datetime
+    ) -> Totals:
+        transaction = writer.begin()
+        published, _ = log_position(transaction.base)
+        new = [entry for entry in entries if entry.sequence > published]
+        if not new:
+            return Totals()
+        fields = transaction.base.manifest.state.get("fields", {})
+        forgotten = Forgotten(transaction.base.manifest.state)
+        found = documents(new, self.schema, fields, bounds_of(self.settings, now), forgotten)
+        counts = Totals(
+            sum(frame.height for frame in found.typed.values()),
+            len(found.quarantined),
+            found.refused,
+            found.forgotten,
+        )
+        self._add(transaction, found, now)
+        total = Totals(**transaction.base.manifest.state.get("stream", {}))
+        transaction.set_state(
+            fields=found.fields,
+            schema=self.schema.fingerprint,
+            wal={"sequence": max(position, published), "epoch": epoch},
+            stream=asdict(total.plus(counts)),
+        )
+        transaction.commit()
         return counts
 
     def _add(self, transaction: Transaction, found: Documents, now: datetime) -> None:
@@ -158,21 +181,27 @@ class Checkpoints:
         if not self._stale(self.store.snapshot()):
             return False
         with self.store.writer() as writer:
-            transaction = writer.begin()
-            fields = transaction.base.manifest.state.get("fields", {})
-            stale = self._stale(transaction.base)
-            if not stale:
-                return False
-            segment = min(stale, key=lambda day: self._derived.get(day, 0.0))
-            events = transaction.base.files("events", segments=[segment])
-            inputs = {segment: input_hash(events, self.schema, fields)}
-            found = read_documents(transaction.base, [segment], fields)
-            add_partials(transaction, found, self.schema, inputs, threads=self.settings.worker_threads)
-            transaction.commit()
+            segment = self._room.within(writer, lambda: self._derive_one(writer))
+        if segment is None:
+            return False
         end = time.monotonic()
         self._derived[segment] = end
         self._idle_until = end + (end - start) / share
         return True
+
+    def _derive_one(self, writer: Writer) -> str | None:
+        transaction = writer.begin()
+        fields = transaction.base.manifest.state.get("fields", {})
+        stale = self._stale(transaction.base)
+        if not stale:
+            return None
+        segment = min(stale, key=lambda day: self._derived.get(day, 0.0))
+        events = transaction.base.files("events", segments=[segment])
+        inputs = {segment: input_hash(events, self.schema, fields)}
+        found = read_documents(transaction.base, [segment], fields)
+        add_partials(transaction, found, self.schema, inputs, threads=self.settings.worker_threads)
+        transaction.commit()
+        return segment
 
     def _stale(self, snapshot: Snapshot) -> list[str]:
         return stale_segments(snapshot, self.schema, snapshot.manifest.state.get("fields", {}))

@@ -10,7 +10,7 @@ from workbench.errors import ClockJumpError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["DAYS_A_PASS", "expired"]
+__all__ = ["DAYS_A_PASS", "expired", "oldest"]
 
 DAYS_A_PASS = 2
 
@@ -46,3 +46,19 @@ def expired(segments: Sequence[str], window: int, *, force: bool = False) -> lis
             fix="If they are right, evict with --force (force=True), else drop that day by its name.",
         )
     return found[:DAYS_A_PASS]
+
+
+def oldest(segments: Sequence[str]) -> str | None:
+    """Return the day to drop where a disk is full: the oldest, but never one that may be the newest.
+
+    Where the newest day lies more than a day after the one before it, its times may be wrong: then the one
+    before stays too.
+
+    >>> oldest(["2025-06-10", "2025-06-11"])
+    '2025-06-10'
+    >>> oldest(["2025-06-11", "2031-01-01"]), oldest(["2025-06-11"])
+    (None, None)
+    """
+    days = [date.fromisoformat(segment).toordinal() for segment in segments]
+    jumped = len(days) > 1 and days[-1] - days[-2] > 1
+    return segments[0] if len(days) > 1 + jumped else None

@@ -59,6 +59,11 @@ class Writer:
         """Return the number of this writer: higher than any before that published something."""
         return self._lock.epoch
 
+    @property
+    def broken(self) -> str:
+        """Return why this writer has stopped, or nothing."""
+        return self._broken
+
     def snapshot(self) -> Snapshot:
         """Return the newest generation; nothing of it is collected while the writer lives."""
         return Snapshot(self.root, read_current(self.root), self.verifier)
@@ -120,6 +125,12 @@ class Writer:
             manifests: How many of the last generations stay.
         """
         return collect(self.root, self.disk, grace=grace, manifests=manifests)
+
+    def has_leftovers(self) -> bool:
+        """Return whether segments have files that the newest generation does not name."""
+        live = {entry.path for entry in self.snapshot().manifest.files}
+        found = (self.root / "segments").rglob("*.parquet")
+        return any(path.relative_to(self.root).as_posix() not in live for path in found)
 
     def close(self) -> None:
         """Collect once more, unless a write failed."""
