@@ -557,7 +557,7 @@ class Engine:
 
         try:
             return retry(
-                Ingest(self.store, self.schema, self.settings),
+                Ingest(self.store, self.schema, self.settings, self._let_go),
                 wanted,
                 dry_run=dry_run,
                 connector=connector,
@@ -606,7 +606,7 @@ class Engine:
             paths: Sequence[Path], *, told: Callable[[Outcome], object], stop: threading.Event
         ) -> IngestReport:
             try:
-                return Ingest(self.store, self.schema, self.settings).run(
+                return Ingest(self.store, self.schema, self.settings, self._let_go).run(
                     paths,
                     event_type=type,
                     connector=connector,

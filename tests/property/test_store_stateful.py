@@ -1,20 +1,19 @@
 """The whole store against a model: any sequence of steps leaves what a rebuild from scratch would give.
 
 The model is the list of events that live: what was ingested or streamed, less what was evicted or forgotten.
-Steps are: a batch of files, the same files again, late events, streamed events with duplicates and out of order,
-a checkpoint, compaction, eviction of days, an edit of the entity schema, forgetting an entity, a kill at any
-operation of the disk followed by a new opening, and a reader that holds an old generation.
+Steps are: a batch of files, the same files again, late events, streamed events with duplicates and out of
+order, a checkpoint, compaction, eviction of days, an edit of the entity schema, forgetting an entity, a kill at
+any operation of the disk followed by a new opening, and a reader that holds an old generation.
 
 After each step it is asserted that
 
 1. **documents** are the model's, each with the fields and the event type that it came with;
-2. **addresses** are stable: an event that lives has the ``segment/_id`` that it was first seen at, and two have
-   never the same;
-3. **partials** (entities, edges, sightings, properties, counts, profiles, texts) of every segment are, byte by
-   byte, those of a fresh workspace into which the model's events were ingested at once, once they were derived;
-   until then the segment is reported as stale;
-4. **the window's results** (entities, edges and their weights, counts by hour, features) are those of that
-   workspace;
+2. **addresses** are stable: an event that lives has the ``segment/_id`` that it was first seen at, and no
+   two have the same;
+3. **partials** (entities, edges, sightings, properties, counts, profiles, texts) of every segment are, byte
+   by byte, those of a fresh workspace into which the model's events were ingested at once; where a stream has
+   not derived them yet, the segment is reported as stale;
+4. **the window's results** (entities, edges with their weights, counts, features) are those of that workspace;
 5. **the manifest** names only files that are there and whole, and its segments are the model's days;
 6. **a reader** of an old generation still reads what it read at first;
 7. **exactly once**: what was taken is not taken again, what was refused by a killed step is taken when it is
@@ -32,11 +31,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from faults.faulty_disk import FULL, BreakingDisk, KilledError, LazyDisk
 from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from faults.faulty_disk import FULL, BreakingDisk, KilledError, LazyDisk
 from workbench.engine import Engine
 from workbench.partials.shapes import KINDS
 from workbench.storage import SegmentStore
@@ -254,7 +253,12 @@ class Store(RuleBasedStateMachine):
         self.addresses = {a: e for a, e in self.addresses.items() if e[3] != user}
         self.kept_keys = {k: e for k, e in self.kept_keys.items() if day_of(e) in days}
 
-    @rule(at=st.integers(0, 120), how=st.sampled_from(["before", "after"]), step=st.integers(0, 3), chosen=events)
+    @rule(
+        at=st.integers(0, 120),
+        how=st.sampled_from(["before", "after"]),
+        step=st.integers(0, 3),
+        chosen=events,
+    )
     def kill(self, at: int, how: str, step: int, chosen: list[Event]) -> None:
         """Kill a step at one operation of the disk, open again, and take the step again."""
         if self.stream is not None:
@@ -375,7 +379,7 @@ def results(engine: Engine) -> dict[str, Any]:
 
 StoreTest = Store.TestCase
 StoreTest.settings = settings(
-    max_examples=400 if FULL else 8,
+    max_examples=200 if FULL else 3,
     stateful_step_count=25 if FULL else 10,
     deadline=None,
     suppress_health_check=list(HealthCheck),
