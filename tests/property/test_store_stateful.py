@@ -2,8 +2,8 @@
 
 The model is the list of events that live: what was ingested or streamed, less what was evicted or forgotten.
 Steps are: a batch of files, the same files again, late events, streamed events with duplicates and out of
-order, a checkpoint, compaction, eviction of days, an edit of the entity schema, forgetting an entity, a kill at
-any operation of the disk followed by a new opening, and a reader that holds an old generation.
+order, a checkpoint, compaction, eviction of days, an edit of the entity schema, forgetting an entity, a kill
+at any operation of the disk followed by a new opening, and a reader that holds an old generation.
 
 After each step it is asserted that
 
@@ -13,7 +13,7 @@ After each step it is asserted that
 3. **partials** (entities, edges, sightings, properties, counts, profiles, texts) of every segment are, byte
    by byte, those of a fresh workspace into which the model's events were ingested at once; where a stream has
    not derived them yet, the segment is reported as stale;
-4. **the window's results** (entities, edges with their weights, counts, features) are those of that workspace;
+4. **the window's results** (entities, edges with their weights, features) are those of that workspace;
 5. **the manifest** names only files that are there and whole, and its segments are the model's days;
 6. **a reader** of an old generation still reads what it read at first;
 7. **exactly once**: what was taken is not taken again, what was refused by a killed step is taken when it is
