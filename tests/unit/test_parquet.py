@@ -85,11 +85,12 @@ BOMB = """
 import re, sys
 from pathlib import Path
 from workbench.connectors import Source, connectors
+from workbench.connectors._tables import decoded_bytes
 rows = size = 0
 for chunk in connectors.create("parquet").read(Source("x", Path(sys.argv[1])), chunk_bytes=32 << 20):
-    assert chunk.table.nbytes < 64 << 20
+    assert decoded_bytes(chunk.table) < 64 << 20
     rows += chunk.table.num_rows
-    size += chunk.table.nbytes
+    size += decoded_bytes(chunk.table)
 # not ru_maxrss, which a child takes over from the process that started it
 peak = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 print(rows, size, peak >> 10)

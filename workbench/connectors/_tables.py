@@ -41,9 +41,28 @@ def unique_names(names: Sequence[str]) -> list[str]:
     return result
 
 
-def decoded_bytes(table: pa.Table) -> int:
-    """Return how many bytes ``table`` takes once its dictionary columns are decoded."""
-    return sum(_column_bytes(chunk) for column in table.columns for chunk in column.chunks)
+def decoded_bytes(table: pa.Table, limit: int = 0) -> int:
+    """Return how many bytes ``table`` takes once its dictionary columns are decoded.
+
+    Args:
+        table: The table.
+        limit: Where the columns take less than this even if all values were as long as their longest, that
+            is what is returned: lengths are then not looked up row by row.
+    """
+    chunks = [chunk for column in table.columns for chunk in column.chunks]
+    if limit and (most := sum(map(_most_bytes, chunks))) <= limit:
+        return most
+    return sum(map(_column_bytes, chunks))
+
+
+def _most_bytes(array: pa.Array) -> int:
+    if not pa.types.is_dictionary(array.type) or not _is_long(array.dictionary):
+        return _column_bytes(array)
+    return len(array) * (4 + (pc.max(pc.binary_length(array.dictionary)).as_py() or 0))
+
+
+def _is_long(values: pa.Array) -> bool:
+    return bool(pa.types.is_string(values.type) or pa.types.is_binary(values.type))
 
 
 def _column_bytes(array: pa.Array) -> int:
@@ -58,7 +77,7 @@ def _column_bytes(array: pa.Array) -> int:
     if not isinstance(array, pa.DictionaryArray):
         return int(array.nbytes)
     values = array.dictionary
-    if not (pa.types.is_string(values.type) or pa.types.is_binary(values.type)):
+    if not _is_long(values):
         return int(array.nbytes)
     lengths = pc.take(pc.binary_length(values), array.indices)
     return int(pc.sum(lengths, min_count=0).as_py()) + 4 * len(array)
@@ -98,7 +117,7 @@ def emit(run: Run, position: int, chunk_bytes: int) -> Iterator[Chunk]:
 
 
 def _pieces(table: pa.Table, limit: int) -> Iterator[pa.Table]:
-    if table.num_rows <= 1 or decoded_bytes(table) <= limit:
+    if table.num_rows <= 1 or decoded_bytes(table, limit) <= limit:
         yield table
         return
     half = table.num_rows // 2
@@ -123,7 +142,7 @@ def chunks(
         end = number + table.num_rows
         if table.num_rows and end > position:
             held.append(table.slice(max(0, position - number)))
-            size += decoded_bytes(held[-1])
+            size += decoded_bytes(held[-1], chunk_bytes)
         number = end
         if size >= chunk_bytes:
             yield from _typed(held, number, chunk_bytes)

@@ -21,16 +21,17 @@ __all__ = ["ParquetConnector"]
 MOST_ROWS = 1 << 16
 BLOW_UP = 4
 WIDTHS = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 12, "BYTE_ARRAY": 16}
+_DICTIONARY = {"RLE_DICTIONARY", "PLAIN_DICTIONARY"}
 BROKEN = (OSError, pa.ArrowException)
 
 
 class ParquetConnector(Connector):
     """Parquet files: native types, page checksums verified where the file has them.
 
-    A struct gives columns ``outer.inner``; lists and maps are JSON text. What the footer says about sizes
-    is not believed. Before a row group is read, one row of it is read with its dictionaries; where these
-    hold values so long that a batch could outgrow the chunk, its text stays dictionary-encoded until it
-    has been cut to size.
+    Text columns come dictionary-encoded where the file has them so. A struct gives columns ``outer.inner``;
+    lists and maps are JSON text. What the footer says about sizes is not believed. Before a row group is
+    read, one row of it is read with its dictionaries; where these hold values so long that a batch could
+    outgrow the chunk, nested text stays dictionary-encoded too until it has been cut to size.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".parquet", ".pq")
@@ -66,13 +67,31 @@ class ParquetConnector(Connector):
 
 
 class _File:
-    """A Parquet file, opened twice: with its text decoded, and with its text dictionary-encoded."""
+    """A Parquet file, opened with its types, with its text columns encoded, and with all text encoded."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self.plain = pq.ParquetFile(stream, page_checksum_verification=True)
         self.columns = [self.plain.schema.column(i) for i in range(len(self.plain.schema))]
-        text = [column.path for column in self.columns if column.physical_type == "BYTE_ARRAY"]
-        self.encoded = pq.ParquetFile(stream, page_checksum_verification=True, read_dictionary=text)
+        text = {field.name for field in self.plain.schema_arrow if pa.types.is_string(field.type)}
+        self.usual = self._opened(stream, sorted(text & self._with_dictionaries()))
+        long = [column.path for column in self.columns if column.physical_type == "BYTE_ARRAY"]
+        self.encoded = self._opened(stream, long)
+
+    def _with_dictionaries(self) -> set[str]:
+        """Return the columns whose values the footer says to lie in dictionaries, in every row group."""
+        footer = self.plain.metadata
+        groups = [footer.row_group(group) for group in range(footer.num_row_groups)]
+        return {
+            column.path
+            for place, column in enumerate(self.columns)
+            if all(_DICTIONARY & set(group.column(place).encodings) for group in groups)
+        }
+
+    def _opened(self, stream: BinaryIO, encoded: list[str]) -> pq.ParquetFile:
+        footer = self.plain.metadata
+        return pq.ParquetFile(
+            stream, metadata=footer, page_checksum_verification=True, read_dictionary=encoded
+        )
 
     def group_sizes(self) -> list[int]:
         """Return how many records each row group has, by the footer."""
@@ -86,10 +105,10 @@ class _File:
             return
         rows = self._batch_rows(group, chunk_bytes)
         long = rows * sum(_longest(column) for column in probe.columns) > BLOW_UP * chunk_bytes
-        file = self.encoded if long else self.plain
+        file = self.encoded if long else self.usual
         for batch in file.iter_batches(rows, row_groups=[group], use_threads=not long):
             table = pa.Table.from_batches([batch])
-            yield from _decoded(table, self.plain.schema_arrow, chunk_bytes) if long else [table]
+            yield from _cut(table, self.usual.schema_arrow, chunk_bytes) if long else [table]
 
     def _batch_rows(self, group: int, chunk_bytes: int) -> int:
         """Return how many rows to decode at once, from the widths of the types and the footer's sizes."""
@@ -107,7 +126,7 @@ def _groups(
 ) -> Iterator[pa.Table]:
     """Yield the tables of the row groups from ``first`` on, or an empty table if there are no records."""
     if not sum(sizes):
-        yield file.plain.schema_arrow.empty_table()
+        yield file.usual.schema_arrow.empty_table()
         return
     number = sum(sizes[:first])
     for group in range(first, len(sizes)):
@@ -146,12 +165,12 @@ def _longest(array: pa.Array) -> int:
     return 0
 
 
-def _decoded(table: pa.Table, schema: pa.Schema, limit: int) -> Iterator[pa.Table]:
-    """Yield ``table`` with the types of ``schema``, cut so that each piece decodes to at most ``limit``."""
-    if table.num_rows > 1 and decoded_bytes(table) > limit:
+def _cut(table: pa.Table, schema: pa.Schema, limit: int) -> Iterator[pa.Table]:
+    """Yield ``table`` with the types of ``schema``, in pieces that decode to at most ``limit``."""
+    if table.num_rows > 1 and decoded_bytes(table, limit) > limit:
         half = table.num_rows // 2
-        yield from _decoded(table.slice(0, half), schema, limit)
-        yield from _decoded(table.slice(half), schema, limit)
+        yield from _cut(table.slice(0, half), schema, limit)
+        yield from _cut(table.slice(half), schema, limit)
         return
     # A cast decodes all values behind a list column, also those outside the slice, so these are left behind.
     yield table.take(pa.array(range(table.num_rows))).cast(schema)

@@ -11,7 +11,7 @@ import polars as pl
 from workbench.errors import SourceError
 from workbench.ingest.quarantine import WHOLE, Quarantined
 from workbench.ingest.report import Outcome
-from workbench.partials.coded import concatenated, encoded, narrowed
+from workbench.partials.coded import concatenated, encoded
 from workbench.partials.documents import normalise
 from workbench.partials.stored import concat_documents
 
@@ -122,7 +122,7 @@ class Batch:
             )
         bad = np.array([r.offset for r in chunk.rejects], dtype=np.int64)
         numbers = np.setdiff1d(np.arange(start, chunk.position, dtype=np.int64), bad, assume_unique=True)
-        table = narrowed(encoded(chunk.table))
+        table = encoded(chunk.table)
         self._pieces.append(_Piece(source, chunk.table.schema.remove_metadata(), table, numbers))
         self.held += table.nbytes + numbers.nbytes
         self._rejects.setdefault(source, []).extend((r.offset, r.original, r.reason) for r in chunk.rejects)
@@ -158,7 +158,7 @@ class Batch:
                 frames.append((name, frame))
         self._judge(frames)
         for name, frame in frames:
-            kept = frame.filter(~pl.col("_source").is_in(list(self._failed)))
+            kept = frame.filter(~pl.col("_source").is_in(list(self._failed))) if self._failed else frame
             target = result.references if name in self.schema.references else result.frames
             if kept.height:
                 target[name] = concat_documents([target[name], kept]) if name in target else kept

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+import pyarrow as pa
 
 from workbench.partials.extract import counts, extract
 from workbench.partials.profiles import profiles
@@ -16,8 +17,6 @@ from workbench.partials.texts import texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    import pyarrow as pa
 
     from workbench.config.entity_schema import EntitySchema
     from workbench.partials.types import FieldType
@@ -116,13 +115,23 @@ def _split(
 def shaped(frame: pl.DataFrame, kind: str) -> pa.Table:
     """Return a partial in its Arrow shape; equal rows give equal arrays, dictionaries included."""
     table = frame.select(KINDS[kind].names).to_arrow(compat_level=pl.CompatLevel.oldest()).combine_chunks()
-    columns = [
-        column.cast(field.type.value_type).combine_chunks().dictionary_encode().cast(field.type)
-        if hasattr(field.type, "value_type") and hasattr(field.type, "index_type")
-        else column.cast(field.type)
-        for field, column in zip(KINDS[kind], table.columns, strict=True)
-    ]
+    columns = [_shaped(column, field) for field, column in zip(KINDS[kind], table.columns, strict=True)]
     return table.from_arrays(columns, schema=KINDS[kind])
+
+
+def _shaped(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
+    if not pa.types.is_dictionary(field.type):
+        return column.cast(field.type)
+    values = field.type.value_type
+    if not pa.types.is_dictionary(column.type):
+        return column.cast(values).combine_chunks().dictionary_encode().cast(field.type)
+    # the values in the order in which they first occur, and no others
+    chunks = []
+    for chunk in column.chunks:
+        places = chunk.indices.dictionary_encode()
+        found = chunk.dictionary.take(places.dictionary).cast(values)
+        chunks.append(pa.DictionaryArray.from_arrays(places.indices, found).cast(field.type))
+    return pa.chunked_array(chunks, field.type)
 
 
 def add_reference_partials(

@@ -1,7 +1,8 @@
 """Text held as places in a list of its distinct values, so that what is done to text is done once a value.
 
 In a data frame such a column is an ``Enum``. A log's texts repeat: a day of 104 million cells has a few
-hundred thousand distinct values, and its places fit in one or two bytes a cell.
+hundred thousand distinct values, and its places fit in one or two bytes a cell. A column most of whose
+values differ, such as an event's number, is held as plain text.
 """
 
 from __future__ import annotations
@@ -18,64 +19,89 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "DISTINCT",
     "coded",
     "concatenated",
     "encoded",
     "is_coded",
     "is_text",
-    "narrowed",
     "on_values",
     "stacked",
     "to_frame",
     "value_counts",
+    "values_of",
 ]
+
+
+# above this share of distinct values a list of them saves nothing
+DISTINCT = 0.5
+
+
+def values_of(column: pl.Series) -> pl.Series | None:
+    """Return the list of values that a column's text is held by, or None if it is held in another way."""
+    kind = column.dtype
+    return kind.categories if isinstance(kind, pl.Enum) else None
 
 
 def is_coded(column: pl.Series) -> bool:
     """Return whether a column's text is held as places in a list of values."""
-    return isinstance(column.dtype, pl.Enum)
+    return values_of(column) is not None
 
 
 def is_text(column: pl.Series) -> bool:
     """Return whether a column holds text, in either form."""
-    return column.dtype == pl.String() or is_coded(column)
+    return isinstance(column.dtype, pl.String | pl.Enum)
 
 
 def encoded(table: pa.Table) -> pa.Table:
-    """Return a table with its text columns dictionary-encoded, each with one dictionary.
+    """Return a table with its text columns dictionary-encoded where that saves something.
 
-    >>> encoded(pa.table({"a": ["x", "y", "x"]})).schema.field("a").type
-    DictionaryType(dictionary<values=string, indices=int32, ordered=0>)
+    Each has one dictionary, and places as narrow as it allows, to be held.
+
+    >>> encoded(pa.table({"a": ["x", "y", "x", "x"], "n": ["1", "2", "3", "4"]})).schema.types
+    [DictionaryType(dictionary<values=string, indices=int8, ordered=0>), DataType(string)]
     """
     for place, field in enumerate(table.schema):
+        column = table.column(place)
         if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
-            column = table.column(place).combine_chunks().cast(pa.string()).dictionary_encode()
-        elif _is_dictionary(field.type) and table.column(place).num_chunks > 1:
-            column = table.column(place).unify_dictionaries()
+            column = _narrowed(_joined(column.cast(pa.string())))
+        elif _is_dictionary(field.type):
+            column = _joined(column.unify_dictionaries())
+            # most of a long list may be values of other rows
+            many = _distinct(column) > DISTINCT * len(column)
+            column = _narrowed(column.cast(pa.string()) if many else column)
         else:
             continue
         table = table.set_column(place, field.name, column)
     return table
 
 
-def narrowed(table: pa.Table) -> pa.Table:
-    """Return an encoded table with places as narrow as its dictionaries allow, to be held."""
-    for place, field in enumerate(table.schema):
-        if _is_dictionary(field.type):
-            column = table.column(place)
-            longest = max((len(chunk.dictionary) for chunk in column.chunks), default=0)
-            width = pa.int8() if longest < 1 << 7 else pa.int16() if longest < 1 << 15 else pa.int32()
-            table = table.set_column(place, field.name, column.cast(pa.dictionary(width, pa.string())))
-    return table
+def _narrowed(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return text with the narrowest places that there are for it, or as it is if most values differ."""
+    places = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    distinct = _distinct(places)
+    if distinct > DISTINCT * len(column):
+        return column
+    width = pa.int8() if distinct < 1 << 7 else pa.int16() if distinct < 1 << 15 else pa.int32()
+    return places.cast(pa.dictionary(width, pa.string()))
+
+
+def _joined(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    whole = column.combine_chunks()
+    return whole if isinstance(whole, pa.ChunkedArray) else pa.chunked_array([whole])
+
+
+def _distinct(column: pa.ChunkedArray) -> int:
+    return max((len(chunk.dictionary) for chunk in column.chunks), default=0)
 
 
 def concatenated(tables: Sequence[pa.Table]) -> pa.Table:
-    """Return tables of the same columns, of any width of places, one after the other."""
-    wide = pa.dictionary(pa.int32(), pa.string())
-    schema = pa.schema(
-        [pa.field(f.name, wide if _is_dictionary(f.type) else f.type) for f in tables[0].schema]
-    )
-    return pa.concat_tables([table.cast(schema) for table in tables])
+    """Return encoded tables of the same columns one after the other; what is coded in one is so in all."""
+    fields = []
+    for place, field in enumerate(tables[0].schema):
+        coded = any(_is_dictionary(table.schema.field(place).type) for table in tables)
+        fields.append(pa.field(field.name, pa.dictionary(pa.int32(), pa.string()) if coded else field.type))
+    return pa.concat_tables([table.cast(pa.schema(fields)) for table in tables])
 
 
 def _is_dictionary(kind: pa.DataType) -> bool:
@@ -89,21 +115,21 @@ def to_frame(table: pa.Table) -> pl.DataFrame:
     plain = [n for n, f in enumerate(table.schema) if not _is_dictionary(f.type)]
     frame = pl.DataFrame(table.select(plain)) if plain else pl.DataFrame()
     columns = {n: frame.to_series(place) for place, n in enumerate(plain)}
-    for n, field in enumerate(table.schema):
+    for n in range(table.num_columns):
         if n not in columns:
-            column = table.column(n).unify_dictionaries().combine_chunks()
-            columns[n] = _series(column if isinstance(column, pa.Array) else column.chunk(0)).alias(
-                field.name
-            )
+            columns[n] = _series(_joined(table.column(n).unify_dictionaries()).chunk(0))
     return pl.DataFrame([columns[n].alias(field.name) for n, field in enumerate(table.schema)])
 
 
 def _series(array: pa.DictionaryArray) -> pl.Series:
     values = pl.Series(array.dictionary.cast(pa.string()), dtype=pl.String)
     places = pl.Series(array.indices.cast(pa.uint32()), dtype=pl.UInt32)
-    if values.null_count() or not values.is_unique().all():
+    if len(values) > DISTINCT * len(places):
+        return values.gather(places)
+    try:
+        return places.cat.to(pl.Enum(values))
+    except (TypeError, ValueError):  # a list of a source's own, with null or a value twice
         return coded(values).gather(places)
-    return places.cat.to(pl.Enum(values))
 
 
 def coded(text: pl.Series) -> pl.Series:
@@ -118,14 +144,14 @@ def stacked(columns: Sequence[pl.Series]) -> pl.Series:
     """Return coded columns one after the other, with one list of values."""
     if len(columns) == 1:
         return columns[0]
-    values = pl.concat([_values(column) for column in columns]).unique(maintain_order=True)
-    kind = pl.Enum(values)
-    return pl.concat([_values(c).cast(kind).gather(c.to_physical()).alias(c.name) for c in columns])
-
-
-def _values(column: pl.Series) -> pl.Series:
-    values: pl.Series = column.dtype.categories  # type: ignore[attr-defined]
-    return values
+    lists: list[pl.Series] = [column.dtype.categories for column in columns]  # type: ignore[attr-defined]
+    kind = pl.Enum(pl.concat(lists).unique(maintain_order=True))
+    return pl.concat(
+        [
+            values.cast(kind).gather(column.to_physical()).alias(column.name)
+            for values, column in zip(lists, columns, strict=True)
+        ]
+    )
 
 
 def on_values(column: pl.Series, function: Callable[[pl.Series], pl.Series]) -> pl.Series:
@@ -138,20 +164,23 @@ def on_values(column: pl.Series, function: Callable[[pl.Series], pl.Series]) -> 
     >>> on_values(coded(pl.Series(["a", "b", "a"])), lambda text: text.str.to_uppercase()).to_list()
     ['A', 'B', 'A']
     """
-    if not is_coded(column):
+    before = values_of(column)
+    if before is None:
         return function(column)
-    values = function(_values(column))
+    values = function(before)
     if values.dtype == pl.String():
+        if values.equals(before):
+            return column
         values = coded(values)
     return values.gather(column.to_physical()).alias(column.name)
 
 
 def value_counts(column: pl.Series) -> tuple[pl.Series, NDArray[np.int64]]:
     """Return the values of a text column that occur, and how often each does; null is none."""
-    if not is_coded(column):
+    values = values_of(column)
+    if values is None:
         present = column.drop_nulls()
         return present, np.ones(len(present), dtype=np.int64)
-    values = _values(column)
     places = column.to_physical().drop_nulls().to_numpy()
     counts = np.bincount(places, minlength=len(values))
     used = np.flatnonzero(counts)

@@ -15,6 +15,7 @@ import xxhash
 
 from workbench.errors import SourceError
 from workbench.partials.coded import coded, encoded, is_coded, is_text, on_values, to_frame
+from workbench.partials.iso import exact_times
 from workbench.partials.names import RESERVED, is_field_name, plan_fields
 from workbench.partials.types import canonical_text, convert, infer, parse_times, type_of, widen
 
@@ -26,7 +27,17 @@ if TYPE_CHECKING:
     from workbench.config.entity_schema import EntitySchema
     from workbench.partials.types import FieldType
 
-__all__ = ["DAY_US", "HASH_BITS", "Records", "Typed", "assign_ids", "field_text", "normalise", "type_fields"]
+__all__ = [
+    "DAY_US",
+    "HASH_BITS",
+    "Records",
+    "Typed",
+    "assign_ids",
+    "field_text",
+    "has_original",
+    "normalise",
+    "type_fields",
+]
 
 DAY_US = 86_400_000_000
 # A day's microseconds take 37 bits; what is left of 63 tells apart what happened at the same time.
@@ -79,14 +90,14 @@ def normalise(
     frame, moment = frame.drop(time) if time else frame, frame[time] if time else None
     fields, extra = _merge_spellings(_zoned(frame, schema.timestamp.timezone), plan)
     odd = [c for c in frame.columns if not is_field_name(c)]
-    times = _times(moment, frame.height, schema).alias("_ts")
-    fields = pl.DataFrame([*fields, pl.select(pl.when(_in_range(times)).then(times)).to_series()])
-    kept = _kept_time_text(time, moment, fields["_ts"])
+    times = _times(moment, frame.height, schema)
+    fields = pl.DataFrame([*fields, times])
     if odd or extra:
-        fields = fields.with_columns(_extra_column(frame.select(odd), extra))
+        fields = fields.with_columns(_extra_column(frame.height, {**{c: frame[c] for c in odd}, **extra}))
     hashed = fields.with_columns(
-        pl.Series("_hash", content_hash(fields, event_type), dtype=pl.UInt64)
-    ).with_columns(kept)
+        pl.Series("_hash", content_hash(fields, event_type), dtype=pl.UInt64),
+        *_kept_time_text(moment, times),
+    )
     findings = tuple(
         f"column name is not a field name, its values are in _extra: {c[:200]!r}" for c in sorted(odd)
     )
@@ -94,7 +105,7 @@ def normalise(
         return Records(hashed, (), findings)
     bad = hashed["_ts"].is_null()
     rejects = _time_rejects(table, bad, time or "", moment)
-    return Records(hashed.filter(~bad), rejects, findings)
+    return Records(hashed.filter(~bad) if rejects else hashed, rejects, findings)
 
 
 def _frame(table: pa.Table) -> pl.DataFrame:
@@ -154,8 +165,8 @@ def _without_null_words(frame: pl.DataFrame, words: tuple[str, ...]) -> pl.DataF
         frame = frame.with_columns(pl.col(pl.Float64).fill_nan(None))
 
     def kept(text: pl.Series) -> pl.Series:
-        stripped = pl.DataFrame({"t": text.str.strip_chars()})
-        return stripped.select(pl.when(~pl.col("t").is_in(words)).then(pl.col("t"))).to_series()
+        stripped = text.str.strip_chars()
+        return stripped.set(stripped.is_in(words), None)
 
     return frame.with_columns(on_values(c, kept).alias(c.name) if is_text(c) else c for c in frame)
 
@@ -202,20 +213,36 @@ def _time_column(frame: pl.DataFrame, schema: EntitySchema) -> str:
 
 
 def _times(moment: pl.Series | None, rows: int, schema: EntitySchema) -> pl.Series:
-    target = pl.Datetime("us", "UTC")
+    """Return when each record was, as ``_ts``; null where that cannot be read, or no calendar has it."""
     if moment is None:
-        return pl.Series(values=[None] * rows, dtype=target)
+        return pl.Series("_ts", [None] * rows, dtype=pl.Datetime("us", "UTC"))
     zone = schema.timestamp.timezone
-    if is_coded(moment):
-        return on_values(moment, lambda text: _times(text, len(text), schema))
-    if isinstance(moment.dtype, pl.Datetime):
-        return _in_utc(pl.select(pl.when(_in_range(moment)).then(moment)).to_series(), zone)
-    frame = pl.DataFrame({"t": moment})
-    if moment.dtype == pl.String():
-        numeric = pl.col("t").str.contains(r"^\d{9,19}(\.\d+)?$")
-        epoch = _epoch(pl.when(numeric).then(pl.col("t")).cast(pl.Float64, strict=False))
-        return frame.select(pl.coalesce(parse_times(pl.col("t"), zone), epoch)).to_series().cast(target)
-    return frame.select(_epoch(pl.col("t").cast(pl.Float64))).to_series().cast(target)
+    if is_text(moment):
+        times = on_values(moment, lambda text: _text_times(text, zone))
+    elif isinstance(moment.dtype, pl.Datetime):
+        times = _in_utc(_only(moment, _in_range(moment)), zone)
+    else:
+        number = pl.DataFrame({"t": moment.cast(pl.Float64)})
+        times = number.select(_epoch(pl.col("t"))).to_series()
+    return _only(times, _in_range(times)).alias("_ts")
+
+
+def _only(column: pl.Series, mask: pl.Series) -> pl.Series:
+    """Return a column with null where ``mask`` is not true."""
+    return column if mask.all(ignore_nulls=False) else pl.select(pl.when(mask).then(column)).to_series()
+
+
+def _text_times(text: pl.Series, zone: str) -> pl.Series:
+    """Read text as ISO 8601 or a number of :func:`_epoch`; what is spelled in the usual way goes fast."""
+    times = exact_times(text)
+    others = (times.is_null() & text.is_not_null()).arg_true()
+    if others.is_empty():
+        return times
+    column = pl.col("t")
+    numeric = column.str.contains(r"^\d{9,19}(\.\d+)?$")
+    epoch = _epoch(pl.when(numeric).then(column).cast(pl.Float64, strict=False))
+    frame = pl.DataFrame({"t": text.gather(others)})
+    return times.scatter(others, frame.select(pl.coalesce(parse_times(column, zone), epoch)).to_series())
 
 
 def _epoch(number: pl.Expr) -> pl.Expr:
@@ -238,15 +265,19 @@ def _epoch(number: pl.Expr) -> pl.Expr:
     )
 
 
-def _kept_time_text(time: str | None, moment: pl.Series | None, parsed: pl.Series) -> list[pl.Series]:
+def _kept_time_text(moment: pl.Series | None, parsed: pl.Series) -> list[pl.Series]:
     """Keep the source's spelling of the time where the timestamp would not give it back."""
-    if time is None or moment is None or not is_text(moment):
+    if moment is None or not is_text(moment):
         return []
-    moment = moment.cast(pl.String)
-    both = pl.DataFrame({"t": moment, "v": parsed})
+    others = on_values(moment, exact_times).is_null()
+    moment = moment.filter(others).cast(pl.String)
+    both = pl.DataFrame({"t": moment, "v": parsed.filter(others)})
     differs = pl.col("t").is_not_null() & pl.col("t").ne_missing(canonical_text(pl.col("v"), parsed.dtype))
     text = both.select(pl.when(differs).then(pl.col("t"))).to_series()
-    return [] if text.null_count() == len(text) else [text.alias("_ts_text")]
+    if text.null_count() == len(text):
+        return []
+    kept = pl.repeat(None, len(parsed), dtype=pl.String, eager=True).alias("_ts_text")
+    return [kept.scatter(others.arg_true(), text)]
 
 
 def _merge_spellings(
@@ -274,16 +305,20 @@ def _merge_spellings(
     return pl.DataFrame(columns) if columns else frame.select([]), aside
 
 
-def _extra_column(odd: pl.DataFrame, conflicts: Mapping[str, pl.Series]) -> pl.Series:
-    named = {**{c: odd[c].cast(pl.String) for c in odd.columns}, **conflicts}
-    frame = pl.DataFrame({f"{i}": named[n] for i, n in enumerate(sorted(named))})
-    pairs = [
-        pl.when(pl.col(f"{i}").is_not_null()).then(
-            pl.struct(pl.lit(name).alias("key"), pl.col(f"{i}").alias("value"))
+def _extra_column(height: int, named: Mapping[str, pl.Series]) -> pl.Series:
+    """Return a list of names and values a row; few rows have any, so that only those are looked at."""
+    rows = {name: named[name].is_not_null().arg_true() for name in sorted(named)}
+    found = [
+        pl.DataFrame({"row": row, "value": named[name].gather(row).cast(pl.String)}).with_columns(
+            key=pl.lit(name)
         )
-        for i, name in enumerate(sorted(named))
+        for name, row in rows.items()
     ]
-    return frame.select(pl.concat_list(pairs).list.drop_nulls().alias("_extra")).to_series()
+    pairs = pl.concat(found).sort("row", maintain_order=True)
+    ends = np.cumsum(np.bincount(pairs["row"].to_numpy(), minlength=height))
+    offsets = np.concatenate([[0], ends]).astype(np.int32)
+    entries = pairs.select("key", "value").to_struct().to_arrow(compat_level=pl.CompatLevel.oldest())
+    return pl.Series("_extra", pa.ListArray.from_arrays(offsets, entries))
 
 
 def _time_rejects(
@@ -391,10 +426,15 @@ def _kind(column: pl.Series, known: FieldType, schema: EntitySchema) -> FieldTyp
 def field_text(frame: pl.DataFrame, field: str) -> pl.Expr:
     """Return the text of a field as its source spelled it, as far as that is known."""
     text = canonical_text(pl.col(field), frame[field].dtype)
-    original = frame["_original"].dtype if "_original" in frame.columns else None
-    if isinstance(original, pl.Struct) and field in {f.name for f in original.fields}:
+    if has_original(frame, field):
         return pl.coalesce(pl.col("_original").struct.field(field), text)
     return text
+
+
+def has_original(frame: pl.DataFrame, field: str) -> bool:
+    """Return whether a field has values that its source spelled in another way."""
+    original = frame["_original"].dtype if "_original" in frame.columns else None
+    return isinstance(original, pl.Struct) and field in {f.name for f in original.fields}
 
 
 def assign_ids(frame: pl.DataFrame, taken: NDArray[np.int64]) -> pl.Series:

@@ -1,39 +1,37 @@
 """Documents to partials: entities, edges, sightings, properties and counts.
 
-All functions work on the documents of many segments at once, with ``segment`` as a grouping key:
-what comes out for a segment depends on its own documents alone.
+All functions work on the documents of many segments at once: what comes out for a segment depends on its
+own documents alone. An entity of a segment is a whole number, in the order of segment, type, key and test
+account, so that grouping and joining are sorting and searching in arrays of numbers.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 import xxhash
 
-from workbench.partials.documents import field_text
+from workbench.partials.coded import coded, is_coded, on_values, stacked
+from workbench.partials.documents import field_text, has_original
 from workbench.partials.shapes import COUNTS
 from workbench.partials.types import TRUE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Mapping
+
+    from numpy.typing import NDArray
 
     from workbench.config.entity_schema import EntityRule, EntitySchema, EventRule
 
+    Numbers = NDArray[np.int64]
+
 __all__ = ["counts", "entity_keys", "extract", "is_test"]
 
-_PLACE = pl.Categorical()
-_TEXTUAL = pl.col("segment", "type", "key").cast(pl.String)
-_NODE = ("segment", "type", "key", "is_test")
-_MENTION = {
-    "segment": _PLACE,
-    "type": _PLACE,
-    "key": _PLACE,
-    "is_test": pl.Boolean(),
-    "_id": pl.Int64(),
-    "_ts": pl.Datetime("us", "UTC"),
-    "event_type": _PLACE,
-}
+_TIME = pl.Datetime("us", "UTC")
+_ROW = {"segment": pl.String(), "_id": pl.Int64(), "time": pl.Int64(), "is_test": pl.Boolean()}
 
 
 def extract(
@@ -47,38 +45,236 @@ def extract(
         references: The frames are reference tables: rows count as no sighting and have no time.
     """
     rules = schema.references if references else schema.events
-    mentions: list[pl.DataFrame] = []
-    edges: list[pl.DataFrame] = []
-    properties: list[pl.DataFrame] = []
-    for name in sorted(documents):
-        rule = rules.get(name)
-        if rule is None or not rule.entities or documents[name].is_empty():
-            continue
-        keyed = _keyed(documents[name], rule, schema, timed=not references)
-        mentions += _mentions(keyed, rule, None if references else name)
-        for role, entity in rule.entities.items():
-            properties += _properties(documents[name], keyed, role, entity)
-        edges += list(_edges(keyed, rule))
-    return _assemble(mentions, edges, properties)
-
-
-def _keyed(frame: pl.DataFrame, rule: EventRule, schema: EntitySchema, *, timed: bool) -> pl.DataFrame:
-    """Return segment, _id, _ts, is_test and one key column for each role, named ``@role``."""
-    common = [
-        pl.col("_segment").cast(pl.String).alias("segment"),
-        pl.col("_id") if timed else pl.lit(None, pl.Int64).alias("_id"),
-        pl.col("_ts"),
-        is_test(frame, schema),
+    parts = [
+        _part(name, documents[name], rules[name], schema)
+        for name in sorted(documents)
+        if name in rules and rules[name].entities and not documents[name].is_empty()
     ]
-    keys = [_key(frame, entity).alias(f"@{role}") for role, entity in rule.entities.items()]
+    log = _Log(parts)
+    node, row = log.seen()
+    shown = slice(0, 0) if references else slice(None)
+    return {
+        "entities": log.entities(node, row, timed=not references),
+        "sightings": log.sightings(node[shown], row[shown]),
+        "edges": log.edges(),
+        "properties": log.properties(),
+    }
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What of the rows of one event type goes into partials; all text is coded.
+
+    Attributes:
+        name: The event type.
+        rule: Its entities and edges.
+        rows: The rows' ``segment``, ``_id``, ``time`` in microseconds and ``is_test``.
+        keys: Role to the key that each row gives.
+        properties: Role, name and value of each property.
+    """
+
+    name: str
+    rule: EventRule
+    rows: pl.DataFrame
+    keys: dict[str, pl.Series]
+    properties: list[tuple[str, str, pl.Series]]
+
+    def type_of(self, role: str) -> str:
+        return self.rule.entities[role].type or role
+
+
+def _part(name: str, frame: pl.DataFrame, rule: EventRule, schema: EntitySchema) -> _Part:
+    rows = frame.select(
+        pl.col("_segment").alias("segment"),
+        "_id",
+        pl.col("_ts").to_physical().alias("time"),
+        is_test(frame, schema),
+    )
+    texts = {role: _key(frame, entity) for role, entity in rule.entities.items()}
+    properties = [
+        (role, label, _text(frame, field))
+        for role, entity in rule.entities.items()
+        for label, field in entity.properties.items()
+        if field in frame.columns
+    ]
     hashed = [role for role, entity in rule.entities.items() if entity.hash]
-    keyed = frame.select(*common, *keys).with_columns(
-        pl.col(f"@{role}").alias(f"@{role}.text") for role in hashed
-    )
-    # rows are grouped and joined by places in a list of keys, which are compared as text once a key
-    return keyed.with_columns(_hashed(f"@{role}") for role in hashed).with_columns(
-        pl.col("segment", *(f"@{role}" for role in rule.entities)).cast(_PLACE)
-    )
+    properties += [(role, "text", texts[role]) for role in hashed]
+    keys = {**texts, **{role: _hashed(texts[role]) for role in hashed}}
+    return _Part(name, rule, rows, keys, properties)
+
+
+class _Log:
+    """The rows of all event types, one after the other, and the entities that they name: its nodes."""
+
+    def __init__(self, parts: list[_Part]) -> None:
+        self._parts = parts
+        self._starts = np.cumsum([0, *(part.rows.height for part in parts)])
+        self._rows = pl.concat([pl.DataFrame(schema=_ROW), *(part.rows for part in parts)])
+        self._segments = self._rows["segment"].unique().sort()
+        self._segment = _ranks(coded(self._rows["segment"]), self._segments)
+        self._types = sorted({part.type_of(role) for part in parts for role in part.keys})
+        self._keys = _values(key for part in parts for key in part.keys.values())
+        numbers = {(n, role): self._entity(n, role) for n, part in enumerate(parts) for role in part.keys}
+        self._nodes = _once(_joined(entity[entity >= 0] for entity in numbers.values()))
+        segment = self._nodes // max(2 * len(self._types) * len(self._keys), 1)
+        self._segment_of = self._segments.gather(segment)
+        self._place = np.arange(len(segment)) - np.searchsorted(segment, segment)
+        # the node of each row, by part and role; -1 where it names none
+        self._named = {
+            at: np.where(entity < 0, -1, np.searchsorted(self._nodes, entity))
+            for at, entity in numbers.items()
+        }
+
+    def _entity(self, part: int, role: str) -> Numbers:
+        """Return the number of the entity that each row of a part names in a role, -1 for none."""
+        here = slice(self._starts[part], self._starts[part + 1])
+        key = _ranks(self._parts[part].keys[role], self._keys)
+        kind = self._types.index(self._parts[part].type_of(role))
+        entity = (self._segment[here] * len(self._types) + kind) * len(self._keys) + key
+        return np.where(key < 0, -1, entity * 2 + self._rows["is_test"].to_numpy()[here])
+
+    def _placed(self, nodes: Numbers) -> dict[str, pl.Series]:
+        """Return the segment of nodes, and where they stand in it."""
+        return {
+            "segment": self._segment_of.gather(nodes),
+            "node": pl.Series(self._place[nodes], dtype=pl.Int32),
+        }
+
+    def seen(self) -> tuple[Numbers, Numbers]:
+        """Return each node with the rows that name it, once a row, in the order of node and ``_id``."""
+        ids = self._rows["_id"].fill_null(0).to_numpy()
+        order = np.lexsort((ids, self._segment)) if len(self._segments) > 1 else np.argsort(ids)
+        turn = np.empty_like(order)
+        turn[order] = np.arange(len(order))
+        pairs = []
+        for (part, _), node in self._named.items():
+            rows = np.flatnonzero(node >= 0)
+            pairs.append(node[rows] * len(order) + turn[rows + self._starts[part]])
+        node, place = np.divmod(_once(_joined(pairs)), max(len(order), 1))
+        return node, order[place]
+
+    def entities(self, node: Numbers, row: Numbers, *, timed: bool) -> pl.DataFrame:
+        """Return a row for each node, of which ``node`` and ``row`` are what is :meth:`seen`."""
+        rest, is_test = np.divmod(self._nodes, 2)
+        rest, key = np.divmod(rest, max(len(self._keys), 1))
+        starts = np.searchsorted(node, np.arange(len(self._nodes)))
+        entities = pl.DataFrame(
+            {
+                **self._placed(np.arange(len(self._nodes))),
+                "type": pl.Series(self._types, dtype=pl.String).gather(rest % max(len(self._types), 1)),
+                "key": self._keys.gather(key),
+                "is_test": is_test.astype(bool),
+                "sightings": np.diff(starts, append=len(node)) if timed else np.zeros_like(starts),
+            }
+        )
+        times = self._rows["time"].fill_null(0).to_numpy()[row]
+        # every node is seen, so that no range is empty
+        ends = [each.reduceat(times, starts) if len(starts) else starts for each in (np.minimum, np.maximum)]
+        first, last = (pl.Series(end if timed else [None] * len(end), dtype=pl.Int64) for end in ends)
+        return entities.with_columns(first_seen=first.cast(_TIME), last_seen=last.cast(_TIME))
+
+    def sightings(self, node: Numbers, row: Numbers) -> pl.DataFrame:
+        """Return what is :meth:`seen` as the partial; two columns of few values are held by these."""
+        event_type = np.repeat(np.arange(len(self._parts)), np.diff(self._starts))[row]
+        names = pl.Series([part.name for part in self._parts], dtype=pl.Categorical())
+        segments = self._segment_of.cast(pl.Categorical())
+        return pl.DataFrame(
+            {
+                "segment": segments.gather(node),
+                "node": pl.Series(self._place[node], dtype=pl.Int32),
+                "event_type": names.gather(event_type),
+                "_id": self._rows["_id"].gather(row),
+            }
+        )
+
+    def edges(self) -> pl.DataFrame:
+        """Return each pair of nodes that rows join, with the number of rows and their times."""
+        types = sorted({edge.type for part in self._parts for edge in part.rule.edges})
+        nodes = len(self._nodes)
+        found = [pl.DataFrame(schema={"edge": pl.Int64(), "time": pl.Int64()})]
+        for n, part in enumerate(self._parts):
+            for edge in part.rule.edges:
+                source, target = self._named[n, edge.source], self._named[n, edge.target]
+                both = (source >= 0) & (target >= 0)
+                number = (types.index(edge.type) * nodes + source[both]) * nodes + target[both]
+                found.append(pl.DataFrame({"edge": number, "time": part.rows["time"].filter(both)}))
+        counted = (
+            pl.concat(found)
+            .group_by("edge")
+            .agg(
+                pl.len().cast(pl.Int64).alias("weight"),
+                pl.col("time").min().cast(_TIME).alias("first_seen"),
+                pl.col("time").max().cast(_TIME).alias("last_seen"),
+            )
+            .sort("edge")
+        )
+        rest, target = np.divmod(counted["edge"].to_numpy(), max(nodes, 1))
+        kind, source = np.divmod(rest, max(nodes, 1))
+        ends = self._placed(source)
+        edges = counted.select(
+            ends["segment"],
+            pl.Series("type", types, dtype=pl.String).gather(kind),
+            ends["node"].alias("source"),
+            self._placed(target)["node"].alias("target"),
+            "weight",
+            "first_seen",
+            "last_seen",
+        )
+        return edges if len(self._segments) < 2 else edges.sort("segment", maintain_order=True)
+
+    def properties(self) -> pl.DataFrame:
+        """Return each value that a node's property was seen with, with the number of rows."""
+        value = {"node": pl.Int64(), "name": pl.String(), "value": pl.String()}
+        found = [pl.DataFrame(schema={**value, "sightings": pl.Int64(), "last_seen": pl.Int64()})]
+        for n, part in enumerate(self._parts):
+            for role, name, values in part.properties:
+                node = self._named[n, role]
+                rows = pl.DataFrame({"node": node, "value": values, "time": part.rows["time"]})
+                counted = (
+                    rows.filter(pl.col("node") >= 0, pl.col("value").is_not_null())
+                    .group_by("node", "value")
+                    .agg(pl.len().cast(pl.Int64).alias("sightings"), pl.col("time").max().alias("last_seen"))
+                )
+                found.append(
+                    counted.select(
+                        "node",
+                        pl.lit(name).alias("name"),
+                        pl.col("value").cast(pl.String),
+                        "sightings",
+                        "last_seen",
+                    )
+                )
+        counted = (
+            pl.concat(found)
+            .group_by("node", "name", "value")
+            .agg(pl.col("sightings").sum(), pl.col("last_seen").max().cast(_TIME))
+            .sort("node", "name", "value")
+        )
+        return counted.with_columns(**self._placed(counted["node"].to_numpy()))
+
+
+def _joined(arrays: Iterable[Numbers]) -> Numbers:
+    return np.concatenate([np.empty(0, dtype=np.int64), *arrays])
+
+
+def _once(numbers: Numbers) -> Numbers:
+    """Return numbers from 0 on sorted, each once; most differ, where np.unique would hash them."""
+    numbers = np.sort(numbers)
+    once: Numbers = numbers[np.diff(numbers, prepend=-1) != 0]
+    return once
+
+
+def _values(columns: Iterable[pl.Series]) -> pl.Series:
+    """Return the values of coded columns, sorted."""
+    lists = [pl.Series([], dtype=pl.String), *(column.dtype.categories for column in columns)]  # type: ignore[attr-defined]
+    return pl.concat(lists).unique().sort()
+
+
+def _ranks(column: pl.Series, values: pl.Series) -> Numbers:
+    """Return where each row's text stands in ``values``, -1 for null."""
+    own: pl.Series = column.dtype.categories  # type: ignore[attr-defined]
+    rank = own.cast(pl.Enum(values)).to_physical().cast(pl.Int64)
+    return rank.gather(column.to_physical()).fill_null(-1).to_numpy()
 
 
 def entity_keys(frame: pl.DataFrame, rules: Mapping[str, EntityRule]) -> pl.DataFrame:
@@ -86,9 +282,10 @@ def entity_keys(frame: pl.DataFrame, rules: Mapping[str, EntityRule]) -> pl.Data
 
     The same keys as :func:`extract` makes, for rows that are no documents.
     """
-    keyed = frame.with_columns(_key(frame, rule).alias(f"@{name}") for name, rule in rules.items())
-    keyed = keyed.select(pl.col(f"@{name}").alias(name) for name in rules)
-    return keyed.with_columns(_hashed(name) for name, rule in rules.items() if rule.hash)
+    keys = {name: _key(frame, rule) for name, rule in rules.items()}
+    return pl.DataFrame(
+        {n: (_hashed(key) if rules[n].hash else key).cast(pl.String) for n, key in keys.items()}
+    )
 
 
 def is_test(frame: pl.DataFrame, schema: EntitySchema) -> pl.Expr:
@@ -96,158 +293,44 @@ def is_test(frame: pl.DataFrame, schema: EntitySchema) -> pl.Expr:
     test = schema.fields.test_account
     if test not in frame.columns:
         return pl.lit(value=False).alias("is_test")
+    if frame[test].dtype == pl.Boolean():
+        return pl.col(test).fill_null(value=False).alias("is_test")
     return field_text(frame, test).str.to_lowercase().is_in(TRUE).fill_null(value=False).alias("is_test")
 
 
-def _key(frame: pl.DataFrame, rule: EntityRule) -> pl.Expr:
+def _text(frame: pl.DataFrame, field: str) -> pl.Series:
+    """Return the text of a field, coded."""
+    column = frame[field]
+    if is_coded(column) and not has_original(frame, field):
+        return column
+    return coded(frame.select(field_text(frame, field).alias(field)).to_series())
+
+
+def _key(frame: pl.DataFrame, rule: EntityRule) -> pl.Series:
     """Return the key: the joined fields where all have a value, else the first of the others that has."""
-    options = [field_text(frame, f) for f in rule.fields if f in frame.columns]
+    options = [_text(frame, f) for f in rule.fields if f in frame.columns]
     if rule.join and all(f in frame.columns for f in rule.join):
         # concat_str is null where any part is
-        options.insert(0, pl.concat_str([field_text(frame, f) for f in rule.join], separator=rule.separator))
-    return pl.coalesce(options) if options else pl.lit(None, pl.String)
+        texts = pl.concat_str([field_text(frame, f) for f in rule.join], separator=rule.separator)
+        options.insert(0, coded(frame.select(texts.alias("key")).to_series()))
+    if not options:
+        return pl.repeat(None, frame.height, dtype=pl.Enum([]), eager=True)
+    whole = stacked(options)
+    alike = [whole.slice(n * frame.height, frame.height) for n in range(len(options))]
+    return (
+        pl.DataFrame({f"{n}": column for n, column in enumerate(alike)})
+        .select(pl.coalesce(pl.all()))
+        .to_series()
+    )
 
 
-def _hashed(column: str) -> pl.Expr:
+def _hashed(text: pl.Series) -> pl.Series:
     """Replace long text by its xxh3-64 in hex; each distinct text is hashed once."""
-
-    def digests(texts: pl.Series) -> pl.Series:
-        distinct = texts.unique().drop_nulls()
-        digest = [xxhash.xxh3_64_hexdigest(text.encode()) for text in distinct]
-        return texts.replace_strict(distinct, digest, default=None, return_dtype=pl.String)
-
-    return pl.col(column).map_batches(digests, return_dtype=pl.String)
-
-
-def _mentions(keyed: pl.DataFrame, rule: EventRule, event_type: str | None) -> Iterator[pl.DataFrame]:
-    """Yield a row for each entity that an event names, once for those that it names in two roles."""
-    roles: dict[str, list[pl.DataFrame]] = {}
-    for role, entity in rule.entities.items():
-        named = keyed.filter(pl.col(f"@{role}").is_not_null()).select(
-            "segment",
-            pl.lit(entity.type or role).cast(_PLACE).alias("type"),
-            pl.col(f"@{role}").alias("key"),
-            "is_test",
-            "_id",
-            "_ts",
-            pl.lit(event_type, pl.String).cast(_PLACE).alias("event_type"),
-        )
-        roles.setdefault(entity.type or role, []).append(named)
-    for frames in roles.values():
-        several = len(frames) > 1 or event_type is None
-        yield pl.concat(frames).unique(["segment", "key", "is_test", "_id"]) if several else frames[0]
-
-
-def _properties(
-    frame: pl.DataFrame, keyed: pl.DataFrame, role: str, rule: EntityRule
-) -> Iterator[pl.DataFrame]:
-    values = {n: field_text(frame, field) for n, field in rule.properties.items() if field in frame.columns}
-    texts = frame.select(expression.alias(name) for name, expression in values.items()).get_columns()
-    if rule.hash:
-        texts.append(keyed[f"@{role}.text"].alias("text"))
-    for text in texts:
-        yield keyed.select(
-            "segment",
-            pl.lit(rule.type or role).cast(_PLACE).alias("type"),
-            pl.col(f"@{role}").alias("key"),
-            "is_test",
-            "_ts",
-            pl.lit(text.name).alias("name"),
-            text.alias("value"),
-        ).filter(pl.col("key").is_not_null() & pl.col("value").is_not_null())
-
-
-def _edges(keyed: pl.DataFrame, rule: EventRule) -> Iterator[pl.DataFrame]:
-    for edge in rule.edges:
-        source, target = rule.entities[edge.source], rule.entities[edge.target]
-        yield keyed.select(
-            "segment",
-            pl.lit(edge.type).cast(_PLACE).alias("type"),
-            pl.lit(source.type or edge.source).cast(_PLACE).alias("source_type"),
-            pl.col(f"@{edge.source}").alias("source_key"),
-            pl.lit(target.type or edge.target).cast(_PLACE).alias("target_type"),
-            pl.col(f"@{edge.target}").alias("target_key"),
-            "is_test",
-            "_ts",
-        ).filter(pl.col("source_key").is_not_null() & pl.col("target_key").is_not_null())
-
-
-def _assemble(
-    mentions: list[pl.DataFrame], edges: list[pl.DataFrame], properties: list[pl.DataFrame]
-) -> dict[str, pl.DataFrame]:
-    mentioned = pl.concat(mentions) if mentions else pl.DataFrame(schema=_MENTION)
-    entities = (
-        mentioned.group_by(_NODE)
-        .agg(
-            pl.col("event_type").count().cast(pl.Int64).alias("sightings"),
-            pl.col("_ts").min().alias("first_seen"),
-            pl.col("_ts").max().alias("last_seen"),
-        )
-        .with_columns(_TEXTUAL)
-        .sort(_NODE)
-        .with_columns(pl.int_range(pl.len(), dtype=pl.Int32).over("segment").alias("node"))
-    )
-    nodes = entities.select(pl.col("segment", "type", "key").cast(_PLACE), "is_test", "node")
-    sightings = (
-        mentioned.filter(pl.col("event_type").is_not_null())
-        .join(nodes, on=_NODE)
-        .select("segment", "node", "event_type", "_id")
-        .sort(pl.col("segment").cast(pl.String), "node", "_id")
-        .with_columns(pl.col("segment", "event_type").cast(pl.String))
-    )
-    return {
-        "entities": entities,
-        "sightings": sightings,
-        "edges": _assemble_edges(edges, nodes),
-        "properties": _assemble_properties(properties, nodes),
-    }
-
-
-def _assemble_edges(edges: list[pl.DataFrame], nodes: pl.DataFrame) -> pl.DataFrame:
-    if not edges:
-        ends = {"segment": pl.String(), "type": pl.String(), "source": pl.Int32(), "target": pl.Int32()}
-        times = {"first_seen": pl.Datetime("us", "UTC"), "last_seen": pl.Datetime("us", "UTC")}
-        return pl.DataFrame(schema={**ends, "weight": pl.Int64(), **times})
-    by = ("segment", "type", "source_type", "source_key", "target_type", "target_key", "is_test")
-    counted = (
-        pl.concat(edges)
-        .group_by(by)
-        .agg(
-            pl.len().cast(pl.Int64).alias("weight"),
-            pl.col("_ts").min().alias("first_seen"),
-            pl.col("_ts").max().alias("last_seen"),
-        )
-    )
-    for end in ("source", "target"):
-        named = nodes.rename({"type": f"{end}_type", "key": f"{end}_key", "node": end})
-        counted = counted.join(named, on=["segment", f"{end}_type", f"{end}_key", "is_test"])
-    columns = ["segment", "type", "source", "target", "weight", "first_seen", "last_seen"]
-    return (
-        counted.select(columns)
-        .with_columns(pl.col("segment", "type").cast(pl.String))
-        .sort("segment", "type", "source", "target")
-    )
-
-
-def _assemble_properties(properties: list[pl.DataFrame], nodes: pl.DataFrame) -> pl.DataFrame:
-    if not properties:
-        return pl.DataFrame(
-            schema={
-                "segment": pl.String(),
-                "node": pl.Int32(),
-                "name": pl.String(),
-                "value": pl.String(),
-                "sightings": pl.Int64(),
-                "last_seen": pl.Datetime("us", "UTC"),
-            }
-        )
-    return (
-        pl.concat(properties)
-        .group_by(*_NODE, "name", "value")
-        .agg(pl.len().cast(pl.Int64).alias("sightings"), pl.col("_ts").max().alias("last_seen"))
-        .join(nodes, on=_NODE)
-        .select(pl.col("segment").cast(pl.String), "node", "name", "value", "sightings", "last_seen")
-        .sort("segment", "node", "name", "value")
+    return on_values(
+        text,
+        lambda values: pl.Series(
+            [xxhash.xxh3_64_hexdigest(value.encode()) for value in values], dtype=pl.String
+        ),
     )
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 
-from workbench.partials.coded import is_coded
+from workbench.partials.coded import coded, is_coded, value_counts
+from workbench.partials.documents import has_original
 from workbench.partials.names import RESERVED
 from workbench.partials.shapes import PROFILES
 from workbench.partials.types import canonical_text
@@ -24,6 +26,8 @@ __all__ = ["SKETCH", "TOP", "FieldProfile", "merge_profiles", "profiles"]
 SKETCH = 1024
 TOP = 64
 _RANGE = 2.0**64
+_NO_FIELDS = RESERVED | {"_hash", "_ts_text"}
+_MANY = 1 << 12  # values of a field beyond which it pays not to sort all of them
 
 
 def profiles(documents: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
@@ -33,61 +37,97 @@ def profiles(documents: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     (k-minimum-values; Bar-Yossef et al. 2002), exact below that many; the :data:`TOP` most frequent
     values are kept with their counts.
     """
-    rows = []
-    for name in sorted(documents):
-        frame = documents[name]
-        segment = pl.col("_segment").cast(pl.String).alias("segment")
-        sizes = frame.group_by(segment).agg(pl.len().cast(pl.Int64).alias("rows"))
-        named = [c for c in frame.columns if c not in RESERVED and c not in ("_hash", "_ts_text")]
-        rows += [_profile(frame, c).join(sizes, on="segment").with_columns(type=pl.lit(name)) for c in named]
+    rows = [
+        _profiles_of(name, frame, fields)
+        for name, frame in sorted(documents.items())
+        if frame.height and (fields := [c for c in frame.columns if c not in _NO_FIELDS])
+    ]
     if not rows:
         return pl.DataFrame(PROFILES.empty_table()).with_columns(segment=pl.lit(""))
+    return pl.concat(rows).sort("segment", "type", "field")
+
+
+def _profiles_of(name: str, frame: pl.DataFrame, fields: list[str]) -> pl.DataFrame:
+    """Return one row a segment and field that has values there."""
+    by = ("segment", "field")
+    segments = coded(frame["_segment"])
+    found = [_distinct(frame, field, segments) for field in fields]
+    ends = _stacked([ends for _, ends in found], fields)
+    values = _stacked([values for values, _ in found], fields)
+    counted = values.group_by(by).agg(
+        pl.col("events").sum().alias("present"),
+        pl.col("text").hash(seed=0).sort().head(SKETCH).alias("hashes"),
+    )
+    frequent = _stacked([_frequent(values) for values, _ in found], fields)
+    top = (
+        frequent.sort(*by, "events", "text", descending=[False, False, True, False])
+        .group_by(by)
+        .agg(pl.struct(pl.col("text").alias("value"), "events").head(TOP).alias("top"))
+    )
+    sizes = segments.cast(pl.String).alias("segment").value_counts(name="rows").cast({"rows": pl.Int64})
+    joined = counted.join(top, on=by).join(ends, on=by).join(sizes, on="segment")
     columns = ["segment", "type", "field", "rows", "nulls", "minimum", "maximum", "hashes", "top"]
-    table = pl.concat(rows).with_columns((pl.col("rows") - pl.col("present")).alias("nulls"))
-    return table.select(columns).sort("segment", "type", "field")
+    return joined.with_columns(
+        pl.lit(name).alias("type"), (pl.col("rows") - pl.col("present")).alias("nulls")
+    ).select(columns)
 
 
-def _profile(frame: pl.DataFrame, field: str) -> pl.DataFrame:
-    """Return one row a segment in which the field has values."""
-    values = (
-        _distinct(frame, field)
-        .lazy()
-        .filter(pl.col("v").is_not_null() | pl.col("text").is_not_null())
-        .group_by("segment", "text")
-        .agg(pl.col("events").sum(), pl.col("v").min().alias("low"), pl.col("v").max().alias("high"))
-        .sort("segment", "events", "text", descending=[False, True, False])
+def _stacked(frames: list[pl.DataFrame], fields: list[str]) -> pl.DataFrame:
+    """Return a frame of each field as one, with ``field``."""
+    rows = np.repeat(np.arange(len(fields)), [frame.height for frame in frames])
+    names = pl.Series("field", fields, dtype=pl.String).gather(rows)
+    return pl.concat(frames).with_columns(names)
+
+
+def _distinct(frame: pl.DataFrame, field: str, segments: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the texts of a field with the number of their events, and its least and greatest value."""
+    alike = _alike(frame, field, segments)
+    kind = frame[field].dtype
+    if isinstance(kind, pl.Enum):
+        alike, kind = alike.cast({"v": pl.String}), pl.String()
+    text = canonical_text(pl.col("v"), kind)
+    named = "kept" in alike.columns
+    texts = alike.select(
+        pl.col("segment").cast(pl.String),
+        "v",
+        (pl.coalesce("kept", text) if named else text).alias("text"),
+        "events",
+    ).filter(pl.col("text").is_not_null())
+    low, high = pl.col("v").min(), pl.col("v").max()
+    ends = texts.group_by("segment").agg(
+        canonical_text(low, kind).alias("minimum"), canonical_text(high, kind).alias("maximum")
     )
-    kind = pl.String() if is_coded(frame[field]) else frame[field].dtype
-    low, high = (canonical_text(pl.col(c), kind) for c in ("minimum", "maximum"))
-    return (
-        values.group_by("segment", maintain_order=True)
-        .agg(
-            pl.col("events").sum().alias("present"),
-            pl.col("low").min().alias("minimum"),
-            pl.col("high").max().alias("maximum"),
-            pl.col("text").hash(seed=0).sort().head(SKETCH).alias("hashes"),
-            pl.struct(pl.col("text").alias("value"), "events").head(TOP).alias("top"),
+    values = texts.select("segment", "text", "events")
+    # two values may have one text where a source's spelling was kept
+    return values.group_by("segment", "text").agg(pl.col("events").sum()) if named else values, ends
+
+
+def _alike(frame: pl.DataFrame, field: str, segments: pl.Series) -> pl.DataFrame:
+    """Return each segment's values ``v`` of a field, with the source's spelling if some were kept."""
+    column, one = frame[field].alias("v"), len(segments.dtype.categories) == 1  # type: ignore[attr-defined]
+    named = has_original(frame, field)
+    if one and is_coded(column) and not named:
+        values, counts = value_counts(column)
+        return pl.DataFrame(
+            {"segment": segments[:1].new_from_index(0, len(values)), "v": values, "events": counts}
         )
-        .with_columns(low.alias("minimum"), high.alias("maximum"), pl.lit(field).alias("field"))
-        .collect()
-    )
-
-
-def _distinct(frame: pl.DataFrame, field: str) -> pl.DataFrame:
-    """Return ``segment``, value ``v`` and its ``text``, once for all events alike, with their number."""
-    original = frame["_original"].dtype if "_original" in frame.columns else None
-    named = isinstance(original, pl.Struct) and field in {f.name for f in original.fields}
-    kept = pl.col("_original").struct.field(field) if named else pl.lit(None, pl.String)
-    alike = (
-        frame.select(pl.col("_segment").alias("segment"), pl.col(field).alias("v"), kept.alias("kept"))
-        .group_by("segment", "v", *(["kept"] if named else []))
-        .agg(pl.len().cast(pl.Int64).alias("events"))
-    )
-    text = canonical_text(pl.col("v"), frame[field].dtype)
+    by = {"v": column} if one else {"segment": segments, "v": column}
     if named:
-        text = pl.coalesce("kept", text)
-    value = pl.col("v").cast(pl.String) if is_coded(frame[field]) else pl.col("v")
-    return alike.select(pl.col("segment").cast(pl.String), value, text.alias("text"), "events")
+        by["kept"] = frame["_original"].struct.field(field)
+    counted = pl.DataFrame(by).group_by(list(by)).agg(pl.len().cast(pl.Int64).alias("events"))
+    return counted.with_columns(segment=pl.lit(segments[0])) if one else counted
+
+
+def _frequent(values: pl.DataFrame) -> pl.DataFrame:
+    """Return the values of which some may be among the :data:`TOP` most frequent of a segment."""
+    if values.height <= _MANY or values["segment"].n_unique() > 1:
+        return values
+    last = values["events"].top_k(TOP).min()
+    ties = values.filter(events=last)["text"]
+    return values.filter(
+        (pl.col("events") > last)
+        | ((pl.col("events") == last) & (pl.col("text") <= ties.bottom_k(TOP).max()))
+    )
 
 
 @dataclass(frozen=True)

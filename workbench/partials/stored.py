@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from workbench.partials.coded import is_coded, stacked
+from workbench.partials.coded import DISTINCT, coded, is_coded, stacked, values_of
 from workbench.partials.documents import field_text
 from workbench.partials.names import RESERVED
 from workbench.partials.types import canonical_text, convert, polars_type
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["align", "concat_documents", "read_documents", "to_arrow"]
 
-# above this share, or number, of distinct values a dictionary saves nothing, and costs who reads one document
-_DISTINCT = 0.5
+# above this number of distinct values a dictionary costs who reads one document
 _MOST_VALUES = 1 << 13
 _EXTRA = pl.List(pl.Struct({"key": pl.String, "value": pl.String}))
 
@@ -61,7 +60,7 @@ def concat_documents(frames: list[pl.DataFrame]) -> pl.DataFrame:
         if not column.dtype.is_nested():
             kinds.setdefault(column.name, set()).add(pl.Enum if is_coded(column) else column.dtype)
     for name, found in sorted(kinds.items()):
-        if found == {pl.Enum}:
+        if pl.Enum in found and found <= {pl.Enum, pl.String()}:
             frames = _coded_alike(frames, name)
         elif len(found) > 1:
             frames = _agreeing(frames, name)
@@ -72,8 +71,8 @@ def concat_documents(frames: list[pl.DataFrame]) -> pl.DataFrame:
 
 
 def _coded_alike(frames: list[pl.DataFrame], field: str) -> list[pl.DataFrame]:
-    """Return the frames with one list of values for a field that is coded in all of them."""
-    whole = stacked([f[field] for f in frames if field in f.columns])
+    """Return the frames with one list of values for a field of text that is coded in some of them."""
+    whole = stacked([coded(f[field]) for f in frames if field in f.columns])
     end, found = 0, []
     for frame in frames:
         if field in frame.columns:
@@ -146,13 +145,13 @@ def to_arrow(frame: pl.DataFrame, name: str) -> pa.Table:
 
 def _stored(column: pl.Series) -> pa.Array:
     """Return a column as it is stored: of coded text those values that occur, in order."""
-    if not is_coded(column):
+    values = values_of(column)
+    if values is None:
         return column.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
-    values: pl.Series = column.dtype.categories  # type: ignore[attr-defined]
     places = column.to_physical()
     used = np.bincount(places.drop_nulls().to_numpy(), minlength=len(values)) > 0
     kept = values.filter(pl.Series(used)).sort()
-    if len(kept) > min(_DISTINCT * (len(column) - column.null_count()), _MOST_VALUES):
+    if len(kept) > min(DISTINCT * (len(column) - column.null_count()), _MOST_VALUES):
         return column.cast(pl.String).to_arrow(compat_level=pl.CompatLevel.oldest())
     moved = values.cast(pl.Enum(kept), strict=False).to_physical().gather(places)
     return pa.DictionaryArray.from_arrays(
