@@ -51,7 +51,7 @@ class Log:
 
     def write(self, name: str, content: str | bytes | dict[str, Any]) -> Path:
         path = self.folder / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(exist_ok=True, parents=True)
         if isinstance(content, dict):
             pq.write_table(pa.table(content), path)
         else:
@@ -249,6 +249,71 @@ def test_too_many_columns_are_refused_until_they_are_allowed(log: Log) -> None:
     assert "601 columns, at most 500" in log.ingest().quarantined_files[str(path)]
     log.ingest(max_columns=601)
     assert _sql(log, "select c0, c599 from wide") == [(0, 599)]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_line_without_an_end_is_kept_in_part_and_the_others_whole(log: Log, packed: bool) -> None:
+    long = b'{"time":"' + b"x" * (40 << 20) + b'"}\n'
+    data = b"".join(b'{"time":"%s","n":%d}\n' % (DAY.encode(), n) for n in range(9))
+    data += long + data
+    log.write("click.jsonl.gz", gzip.compress(data, 1)) if packed else log.write("click.jsonl", data)
+
+    log.ingest()
+
+    (row,) = log.engine.quarantine.to_pylist()
+    assert (row["offset"], len(row["original"])) == (9, 16 << 20)
+    assert row["reason"].startswith("longer than 1,048,576 bytes; ")
+    assert _sql(log, "select count(*) from click") == [(18,)]
+
+
+def test_nesting_goes_down_to_32_and_no_deeper(log: Log) -> None:
+    deep = '{"a":' * 40 + "1" + "}" * 40
+    endless = f'{{"time":"{DAY}","n":10,"a":' + "[" * 100_000 + "]" * 100_000 + "}"
+    lines = [f'{{"time":"{DAY}","n":{n}}}' for n in range(9)]
+    log.write("click.jsonl", "\n".join([*lines, f'{{"time":"{DAY}","n":9,"d":{deep}}}', endless]) + "\n")
+
+    log.ingest()
+
+    assert log.engine.quarantine.num_rows == 0
+    assert _sql(log, "select length(a) from click where n = 10") == [(200_000,)]
+    (name,) = set(log.engine.fields["click"]) - {"n", "a"}
+    assert name.count("_") == 31
+    assert _sql(log, f"select {name} from click where n = 9") == [  # noqa: S608
+        ('{"a":' * 9 + "1" + "}" * 9,)
+    ]
+
+
+def test_the_dirt_of_the_games_log_comes_in_clean(log: Log) -> None:
+    """Markup for names, three spellings, four nothings, no member, two paths of one type: spec 2.1."""
+    log.engine = Engine.create(log.root / "workspace", schema="gaming")
+    head = "@timestamp,memberCode,fingerprint"
+    at = "2025-06-01T10:00:0"
+    log.write(
+        "API Error/2025-06-01.csv",
+        f"{head},error,stage,isTestAccount,<div>oops</div>\n{at}0Z,m1,d1,E1,s,false,\n{at}1Z,,d1,E1,s,,seen\n"
+        f"{at}2Z,undefined,d2,NaN,None,yes,null\n",
+    )
+    log.write("GameOpened/2025-06-01.csv", f"{head},gameUid,affiliateId\n{at}3Z, m1 ,d1,007,a1\n")
+    log.write(
+        "v2/GridClick/2025-06-01.csv",
+        f"{head},gameUid,affiliateid,affiliateID,rGroup\n{at}4Z,m2,d2,8,a2,,v1\n{at}5Z,m3,null,8,,a3,\n",
+    )
+
+    report = log.ingest()
+
+    assert report.rows == {"API Error": 3, "GameOpened": 3}
+    assert report.findings == ["column name is not a field name, its values are in _extra: '<div>oops</div>'"]
+    assert log.engine.quarantine["kind"].to_pylist() == ["column"]
+    assert _keys(log, "member") == ["m1", "m2", "m3"]
+    assert _keys(log, "game") == ["007", "8"]
+    assert _sql(log, "select affiliateId from GameOpened order by all") == [("a1",), ("a2",), ("a3",)]
+    assert _sql(log, 'select memberCode, error, isTestAccount from "API Error" order by _ts') == [
+        ("m1", "E1", False),
+        (None, "E1", None),
+        (None, None, True),
+    ]
+    ((segment, number),) = _sql(log, 'select _segment, _id from "API Error" where second(_ts) = 1')
+    assert log.engine.get(f"{segment}/{number}").extra == {"<div>oops</div>": "seen"}
 
 
 # sources twice, broken late, larger than a batch

@@ -23,27 +23,37 @@ if TYPE_CHECKING:
 
     from workbench.storage import Snapshot
 
-# Ends its own process with SIGKILL right before the nth event of a kind whose path has some text in it.
+# `workbench ingest` that sends itself a signal right before the nth event of a kind whose path has some text
+# in it, or the nth call of a function.
 INGEST = """
-import os, signal, sys
-from workbench.engine import Engine
+import importlib, os, signal, sys
+from workbench.cli import main
 
-workspace, sources, event, text, count = *sys.argv[1:5], int(sys.argv[5])
-left = count
+name, event, text, count = sys.argv[1:5]
+left = int(count)
 
-def hook(name, arguments):
+def strike():
     global left
-    if name == event and any(text in str(a) for a in arguments):
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.Signals[name])
 
-def say(update):
-    print(update.task, update.done, update.total, flush=True)
+def hook(kind, arguments):
+    if kind == event and any(text in str(a) for a in arguments):
+        strike()
 
-engine = Engine(workspace, batch_mb=1)
-sys.addaudithook(hook)
-engine.ingest(sources, progress=say)
+def called(*arguments, **options):
+    strike()
+    return function(*arguments, **options)
+
+if event == "call":
+    module, _, attribute = text.partition(":")
+    function = getattr(importlib.import_module(module), attribute)
+    setattr(sys.modules[module], attribute, called)
+else:
+    sys.addaudithook(hook)
+sys.argv = ["workbench", "ingest", *sys.argv[5:], "--quiet"]
+main()
 """
 
 HOLD = """
@@ -63,6 +73,14 @@ MOMENTS = {
     "the second generation becomes current": ("os.rename", "CURRENT", 2),
     "sources of a later batch are read": ("open", "/Weather/2013-02-09", 1),
     "the last generation becomes current": ("os.rename", "CURRENT", LAST),
+}
+INTERRUPTED = {
+    "while it reads": ("open", "/Departure/2013-02-05", 2),  # the first time it is hashed
+    "while it normalises": ("call", "workbench.partials.documents:content_hash", 4),
+    "while it writes": ("open", "/w/tmp/", 12),
+    "while it commits": ("os.rename", "/segments/", 40),
+    "right before a generation becomes current": ("os.rename", "CURRENT", 2),
+    "between two batches": ("open", "/Weather/2013-02-09", 1),
 }
 
 
@@ -84,9 +102,16 @@ def workspace(tmp_path: Path) -> Path:
     return Engine.create(tmp_path / "w", schema="flights").path
 
 
-def _start(workspace: Path, sources: Path, *moment: object) -> subprocess.Popen[str]:
-    arguments = [str(a) for a in (workspace, sources, *(moment or ("nothing", "nothing", 1)))]
-    return subprocess.Popen([sys.executable, "-c", INGEST, *arguments], stdout=subprocess.PIPE, text=True)
+def _start(
+    workspace: Path, sources: Path, moment: tuple[str, str, int], number: signal.Signals = signal.SIGKILL
+) -> subprocess.Popen[str]:
+    arguments = [number.name, *map(str, moment), str(sources), "-w", str(workspace)]
+    return subprocess.Popen(
+        [sys.executable, "-c", INGEST, *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "WORKBENCH_BATCH_MB": "1"},
+    )
 
 
 def _partials(snapshot: Snapshot) -> dict[tuple[str, str], str]:
@@ -136,9 +161,8 @@ def test_a_kill_leaves_a_whole_generation_and_is_made_up_for(
     moment: tuple[str, str, int], workspace: Path, sources: Path, undisturbed: Engine
 ) -> None:
     event, text, count = moment
-    process = _start(
-        workspace, sources, event, text, undisturbed.snapshot.generation if count == LAST else count
-    )
+    nth = undisturbed.snapshot.generation if count == LAST else count
+    process = _start(workspace, sources, (event, text, nth))
     process.communicate(timeout=60)
 
     assert process.returncode == -signal.SIGKILL
@@ -147,7 +171,7 @@ def test_a_kill_leaves_a_whole_generation_and_is_made_up_for(
 
 
 def test_a_kill_from_outside_after_a_commit(workspace: Path, sources: Path, undisturbed: Engine) -> None:
-    process = _start(workspace, sources)
+    process = _start(workspace, sources, ("nothing", "nothing", 1))
     while not (workspace / "manifests" / "0000000002.json").exists():
         assert process.poll() is None
         time.sleep(0.001)
@@ -158,18 +182,16 @@ def test_a_kill_from_outside_after_a_commit(workspace: Path, sources: Path, undi
     _check_resumed(workspace, sources, undisturbed)
 
 
-def test_an_interrupt_leaves_a_whole_generation_and_is_made_up_for(
-    workspace: Path, sources: Path, undisturbed: Engine
+@pytest.mark.parametrize("moment", INTERRUPTED.values(), ids=INTERRUPTED)
+def test_ctrl_c_leaves_a_whole_generation_says_how_to_go_on_and_is_made_up_for(
+    moment: tuple[str, str, int], workspace: Path, sources: Path, undisturbed: Engine
 ) -> None:
-    process = _start(workspace, sources)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if int(line.split()[1]) >= 30:
-            break
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process = _start(workspace, sources, moment, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
 
-    assert process.returncode not in (0, -signal.SIGKILL)
+    assert process.returncode == 130
+    assert said.startswith("workbench: stopped. The workspace is consistent")
+    assert said.endswith("The command can be repeated.\n")
     assert _check_whole(workspace) < undisturbed.snapshot.generation
     _check_resumed(workspace, sources, undisturbed)
 
@@ -193,7 +215,7 @@ def test_a_killed_reading_goes_on_within_a_large_file(tmp_path: Path) -> None:
     log.write_text("time,n,pad\n" + "".join(f"2025-01-01T00:00:00Z,{n},{'p' * 60}\n" for n in range(rows)))
     workspace = Engine.create(tmp_path / "w").path
 
-    process = _start(workspace, log, "os.rename", "CURRENT", 3)
+    process = _start(workspace, log, ("os.rename", "CURRENT", 3))
     process.communicate(timeout=60)
 
     assert process.returncode == -signal.SIGKILL
