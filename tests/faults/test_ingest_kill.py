@@ -78,8 +78,7 @@ INTERRUPTED = {
     "while it reads": ("open", "/Departure/2013-02-05", 2),  # the first time it is hashed
     "while it normalises": ("call", "workbench.partials.documents:content_hash", 4),
     "while it writes": ("open", "/w/tmp/", 12),
-    "while it commits": ("os.rename", "/segments/", 40),
-    "right before a generation becomes current": ("os.rename", "CURRENT", 2),
+    "while it commits": ("os.rename", "CURRENT", 2),
     "between two batches": ("open", "/Weather/2013-02-09", 1),
 }
 

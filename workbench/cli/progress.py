@@ -106,11 +106,11 @@ def _bar() -> Bar:
             text = f"{completed:,}{f'/{total:,}' if total else ''} {fields['unit']}"
             if fields["rows"]:
                 text += f"  {_rows(fields['rows'], getattr(task, 'elapsed', None))}"
-            return Text(text, style="dim")
+            return Text(text, style="dim", no_wrap=True)
 
     columns = (
         TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=30),
+        BarColumn(bar_width=20),
         Counts(),
         TimeRemainingColumn(compact=True),
     )

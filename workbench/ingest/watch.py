@@ -245,6 +245,8 @@ class Watch:
         for name in report.skipped:
             self._taken[by_name[name]] = self._seen[by_name[name]][0]
             self._tell_once("skipped", f"{name}: no connector reads it", name)
+        if report.evicted:
+            self.say(Told("evicted", f"evicted, for the disk is full: {', '.join(report.evicted)}"))
         if known:
             self.say(Told("known", f"{known:,} files had been taken before"))
         if report.refused:
