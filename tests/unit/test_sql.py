@@ -278,13 +278,15 @@ def test_the_configuration_is_locked_and_the_environment_empty(
 
 def test_a_worker_can_be_started_before_the_first_statement(tables: Tables) -> None:
     with open_session(tables) as session:
-        assert session.worker_pid is None
+        pids = [session.worker_pid]
         session.start()
-        pid = session.worker_pid
+        pids.append(session.worker_pid)
         assert session.query("select 2 as two").rows == [(2,)]
-        assert session.worker_pid == pid is not None
+        pids.append(session.worker_pid)
     session.start()
-    assert session.worker_pid is None
+    pids.append(session.worker_pid)
+    assert pids[1]
+    assert pids == [None, pids[1], pids[1], None]
 
 
 def test_no_secret_is_known(session: SqlSession) -> None:
