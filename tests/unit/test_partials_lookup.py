@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from workbench.errors import CorruptFileError
-from workbench.partials.lookup import find_document
+from workbench.partials.lookup import find_document, find_documents
 from workbench.partials.stored import to_arrow
 from workbench.storage import SegmentStore
 
@@ -71,6 +71,41 @@ def test_every_document_is_found_by_its_identifier(snapshot: Snapshot) -> None:
         else:
             assert found.fields == {"n": identifier, "user": f"u{identifier}", "price": 1.5}
             assert found.original == {"price": "1.50"}
+
+
+@pytest.mark.parametrize("number", [0, 1, 5, 40])
+def test_some_documents_are_what_each_alone_is(snapshot: Snapshot, number: int) -> None:
+    ids = random.Random(number).sample([*range(40), 41, 100], number)  # noqa: S311
+    names = ["Click" if i < 40 and i % 2 else "Login" for i in ids]
+    wanted = pl.DataFrame(
+        {"segment": [DAY] * number, "event_type": names, "_id": ids},
+        schema={"segment": pl.String, "event_type": pl.String, "_id": pl.Int64},
+    )
+    found = find_documents(snapshot, wanted, FIELDS)
+    rows = {row["_id"]: row for frame in found.values() for row in frame.iter_rows(named=True)}
+    assert sorted(rows) == sorted(ids)
+    for identifier, row in rows.items():
+        alone = find_document(snapshot, DAY, identifier, FIELDS, "UTC")
+        assert alone is not None
+        assert row["_segment"] == DAY
+        assert {n: row[n] for n in ("n", "user", "price") if row.get(n) is not None} == alone.fields
+    assert find_documents(snapshot, wanted.with_columns(segment=pl.lit("2025-06-13")), FIELDS) == {}
+
+
+def test_many_documents_of_a_group_are_what_few_are(tmp_path: Path) -> None:
+    frame = documents(list(range(100)), n=list(range(100))).with_columns(
+        _extra=pl.Series([[{"key": "<b>", "value": f"v{n}"}] for n in range(100)])
+    )
+    store = SegmentStore.create(tmp_path / "w")
+    with store.writer() as writer:
+        transaction = writer.begin()
+        transaction.add("events", to_arrow(frame, "Login"), segment=DAY, name="Login", row_group=50)
+        snapshot = transaction.commit()
+    wanted = pl.DataFrame({"_id": [3, *range(60, 90)]})
+    wanted = wanted.with_columns(segment=pl.lit(DAY), event_type=pl.lit("Login"))
+    (found,) = find_documents(snapshot, wanted, {"Login": {"n": "int64"}}).values()
+    assert found["n"].to_list() == [3, *range(60, 90)]
+    assert found["_extra"].list.first().struct.field("value").to_list() == [f"v{n}" for n in found["n"]]
 
 
 @pytest.mark.parametrize("identifier", [40, 42, 99, 101, -1, 2**63 - 1])

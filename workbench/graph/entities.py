@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from workbench.errors import UnknownNameError
 from workbench.graph.keys import format_entity
 from workbench.partials.documents import HASH_BITS
-from workbench.partials.stored import read_documents
+from workbench.partials.lookup import find_documents
 from workbench.tabular import html_table, text_table
 
 if TYPE_CHECKING:
@@ -173,11 +173,9 @@ class Entity:
             until: The first moment after the range; None for no bound.
         """
         newest = self.seen(since, until).tail(limit)
-        documents = read_documents(self._world.snapshot, newest["segment"].unique(), self._world.fields)
+        documents = find_documents(self._world.snapshot, newest, self._world.fields)
         found = [
-            frame.join(
-                newest.select("_id", _segment="segment"), on=["_segment", "_id"], how="semi"
-            ).with_columns(
+            frame.with_columns(
                 pl.lit(name).alias("_type"),
                 pl.concat_str("_segment", pl.lit("/"), pl.col("_id").cast(pl.String)).alias("address"),
             )

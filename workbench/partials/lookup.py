@@ -1,4 +1,4 @@
-"""One document by its address, without its neighbours being read."""
+"""Single documents by their address, without their neighbours being read."""
 
 from __future__ import annotations
 
@@ -8,20 +8,23 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
-from workbench.partials.stored import align
+from workbench.partials.stored import EXTRA, align, concat_documents
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     import pyarrow.parquet as pq
+    from numpy.typing import NDArray
 
     from workbench.partials.types import FieldType
     from workbench.storage import FileEntry, Snapshot
 
-__all__ = ["Document", "find_document"]
+__all__ = ["Document", "find_document", "find_documents"]
 
+_FEW = 8  # documents of a row group that are read one by one
 _ID = 0  # the place of column _id, with which stored documents begin
 
 
@@ -56,45 +59,67 @@ def find_document(
     """Return one stored document, its time in ``timezone``, or None if there is none such."""
     parts = snapshot.files("events", segments=[segment])
     for entry in sorted(parts, key=lambda part: part.rows, reverse=True):
-        row = _row(snapshot, entry, identifier, fields.get(entry.name, {}))
-        if row is None:
-            continue
-        original = row.pop("_original", None) or {}
-        extra = row.pop("_extra", None) or {}
-        return Document(
-            f"{segment}/{row.pop('_id')}",
-            entry.name,
-            row.pop("_ts").astimezone(ZoneInfo(timezone)),
-            {name: value for name, value in row.items() if value is not None},
-            {name: text for name, text in original.items() if text is not None},
-            dict(extra),
-        )
+        for frame in _found(snapshot, entry, np.array([identifier])):
+            row = align(frame, fields.get(entry.name, {})).row(0, named=True)
+            original = row.pop("_original", None) or {}
+            extra = row.pop("_extra", None) or ()
+            return Document(
+                f"{segment}/{row.pop('_id')}",
+                entry.name,
+                row.pop("_ts").astimezone(ZoneInfo(timezone)),
+                {name: value for name, value in row.items() if value is not None},
+                {name: text for name, text in original.items() if text is not None},
+                {pair["key"]: pair["value"] for pair in extra},
+            )
     return None
 
 
-def _row(
-    snapshot: Snapshot, entry: FileEntry, identifier: int, fields: Mapping[str, FieldType]
-) -> dict[str, Any] | None:
+def find_documents(
+    snapshot: Snapshot, wanted: pl.DataFrame, fields: Mapping[str, Mapping[str, FieldType]]
+) -> dict[str, pl.DataFrame]:
+    """Return some stored documents by event type, with column ``_segment``.
+
+    Args:
+        snapshot: The generation.
+        wanted: Their ``segment``, ``event_type`` and ``_id``.
+        fields: The type of each field, by event type.
+    """
+    found: dict[str, list[pl.DataFrame]] = {}
+    groups = wanted.partition_by("segment", "event_type", as_dict=True)
+    for (segment, name), part in sorted(groups.items()):
+        for entry in snapshot.files("events", segments=[segment], name=name):
+            for frame in _found(snapshot, entry, part["_id"].to_numpy()):
+                whole = align(frame, fields.get(name, {})).with_columns(_segment=pl.lit(segment))
+                found.setdefault(name, []).append(whole)
+    return {name: concat_documents(frames) for name, frames in found.items()}
+
+
+def _found(snapshot: Snapshot, entry: FileEntry, identifiers: NDArray[np.int64]) -> Iterator[pl.DataFrame]:
+    """Yield those documents of a file that have one of some identifiers, in one or more frames."""
     with snapshot.open(entry) as file:
-        place = _place(file, identifier)
-    if place is None:
-        return None
-    # polars decodes the one page of a column that the row is in; pyarrow would decode its whole group
-    found = pl.scan_parquet(snapshot.path(entry), glob=False, hive_partitioning=False).slice(place, 1)
-    frame = found.collect().drop("_type").cast({pl.Categorical: pl.String})
-    return align(frame, fields).row(0, named=True)
+        start = 0
+        for number in range(file.num_row_groups):
+            rows = _places(file, number, identifiers)
+            if len(rows) > _FEW:
+                yield _plain(pl.DataFrame(file.read_row_group(number).take(pa.array(rows))))
+            else:
+                # polars decodes one page of each column, pyarrow the columns' whole groups
+                whole = pl.scan_parquet(snapshot.path(entry), glob=False, hive_partitioning=False)
+                yield from (_plain(whole.slice(start + row, 1).collect()) for row in rows.tolist())
+            start += file.metadata.row_group(number).num_rows
 
 
-def _place(file: pq.ParquetFile, identifier: int) -> int | None:
-    """Return the row that a document is in: only groups are read whose identifiers may have it."""
-    start = 0
-    for number in range(file.num_row_groups):
-        group = file.metadata.row_group(number)
-        bounds = group.column(_ID).statistics
-        if bounds.min <= identifier <= bounds.max:
-            held = file.read_row_group(number, columns=["_id"], use_threads=False)["_id"].to_numpy()
-            found = np.flatnonzero(held == identifier)
-            if len(found):
-                return start + int(found[0])
-        start += group.num_rows
-    return None
+def _places(file: pq.ParquetFile, number: int, identifiers: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Return which rows of a group have one of some identifiers; it is read only if it may have one."""
+    bounds = file.metadata.row_group(number).column(_ID).statistics
+    near = identifiers[(identifiers >= bounds.min) & (identifiers <= bounds.max)]
+    if not len(near):
+        return np.empty(0, dtype=np.intp)
+    held = file.read_row_group(number, columns=["_id"], use_threads=False)["_id"].to_numpy()
+    return np.flatnonzero(np.isin(held, near))
+
+
+def _plain(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return stored documents with text as text and ``_extra`` as a list."""
+    frame = frame.drop("_type").cast({pl.Categorical: pl.String})
+    return frame.cast({"_extra": EXTRA}) if "_extra" in frame.columns else frame

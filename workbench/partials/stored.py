@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from workbench.partials.types import FieldType
     from workbench.storage import Snapshot
 
-__all__ = ["align", "concat_documents", "read_documents", "to_arrow"]
+__all__ = ["EXTRA", "align", "concat_documents", "read_documents", "to_arrow"]
 
 # above this number of distinct values a dictionary costs who reads one document
 _MOST_VALUES = 1 << 13
-_EXTRA = pl.List(pl.Struct({"key": pl.String, "value": pl.String}))
+EXTRA = pl.List(pl.Struct({"key": pl.String, "value": pl.String}))
 
 
 def align(frame: pl.DataFrame, fields: Mapping[str, FieldType]) -> pl.DataFrame:
@@ -126,7 +126,7 @@ def read_documents(
 def _frame(table: pa.Table) -> pl.DataFrame:
     """Return stored documents with ``_extra`` as new documents have it: a list, not a map."""
     frame = pl.DataFrame(table.drop_columns("_type"))
-    return frame.cast({"_extra": _EXTRA}) if "_extra" in frame.columns else frame
+    return frame.cast({"_extra": EXTRA}) if "_extra" in frame.columns else frame
 
 
 def to_arrow(frame: pl.DataFrame, name: str) -> pa.Table:
