@@ -8,9 +8,9 @@ documents under later days, with the times of the day they are copied from, and 
 a reader the same and are there in seconds. ``--folder`` keeps the workspace for the next run.
 
 Every contender has all cores and runs in a process of its own; files are in the page cache, for a run before
-has read them. ``ratio`` is a contender's time over the workbench's: above 1, the workbench is faster. DuckDB
-and pyarrow read the workspace's own files, whose hashes they do not check; delta-rs, where it is installed, has
-the same files behind a transaction log.
+has read them. ``ratio`` is a contender's time over the workbench's: above 1, the workbench is faster.
+DuckDB and pyarrow read the workspace's own files, whose hashes they do not check; delta-rs, where it is
+installed, has the same files behind a transaction log.
 """
 
 from __future__ import annotations
