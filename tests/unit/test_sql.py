@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from workbench.engine import Engine
 from workbench.errors import CorruptFileError, SqlError, SqlRefusedError, UsageError
 from workbench.sql import Result, SqlSession, View
 
@@ -569,3 +570,29 @@ def test_a_result_remembers_its_statement_and_cannot_be_changed(session: SqlSess
     assert 0 < result.seconds < 60
     with pytest.raises(AttributeError):
         result.statement = "select 2"  # type: ignore[misc]
+
+
+@pytest.fixture(scope="module")
+def days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """Three days of two event types, one of which has a field that DuckDB has a meaning for."""
+    with Engine.create(tmp_path_factory.mktemp("days") / "w", timezone=ZONE) as db:
+        times = [f"2013-03-{day:02d}T{hour:02d}:00:00Z" for day in (9, 10, 11) for hour in (1, 23)]
+        db.ingest(pa.table({"time": times, "n": range(6)}), type="Click")
+        db.ingest(pa.table({"time": times, "Filename": ["a", "b", "c", "d", "e", "f"]}), type="Load")
+        yield db
+
+
+@pytest.mark.parametrize("table", ["Click", "Load", "events"])
+def test_a_segment_is_the_day_in_utc_of_its_documents(days: Engine, table: str) -> None:
+    statement = f"select _segment, count(*) from {table} where _segment > '2013-03-09' group by 1 order by 1"  # noqa: S608
+    each = 2 if table != "events" else 4
+    assert days.sql(statement).rows == [("2013-03-10", each), ("2013-03-11", each)]
+    wrong = f"select 1 from {table} where _segment <> strftime(timezone('UTC', _ts), '%Y-%m-%d')"  # noqa: S608
+    assert days.sql(wrong).rows == []
+
+
+def test_files_of_other_segments_are_not_read(days: Engine) -> None:
+    plan = repr(days.sql("explain analyze select sum(n) from Click where _segment = '2013-03-10'"))
+    assert "RowGroupsScanned:1/" in "".join(plan.split())
+    plan = repr(days.sql("explain analyze select sum(n) from Click where _segment > '2013'"))
+    assert "RowGroupsScanned:3/" in "".join(plan.split())
