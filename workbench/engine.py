@@ -18,6 +18,7 @@ from workbench.locks import LendableLock
 from workbench.progress import Update, silent
 from workbench.settings import load_settings
 from workbench.storage import SegmentStore
+from workbench.storage.places import s3_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -52,9 +53,11 @@ if TYPE_CHECKING:
     from workbench.plans.run import Runs
     from workbench.progress import Progress
     from workbench.reports import Report
+    from workbench.settings import Settings
     from workbench.sql import Result, SqlSession
     from workbench.sql.views import Views
     from workbench.storage import Snapshot
+    from workbench.storage.mirror import MirrorReport
     from workbench.vectors import Vectors
     from workbench.views import Selection, View
 
@@ -76,20 +79,18 @@ class Engine:
     and :meth:`evict` take the writer lock while they run.
 
     Args:
-        path: The workspace directory.
+        path: The workspace directory; or a mirror's address, ``s3://bucket/prefix``, which is only read.
         settings: Values that win over ``workbench.toml`` and the environment.
 
     Raises:
         WorkspaceError: If ``path`` is not a workspace.
         ConfigError: If its settings or its entity schema are wrong.
+        RemoteError: If a mirror does not answer.
     """
 
     def __init__(self, path: str | Path, **settings: Any) -> None:
-        self.path = Path(path).expanduser().absolute()
-        self.settings = load_settings(self.path, **settings)
-        self.store = SegmentStore(
-            self.path, reserve=self.settings.reserve_bytes, force_network=self.settings.force_network
-        )
+        self.store, self.settings = _store_and_settings(path, settings)
+        self.path = self.store.root
         self.schema = workspace_schema(self.path)
         self.timezone = self.settings.timezone or self.schema.timezone
         # taken by threads that read one generation, views and servers; lent while a model is waited for
@@ -700,6 +701,8 @@ class Engine:
             knowledge=self.knowledge,
             embed=self._embed,
         )
+        if keep == "always":
+            self.store.require_writable()
         run, table = execute(task, context, inputs)
         try:
             with self.store.writer() as writer:
@@ -811,6 +814,48 @@ class Engine:
             published=self._let_go,
         )
 
+    def mirror(
+        self,
+        place: str | Path,
+        *,
+        prune: bool = False,
+        full: bool = False,
+        progress: Progress = silent,
+    ) -> MirrorReport:
+        """Copy what a mirror does not have yet of the newest generation; a mirror can be opened and read.
+
+        Args:
+            place: ``s3://bucket/prefix`` or a directory.
+            prune: Whether to delete what none of the last three generations in the mirror names.
+            full: Whether to read back what is there already, and copy again what is damaged.
+            progress: Told as files are copied.
+
+        Raises:
+            WorkspaceError: If something else is there, or the mirror of another workspace.
+            CorruptFileError: If a file of the workspace is damaged; the mirror stays as it was.
+            RemoteError: If the place does not answer; the mirror stays as it was.
+        """
+        from workbench.storage.mirror import mirror  # noqa: PLC0415
+        from workbench.storage.places import place_at  # noqa: PLC0415
+
+        target = place_at(place, self.settings, self.store.disk)
+        return mirror(self.store, target, prune=prune, full=full, progress=progress)
+
+    def restore(self, directory: str | Path, *, progress: Progress = silent) -> MirrorReport:
+        """Copy the newest generation to an empty directory as a workspace of its own.
+
+        Args:
+            directory: Where; where a restore was interrupted, it goes on.
+            progress: Told as files are copied.
+
+        Raises:
+            WorkspaceError: If something is there already.
+            RemoteError: If this is a mirror and does not answer, or the file system refuses.
+        """
+        from workbench.storage.mirror import restore  # noqa: PLC0415
+
+        return restore(self.store, Path(directory).expanduser().absolute(), progress=progress)
+
     # how it is
 
     def status(self) -> dict[str, Any]:
@@ -825,7 +870,7 @@ class Engine:
         segments = self._snapshot.segments
         now = self.now
         return {
-            "path": str(self.path),
+            "path": self.store.name,
             "generation": self._snapshot.generation,
             "timezone": self.timezone,
             "schema": self.schema.metadata.id,
@@ -956,7 +1001,9 @@ class Engine:
         snapshot = self._snapshot
         wanted = None if segments is None else {*segments, ""}
         parts: dict[str, dict[str, pa.Table]] = {}
-        for kind in ("entities", "edges", "properties"):
+        kinds = ("entities", "edges", "properties")
+        snapshot.paths([e for kind in kinds for e in snapshot.files(kind, segments=wanted)])
+        for kind in kinds:
             for entry in snapshot.files(kind, segments=wanted):
                 parts.setdefault(entry.segment, {})[kind] = snapshot.read(entry)
         return Graph(merge_window(parts.items()), self.schema, self.timezone, viewer=self._show)
@@ -1063,6 +1110,18 @@ class Engine:
         if day not in live:
             raise UnknownNameError("segment", day, live, fix=f"Segments live from {live[0]} to {live[-1]}.")
         return [s for s in live if s <= day]
+
+
+def _store_and_settings(path: str | Path, arguments: Mapping[str, Any]) -> tuple[SegmentStore, Settings]:
+    address = s3_url(path)
+    if address is not None:
+        from workbench.storage.remote import open_mirror  # noqa: PLC0415
+
+        mirrored = open_mirror(address, load_settings(**arguments))
+        return mirrored, load_settings(mirrored.root, **arguments)
+    root = Path(path).expanduser().absolute()
+    settings = load_settings(root, **arguments)
+    return SegmentStore(root, reserve=settings.reserve_bytes, force_network=settings.force_network), settings
 
 
 def _schema_text(schema: str | Path) -> bytes:

@@ -22,6 +22,8 @@ The tree, with the standard exception that each also is where users expect one::
     ├── ReportFailedError                  a cell of a report's template failed; says which and why
     ├── SourceError                        input that cannot be read at all
     ├── StorageError
+    │   ├── ReadOnlyError                  a mirror of a workspace: it is read, never written to
+    │   ├── RemoteError                    where a mirror lies, nobody answers or no whole answer comes
     │   ├── WorkspaceError                 not a workspace, or one of a newer format
     │   ├── WriterLockedError              another process writes to this workspace
     │   ├── CorruptFileError               a file is not what the manifest says it is
@@ -62,6 +64,8 @@ __all__ = [
     "ProviderRateLimitError",
     "ProviderReplyError",
     "ProviderTimeoutError",
+    "ReadOnlyError",
+    "RemoteError",
     "ReportFailedError",
     "SourceError",
     "SqlError",
@@ -217,6 +221,17 @@ class SourceError(WorkbenchError):
 
 class StorageError(WorkbenchError):
     """The segment store could not do what it was asked to."""
+
+
+class ReadOnlyError(StorageError):
+    """What would write was asked of a mirror."""
+
+
+class RemoteError(StorageError):
+    """Where a mirror lies, nobody answers, or with a refusal, a fault or half of what was asked for.
+
+    The message never holds a key.
+    """
 
 
 class WorkspaceError(StorageError):

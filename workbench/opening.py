@@ -13,6 +13,7 @@ from workbench.errors import UnknownNameError, UsageError, WorkspaceError
 from workbench.progress import Update, silent
 from workbench.settings import load_settings
 from workbench.storage import SegmentStore
+from workbench.storage.places import s3_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,15 +27,16 @@ DEMO_TASKS = ("components", "pagerank", "communities", "clusters", "trends", "an
 
 
 def open(source: str | Path, *, schema: str | Path | None = None, **settings: Any) -> Engine:  # noqa: A001
-    r"""Open a workspace; or data files, which are ingested into a temporary workspace.
+    r"""Open a workspace; a mirror of one, to read; or data files, ingested into a temporary workspace.
 
     Args:
-        source: A workspace directory, or files: a path, a directory or a glob.
+        source: A workspace directory; ``s3://bucket/prefix``; or files: a path, a directory or a glob.
         schema: The entity schema for data files.
         settings: Values that win over every other layer of the settings.
 
     Raises:
-        WorkspaceError: If there is neither a workspace nor a file.
+        WorkspaceError: If there is neither a workspace nor a mirror nor a file.
+        RemoteError: If a mirror does not answer.
         UsageError: If ``schema`` is given for a workspace.
 
     >>> import tempfile, pathlib, workbench as wb
@@ -44,12 +46,14 @@ def open(source: str | Path, *, schema: str | Path | None = None, **settings: An
     [('home',)]
     """
     path = Path(source).expanduser()
-    if SegmentStore.is_workspace(path) or (path / "manifests").is_dir():
+    address = s3_url(source)
+    if address is not None or SegmentStore.is_workspace(path) or (path / "manifests").is_dir():
         if schema is not None:
+            where = address or str(path)
             raise UsageError(
-                "a workspace has its own entity schema.", where=str(path), fix=f"Edit {path / SCHEMA_FILE}."
+                "a workspace has its own entity schema.", where=where, fix=f"Edit {where}/{SCHEMA_FILE}."
             )
-        return Engine(path, **settings)
+        return Engine(address or path, **settings)
     if not path.exists() and not any(c in str(source) for c in "*?["):
         raise WorkspaceError(
             "there is no workspace and no file.",

@@ -20,7 +20,7 @@ __all__ = ["PREFIX", "Setting", "Settings", "load_settings", "origins"]
 
 PREFIX = "WORKBENCH_"
 FILE = "workbench.toml"
-_NOT_SHOWN = frozenset({"llm_api_key", "llm_base_url"})  # a wrong value may be, or hold, a key
+_NOT_SHOWN = frozenset({"llm_api_key", "llm_base_url", "s3_endpoint"})  # a wrong value may be, or hold, a key
 
 
 class Settings(BaseModel):
@@ -74,6 +74,16 @@ class Settings(BaseModel):
     force_network: bool = Field(
         False, description="Write also to a workspace on a network file system, where locks may not hold."
     )
+    mirror_cache: str = Field(
+        "",
+        description="Directory for what was fetched from mirrors; empty: workbench in the user's cache.",
+    )
+    mirror_cache_mb: int = Field(
+        10_240, ge=1, description="MB of it that stay, but for files that were used in the last minutes."
+    )
+    s3_endpoint: str = Field("", description="Address of S3, for what speaks like it; empty: the library's.")
+    s3_timeout: float = Field(30.0, gt=0, description="Seconds that S3 may be silent.")
+    s3_retries: int = Field(4, ge=0, le=10, description="How often a request that failed is sent again.")
     sql_timeout: float = Field(60.0, gt=0, description="Seconds that one statement may run.")
     sql_memory: str = Field("2GB", pattern=r"^\d+(\.\d+)?(MB|GB)$", description="Memory of the SQL worker.")
     threads: int = Field(0, ge=0, description="Worker threads; 0: the machine's cores.")
@@ -136,7 +146,7 @@ class Settings(BaseModel):
             raise ValueError("a key itself never stands in settings: write env:NAME or keyring:SERVICE/NAME")
         return value
 
-    @field_validator("llm_base_url")
+    @field_validator("llm_base_url", "s3_endpoint")
     @classmethod
     def _plain_address(cls, value: str) -> str:
         if value and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#@]*)?", value):

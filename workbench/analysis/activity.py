@@ -334,7 +334,7 @@ def _read(snapshot: Snapshot, kind: str, segments: Sequence[str], columns: list[
     if not entries:
         return pl.DataFrame(KINDS[kind].empty_table()).select(columns).with_columns(segment=pl.lit(0))
     # one call for all of them: a tenth of the time that a call for each takes
-    frame = pl.read_parquet([snapshot.path(e) for e in entries], columns=columns, hive_partitioning=False)
+    frame = pl.read_parquet(snapshot.paths(entries), columns=columns, hive_partitioning=False)
     numbers = np.repeat([place[e.segment] for e in entries], [e.rows for e in entries])
     return frame.with_columns(pl.Series("segment", numbers.astype(np.int32)))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -43,7 +42,7 @@ def workspace(world: World, events: Iterable[EventType], days: Iterable[Segment]
     findings = [*_damages(world.snapshot, elsewhere), *map(str, world.snapshot.missing)]
     findings += [f"{d.day}: {f}" for d in days for f in d.findings]
     return Workspace(
-        path=str(world.path),
+        path=world.store.name,
         generation=manifest.number,
         created=datetime.fromisoformat(manifest.created),
         timezone=world.timezone,
@@ -94,17 +93,16 @@ def segments(world: World) -> tuple[Segment, ...]:
 
 def _damages(snapshot: Snapshot, files: Iterable[FileEntry]) -> list[str]:
     """Return what is wrong with files as far as the file system tells without reading them."""
-    root = str(snapshot.root)
     found = []
     for file in files:
+        size = snapshot.size(file)
+        if size == file.bytes:
+            continue
         what = " ".join(filter(None, [file.kind, file.name]))
-        try:
-            size = os.stat(f"{root}/{file.path}").st_size  # noqa: PTH116  (thousands of files in milliseconds)
-        except FileNotFoundError:
+        if size is None:
             found.append(f"{what} is missing ({file.path})")
         else:
-            if size != file.bytes:
-                found.append(f"{what} has {size:,} bytes instead of {file.bytes:,} ({file.path})")
+            found.append(f"{what} has {size:,} bytes instead of {file.bytes:,} ({file.path})")
     return found
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from workbench.knowledge import KnowledgeStore
     from workbench.partials.types import FieldType
     from workbench.settings import Settings
-    from workbench.storage import Snapshot
+    from workbench.storage import SegmentStore, Snapshot
 
 __all__ = ["World"]
 
@@ -26,6 +26,7 @@ class World(Protocol):
     settings: Settings
     schema: EntitySchema
     timezone: str
+    store: SegmentStore
 
     @property
     def snapshot(self) -> Snapshot:

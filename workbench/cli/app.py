@@ -15,6 +15,7 @@ from workbench.cli import (
     demo,
     graph,
     machine,
+    mirrors,
     quarantine,
     query,
     report,
@@ -168,6 +169,13 @@ _COMMANDS: tuple[tuple[str, str, Callable[..., Any], tuple[str, ...]], ...] = (
         upkeep.forget,
         ("workbench forget user:anna -w shop", "workbench forget user:anna -w shop --apply"),
     ),
+    (
+        "Operate",
+        "mirror",
+        mirrors.mirror,
+        ("workbench mirror s3://bucket/shop -w shop", "workbench mirror backup/shop -w shop --prune"),
+    ),
+    ("Operate", "restore", mirrors.restore, ("workbench restore s3://bucket/shop shop",)),
     ("Operate", "config", machine.config, ("workbench config",)),
     ("Operate", "drivers", machine.drivers, ("workbench drivers",)),
     (

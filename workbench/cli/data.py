@@ -194,7 +194,7 @@ def verify(
     if as_json:
         print_json(
             {
-                "workspace": str(engine.path),
+                "workspace": engine.store.name,
                 "generation": engine.snapshot.generation,
                 "files": len(files),
                 "damaged": [{"path": path, "problem": problem} for path, problem in damaged],

@@ -76,7 +76,7 @@ def serve(  # noqa: PLR0913  (the options of one command)
     )
 
     def say(url: str) -> None:
-        print_note(f"{url} shows {engine.path}; Ctrl-C ends it")
+        print_note(f"{url} shows {engine.store.name}; Ctrl-C ends it")
 
     with open_workspace(workspace or directory) as engine:
         start(engine, access, ready=say)

@@ -80,6 +80,7 @@ class Stream:
 
     Raises:
         WriterLockedError: If another process streams into the workspace.
+        ReadOnlyError: If this is a mirror.
         CorruptFileError: If acknowledged events in the log are damaged; reading the workspace goes on.
     """
 
@@ -93,6 +94,7 @@ class Stream:
         closed: Callable[[], object] = lambda: None,
         let_go: Callable[[], object] = lambda: None,
     ) -> None:
+        store.require_writable()
         self.store = store
         self.schema = schema
         self.settings = settings

@@ -54,7 +54,7 @@ def _workspace(variable: str, engine: Any) -> dict[str, Any]:
         problems.append(str(error))
     return {
         "variable": variable,
-        "path": str(engine.path),
+        "path": engine.store.name,
         "note": note,
         "sections": sections,
         "problems": problems,

@@ -132,7 +132,7 @@ def _unplanned(question: str, proposal: Proposal, world: Runtime) -> Answer:
         confidence=proposal.confidence,
         suggestions=proposal.suggestions,
         timezone=world.timezone,
-        workspace=str(world.path),
+        workspace=world.store.name,
     )
 
 

@@ -74,7 +74,7 @@ def run(  # noqa: PLR0913  (the words of a run)
     """
     facts: dict[str, Any] = {
         "timezone": world.timezone,
-        "workspace": str(world.path),
+        "workspace": world.store.name,
         "attributes": world.schema.attributes,
     }
     if not isinstance(plan, Plan):

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from workbench.errors import StorageError
 from workbench.storage import SegmentStore
+from workbench.storage.manifest import CURRENT, read_pointer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from workbench.reports.world import World
+    from workbench.reports.world import Live
     from workbench.storage import Snapshot
 
 __all__ = ["Pinned", "pinned"]
@@ -41,7 +42,7 @@ class Pinned:
 
 
 @contextmanager
-def pinned(world: World) -> Iterator[Pinned]:
+def pinned(world: Live) -> Iterator[Pinned]:
     """Give a workspace that holds the newest generation of another and never moves on.
 
     Its files are hard links, symbolic ones where the file systems differ: next to nothing is copied. What is
@@ -54,6 +55,9 @@ def pinned(world: World) -> Iterator[Pinned]:
         for _ in range(_TRIES):
             target = Path(folder) / world.path.name
             shutil.rmtree(target, ignore_errors=True)
+            newest = world.store.snapshot()
+            if newest.lazy:
+                newest.paths(newest.manifest.files)
             try:
                 _link(world.path, target)
             except FileNotFoundError:
@@ -77,6 +81,8 @@ def _link(source: Path, target: Path) -> None:
     (target / "tmp").mkdir()
     (target / "LOCK").touch()
     shutil.copytree(source / "manifests", target / "manifests")
+    # also the copy of a mirror is a workspace of its own
+    (target / CURRENT).write_bytes(read_pointer(target).encode())
     for file in SegmentStore(target).snapshot().manifest.files:
         place = target / file.path
         place.parent.mkdir(parents=True, exist_ok=True)

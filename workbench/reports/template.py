@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from workbench.progress import Progress
     from workbench.reports.pinned import Pinned
-    from workbench.reports.world import World
+    from workbench.reports.world import Live
 
 __all__ = ["TemplateRun", "run_template"]
 
@@ -52,7 +52,7 @@ class TemplateRun:
 
 def run_template(  # noqa: PLR0913  (the options of the command)
     template: Path,
-    world: World,
+    world: Live,
     given: Mapping[str, Any] | None = None,
     *,
     code: bool = False,
@@ -100,7 +100,7 @@ def run_template(  # noqa: PLR0913  (the options of the command)
     title, sections = _sections(notebook, code=code)
     facts["title"] = title or template.stem
     # what stays is where the workspace lies, not where it was held for the run
-    html = page(facts["title"], sections, facts).replace(escape(str(still.path)), escape(str(world.path)))
+    html = page(facts["title"], sections, facts).replace(escape(str(still.path)), escape(world.store.name))
     return TemplateRun(html, facts, notebook)
 
 

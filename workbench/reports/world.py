@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from workbench.storage import Snapshot
+    from workbench.storage import SegmentStore, Snapshot
 
-__all__ = ["World"]
+__all__ = ["Live", "World"]
 
 
 class World(Protocol):
@@ -26,3 +26,11 @@ class World(Protocol):
     @property
     def snapshot(self) -> Snapshot:
         """Return the generation that is being read."""
+
+
+class Live(World, Protocol):
+    """An open workspace whose generation may be followed by another."""
+
+    @property
+    def store(self) -> SegmentStore:
+        """Return its files."""

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     from workbench.storage.disk import Disk
 
-__all__ = ["DAMAGED", "KEPT_MANIFESTS", "collect"]
+__all__ = ["DAMAGED", "FOLDERS", "KEPT_MANIFESTS", "collect"]
 
 KEPT_MANIFESTS = 3
 # Repair keeps damaged files here for people; no manifest names them.
 DAMAGED = "quarantine/damaged"
-_FOLDERS = ("segments", "references", "knowledge", "quarantine", "tmp")
+FOLDERS = ("segments", "references", "knowledge", "quarantine", "tmp")
 
 
 def collect(root: Path, disk: Disk, *, grace: float, manifests: int = KEPT_MANIFESTS) -> int:
@@ -50,7 +50,7 @@ def collect(root: Path, disk: Disk, *, grace: float, manifests: int = KEPT_MANIF
         if path.name < manifest_name(recent[-1].number) and path.name not in names:
             _delete(path, disk)
     horizon = time.time() - grace
-    return sum(_delete(path, disk) for name in _FOLDERS for path in _unused(root, name, files, horizon))
+    return sum(_delete(path, disk) for name in FOLDERS for path in _unused(root, name, files, horizon))
 
 
 def _unused(root: Path, folder: str, files: set[str], horizon: float) -> list[Path]:

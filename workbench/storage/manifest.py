@@ -20,8 +20,11 @@ __all__ = [
     "LedgerEntry",
     "Manifest",
     "Pointer",
+    "check_manifest",
     "commit",
+    "is_mirror",
     "manifest_name",
+    "parse_pointer",
     "read_current",
     "read_manifest",
     "read_pointer",
@@ -31,6 +34,8 @@ __all__ = [
 ]
 
 CURRENT = "CURRENT"
+# What CURRENT says beside the manifest if this is a mirror.
+MIRROR = "mirror"
 _HASH_BYTES = 16
 
 
@@ -182,8 +187,7 @@ def commit(root: Path, manifest: Manifest, disk: Disk = LOCAL) -> None:
     data = manifest.encode()
     name = manifest_name(manifest.number)
     publish(root / "manifests" / name, data, root / "tmp", disk)
-    pointer = json.dumps({"manifest": name, "hash": hash_bytes(data)}).encode()
-    publish(root / CURRENT, pointer, root / "tmp", disk)
+    publish(root / CURRENT, Pointer(name, hash_bytes(data)).encode(), root / "tmp", disk)
 
 
 def manifest_name(number: int) -> str:
@@ -215,6 +219,10 @@ class Pointer(NamedTuple):
         """Return the generation."""
         return int(self.name.removesuffix(".json"))
 
+    def encode(self) -> bytes:
+        """Return the CURRENT file of a workspace."""
+        return json.dumps({"manifest": self.name, "hash": self.hash}).encode()
+
 
 def read_pointer(root: Path) -> Pointer:
     """Return which manifest is the newest.
@@ -224,17 +232,32 @@ def read_pointer(root: Path) -> Pointer:
         CorruptFileError: If it says something else.
     """
     try:
-        found = json.loads((root / CURRENT).read_bytes())
+        data = (root / CURRENT).read_bytes()
+    except FileNotFoundError:
+        raise WorkspaceError("the workspace has no CURRENT file.", where=str(root)) from None
+    return parse_pointer(data, str(root / CURRENT))
+
+
+def parse_pointer(data: bytes, where: str) -> Pointer:
+    """Return what the bytes of a CURRENT file say.
+
+    Raises:
+        CorruptFileError: If they say something else.
+    """
+    try:
+        found = json.loads(data)
         pointer = Pointer(found["manifest"], found["hash"])
         if manifest_name(pointer.number) != pointer.name or len(bytes.fromhex(pointer.hash)) != _HASH_BYTES:
             raise ValueError("no name or no hash of a manifest")  # noqa: TRY301  (one error for all that may be wrong)
-    except FileNotFoundError:
-        raise WorkspaceError("the workspace has no CURRENT file.", where=str(root)) from None
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise CorruptFileError(
-            f"not what a commit writes: {error}.", where=str(root / CURRENT), fix=_FIX
-        ) from error
+        raise CorruptFileError(f"not what a commit writes: {error}.", where=where, fix=_FIX) from error
     return pointer
+
+
+def is_mirror(root: Path) -> bool:
+    """Return whether a directory holds a mirror of a workspace rather than a workspace."""
+    read_pointer(root)
+    return MIRROR in json.loads((root / CURRENT).read_bytes())
 
 
 def read_current(root: Path) -> Manifest:
@@ -263,6 +286,19 @@ def read_manifest(path: Path, expected: str) -> Manifest:
         data = path.read_bytes()
     except FileNotFoundError:
         raise CorruptFileError("the manifest is missing.", where=str(path), fix=_FIX) from None
+    return check_manifest(data, expected, str(path))
+
+
+def check_manifest(data: bytes, expected: str, where: str) -> Manifest:
+    """Return the manifest that some bytes are.
+
+    Raises:
+        CorruptFileError: If their hash differs, or it names a file that is not in the workspace.
+    """
     if hash_bytes(data) != expected:
-        raise CorruptFileError("the manifest's bytes are not those committed.", where=str(path), fix=_FIX)
-    return replace(Manifest.decode(data), digest=expected)
+        raise CorruptFileError("the manifest's bytes are not those committed.", where=where, fix=_FIX)
+    manifest = replace(Manifest.decode(data), digest=expected)
+    # a stranger's manifest may have its own hash
+    if any(file.path.startswith("/") or ".." in file.path.split("/") for file in manifest.files):
+        raise CorruptFileError("the manifest names a file outside the workspace.", where=where)
+    return manifest

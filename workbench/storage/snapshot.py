@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
-from workbench.errors import StorageError
+from workbench.errors import CorruptFileError
 from workbench.storage.missing import missing_in
 
 if TYPE_CHECKING:
@@ -68,11 +68,31 @@ class Snapshot:
         ]
         return sorted(found, key=lambda f: (f.segment, f.path))
 
+    @property
+    def lazy(self) -> bool:
+        """Return whether files come as they are asked for: that one is not there yet says nothing."""
+        return self._verifier.lazy
+
+    def size(self, entry: FileEntry) -> int | None:
+        """Return the length that a file has where it lies, without reading it; None where it is missing."""
+        return self._verifier.size(self.root, entry.path)
+
+    def paths(self, entries: Sequence[FileEntry]) -> list[Path]:
+        """Return :meth:`path` of each file; where they come from elsewhere, several at a time.
+
+        Raises:
+            CorruptFileError: If one of them is missing or damaged.
+            RemoteError: If the place that they come from does not answer.
+        """
+        self._verifier.prepare([(self.root / e.path, e.hash, e.bytes) for e in entries])
+        return [self.path(entry) for entry in entries]
+
     def path(self, entry: FileEntry) -> Path:
         """Return the absolute path of a file whose bytes have been checked: safe to hand to any reader.
 
         Raises:
             CorruptFileError: If the file is missing or damaged.
+            RemoteError: If it comes from a mirror that does not answer.
         """
         path = self.root / entry.path
         self._verifier.check(path, entry.hash, entry.bytes)
@@ -129,7 +149,7 @@ class Snapshot:
         for entry in self.manifest.files:
             try:
                 self._verifier.check(self.root / entry.path, entry.hash, entry.bytes, full=full)
-            except StorageError as error:
+            except CorruptFileError as error:
                 yield entry, error.message
             else:
                 yield entry, ""

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench.errors import StorageError, WorkspaceError
+from workbench.errors import ReadOnlyError, StorageError, WorkspaceError
 from workbench.storage.disk import LOCAL, NETWORK, file_system
 from workbench.storage.files import Verifier
 from workbench.storage.format import is_vacant, lay_out, migrate, read_format
 from workbench.storage.leases import Leases
 from workbench.storage.lock import WriterLock
-from workbench.storage.manifest import read_manifest, read_pointer
+from workbench.storage.manifest import is_mirror, read_manifest, read_pointer
 from workbench.storage.snapshot import Snapshot
 from workbench.storage.writer import Writer, now, refused
 
@@ -86,6 +86,11 @@ class SegmentStore:
         return (root / "FORMAT").is_file()
 
     @property
+    def name(self) -> str:
+        """Return what people call the place where it lies."""
+        return str(self.root)
+
+    @property
     def reserve(self) -> int:
         """Return how many bytes of the disk no new data may use."""
         if self._reserve is not None:
@@ -115,10 +120,11 @@ class SegmentStore:
 
         Raises:
             WriterLockedError: If another process holds it.
+            ReadOnlyError: If this is a mirror.
             WorkspaceError: If the workspace lies on a network file system and that is not forced.
             StorageError: If the disk refuses.
         """
-        self._require_local()
+        self.require_writable()
         with self._turn, WriterLock(self.root / "LOCK") as lock:
             try:
                 migrate(self.root, read_format(self.root), self.disk)
@@ -130,7 +136,19 @@ class SegmentStore:
             yield writer
             writer.close()
 
-    def _require_local(self) -> None:
+    def require_writable(self) -> None:
+        """Raise where nothing may be written.
+
+        Raises:
+            ReadOnlyError: If this is a mirror.
+            WorkspaceError: If the workspace lies on a network file system and that is not forced.
+        """
+        if is_mirror(self.root):
+            raise ReadOnlyError(
+                "this is a mirror, which is only read.",
+                where=self.name,
+                fix="Write to the workspace that it mirrors, or make one of it with 'workbench restore'.",
+            )
         if self._force_network:
             return
         kind = file_system(self.root.resolve(), Path("/proc/self/mountinfo").read_text("utf-8"))
