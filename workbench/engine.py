@@ -803,6 +803,8 @@ class Engine:
                 f"{type_} is an attribute: documents with it are about others.",
                 fix="Forget the entities that they are about.",
             )
+        if apply:
+            self.store.require_writable()
         return forget(
             self.store,
             self.schema,

@@ -90,6 +90,8 @@ COMMANDS = [
         "verify",
         "repair",
         "evict",
+        "mirror",
+        "restore",
         "compact",
         "forget",
         "config",

@@ -14,6 +14,8 @@ import pytest
 CORE = {"numpy", "polars", "pyarrow", "pydantic", "rich", "ruamel", "structlog", "typer"}
 # What no module of workbench loads when it is imported.
 HEAVY = {
+    "boto3",
+    "botocore",
     "cudf",
     "cugraph",
     "cuml",

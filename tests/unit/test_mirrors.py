@@ -665,9 +665,7 @@ class TestCache:
             snapshot.path(entry(store))
         assert opened(reserve=0).snapshot().path(entry(store)).exists()
 
-    @pytest.mark.parametrize(
-        ("number", "kind"), [(errno.ENOSPC, DiskFullError), (errno.EROFS, StorageError)]
-    )
+    @pytest.mark.parametrize(("number", "kind"), [(errno.ENOSPC, DiskFullError), (errno.EROFS, StorageError)])
     def test_a_disk_that_refuses_is_said(
         self,
         store: SegmentStore,

@@ -34,7 +34,9 @@ def test_another_spelling_is_left_to_the_usual_way(text: str) -> None:
 
 
 @given(st.lists(st.none() | st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)), max_size=20))  # noqa: DTZ001
-def test_what_is_read_is_what_the_usual_way_reads_and_gives_its_text_back(moments: list[datetime | None]) -> None:
+def test_what_is_read_is_what_the_usual_way_reads_and_gives_its_text_back(
+    moments: list[datetime | None],
+) -> None:
     texts = [None if m is None else m.isoformat("T", "milliseconds") + "Z" for m in moments]
     frame = pl.DataFrame({"text": pl.Series(texts, dtype=pl.String)}).slice(1)
     found = exact_times(frame["text"])
