@@ -77,16 +77,6 @@ class Snapshot:
         """Return the length that a file has where it lies, without reading it; None where it is missing."""
         return self._verifier.size(self.root, entry.path)
 
-    def paths(self, entries: Sequence[FileEntry]) -> list[Path]:
-        """Return :meth:`path` of each file; where they come from elsewhere, several at a time.
-
-        Raises:
-            CorruptFileError: If one of them is missing or damaged.
-            RemoteError: If the place that they come from does not answer.
-        """
-        self._verifier.prepare([(self.root / e.path, e.hash, e.bytes) for e in entries])
-        return [self.path(entry) for entry in entries]
-
     def path(self, entry: FileEntry) -> Path:
         """Return the absolute path of a file whose bytes have been checked: safe to hand to any reader.
 
@@ -103,7 +93,9 @@ class Snapshot:
 
         Raises:
             CorruptFileError: If one is missing or damaged, the first of them.
+            RemoteError: If they come from a mirror that does not answer.
         """
+        self._verifier.prepare([(self.root / e.path, e.hash, e.bytes) for e in entries])
         if len(entries) < _MANY:
             return [self.path(entry) for entry in entries]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
