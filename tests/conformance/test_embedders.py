@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import pytest
+from llm_servers import Servers
+
 from workbench.embedders import embedders
 from workbench.testing.embedders import EmbedderSuite
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Servers]:
+    servers = Servers()
+    yield servers
+    servers.close()
 
 
 class TestEmbedders(EmbedderSuite):
@@ -11,5 +26,5 @@ class TestEmbedders(EmbedderSuite):
 
 
 def test_the_suite_takes_every_registered_embedder() -> None:
-    assert {"hashing", "static"} <= set(embedders.names())
+    assert {"hashing", "ollama", "onnx", "openai", "static"} <= set(embedders.names())
     assert EmbedderSuite.parameters == []

@@ -21,6 +21,7 @@ class Dialect(ABC):
 
     prefix: ClassVar[str] = ""
     chat: ClassVar[str]
+    embed: ClassVar[str] = ""
     models: ClassVar[str]
     media: ClassVar[str] = "text/event-stream"
 
@@ -43,6 +44,10 @@ class Dialect(ABC):
     @abstractmethod
     def listing(self) -> dict[str, Any]:
         """Return the models that there are."""
+
+    def embedded(self, vectors: list[list[float]]) -> dict[str, Any]:
+        """Return the answer to a request for embeddings."""
+        raise NotImplementedError
 
     def frame_of(self, error: dict[str, Any]) -> bytes:
         """Return an error as a frame of a stream."""
@@ -67,6 +72,7 @@ class OpenAI(Dialect):
 
     prefix = "/v1"
     chat = "/v1/chat/completions"
+    embed = "/v1/embeddings"
     models = "/v1/models"
 
     def key(self, headers: dict[str, str]) -> str:
@@ -89,6 +95,15 @@ class OpenAI(Dialect):
     def error(self, status: int, message: str) -> dict[str, Any]:
         return {"error": {"message": message, "type": "error", "param": None, "code": None}}
 
+    def embedded(self, vectors: list[list[float]]) -> dict[str, Any]:
+        rows = [
+            {"object": "embedding", "index": index, "embedding": vector}
+            for index, vector in enumerate(vectors)
+        ]
+        usage = {"prompt_tokens": 1, "total_tokens": 1}
+        # the API does not promise an order, it numbers them
+        return {"object": "list", "data": rows[::-1], "model": MODEL, "usage": usage}
+
     def frame_of(self, error: dict[str, Any]) -> bytes:
         return _sse(error)
 
@@ -101,6 +116,7 @@ class Ollama(Dialect):
     """Ollama's own API: JSON lines."""
 
     chat = "/api/chat"
+    embed = "/api/embed"
     models = "/api/tags"
     media = "application/x-ndjson"
 
@@ -135,6 +151,9 @@ class Ollama(Dialect):
 
     def error(self, status: int, message: str) -> dict[str, Any]:
         return {"error": message}
+
+    def embedded(self, vectors: list[list[float]]) -> dict[str, Any]:
+        return {"model": MODEL, "embeddings": vectors, "total_duration": 1, "prompt_eval_count": 1}
 
     def listing(self) -> dict[str, Any]:
         return {"models": [{"model": MODEL, "name": MODEL, "size": 98_362_432, "digest": "0"}]}

@@ -7,6 +7,7 @@ import itertools
 import threading
 import time
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -16,6 +17,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse,
 from llm_servers.dialects import DIALECTS
 from llm_servers.faults import Fault, Log, dribble, hang
 from llm_servers.model import KEY, MODEL, ModelError, Part
+from workbench.embedders import embedders
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -24,8 +26,14 @@ if TYPE_CHECKING:
 
     from llm_servers.faults import Kind
     from llm_servers.model import SmallModel
+    from workbench.embedders import Embedder
 
 __all__ = ["LlmServer", "Servers"]
+
+
+@cache
+def _model_of_words() -> Embedder:
+    return embedders.create("static")
 
 
 class LlmServer:
@@ -44,6 +52,8 @@ class LlmServer:
         self._fault = fault
         self.app = FastAPI()
         self.app.post(self._dialect.chat)(self._chat)
+        if self._dialect.embed:
+            self.app.post(self._dialect.embed)(self._embed)
         self.app.get(self._dialect.models)(self._models)
         self.base_url = f"{root}{self._dialect.prefix}"
 
@@ -52,17 +62,32 @@ class LlmServer:
             return self._error(401, "wrong key")
         return JSONResponse(self._dialect.listing())
 
-    async def _chat(self, request: Request) -> Response:
+    async def _refused(self, request: Request) -> tuple[Response | None, dict[str, Any]]:
+        """Note a request; return the fault's answer or a refusal, and what was sent."""
         headers, body = dict(request.headers), await request.json()
         self.log.headers.append(headers)
         self.log.bodies.append(body)
         self.log.times.append(time.monotonic())
         if self._fault.kind and (not self._fault.times or len(self.log.bodies) <= self._fault.times):
-            return self._faulty(headers, body)
+            return self._faulty(headers, body), body
         if self._dialect.key(headers) != KEY:
-            return self._error(401, f"Incorrect API key provided: {self._dialect.key(headers)}")
+            return self._error(401, f"Incorrect API key provided: {self._dialect.key(headers)}"), body
         if body["model"] != MODEL:
-            return self._error(404, self._dialect.unknown(body["model"]))
+            return self._error(404, self._dialect.unknown(body["model"])), body
+        return None, body
+
+    async def _embed(self, request: Request) -> Response:
+        refused, body = await self._refused(request)
+        if refused is not None:
+            return refused
+        texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+        vectors = _model_of_words().embed(texts)
+        return JSONResponse(self._dialect.embedded(vectors.astype(float).tolist()))
+
+    async def _chat(self, request: Request) -> Response:
+        refused, body = await self._refused(request)
+        if refused is not None:
+            return refused
         assert self._model is not None, "a server without a model has to have something to say"
         parts = self._model.answer(self._dialect.understand(body))
         try:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias
 
 import numpy as np
 
-from workbench.errors import UsageError
+from workbench.errors import StorageError, UnknownNameError, UsageError
 from workbench.registry import Driver
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
+
+    Stored: TypeAlias = NDArray[np.float32] | NDArray[np.float16]
 
 __all__ = ["EXACT_BELOW", "Index", "nearest"]
 
@@ -22,22 +26,39 @@ EXACT_BELOW = 20_000
 class Index(Driver):
     """Finds the vectors nearest to a query by cosine.
 
-    A driver writes :meth:`add` and :meth:`find`; what is asked is checked here.
+    A driver writes :meth:`add`, :meth:`find`, :meth:`write` and :meth:`read`; what is asked is checked here.
 
     Attributes:
         exact: Whether the nearest are always found.
+        storages: How the driver can keep vectors; the first is the default. In another kind than float32
+            results are ranked by float16 vectors.
+        mapped: Whether a file is mapped into memory when it is loaded, rather than read.
+        exact_below: Up to how many allowed vectors each is looked at.
+        vectors: What results are ranked by, float32 or float16 ``[n, dimension]``.
+
+    Args:
+        storage: One of :attr:`storages`.
+
+    Raises:
+        UnknownNameError: If the driver does not have that storage kind.
     """
 
-    exact: bool = False
+    exact: ClassVar[bool] = False
+    storages: ClassVar[tuple[str, ...]] = ("float32",)
+    mapped: ClassVar[bool] = False
 
-    def __init__(self) -> None:
-        self.vectors: NDArray[np.float32] = np.empty((0, 0), np.float32)
+    def __init__(self, storage: str = "float32") -> None:
+        if storage not in self.storages:
+            raise UnknownNameError("storage kind", storage, self.storages)
+        self.storage = storage
+        self.exact_below = EXACT_BELOW
+        self.vectors: Stored = np.empty((0, 0), np.float32)
 
     def build(self, vectors: NDArray[np.float32], *, seed: int = 0) -> Self:
         """Index ``vectors``, float32 ``[n, dimension]``, rows of length 1 or 0, and return itself.
 
         Args:
-            vectors: What to find, by row number. They are kept, not copied.
+            vectors: What to find, by row number. They are kept, not copied, where the storage is float32.
             seed: Seed of the construction's randomness.
 
         Raises:
@@ -47,9 +68,36 @@ class Index(Driver):
             raise UsageError(
                 f"vectors must be float32 [n, dimension], these are {vectors.dtype} {vectors.shape}."
             )
-        self.vectors = vectors
-        self.add(seed)
+        self.vectors = vectors if self.storage == "float32" else vectors.astype(np.float16)
+        self.add(vectors, seed)
         return self
+
+    def save(self, path: Path) -> None:
+        """Write what was built into a file; :attr:`vectors` are not in it, they are the caller's to keep."""
+        self.write(path)
+
+    def load(self, path: Path, vectors: Stored) -> Self:
+        """Take up what :meth:`save` wrote, and return itself; the file has to stay as long as the index.
+
+        Native code reads the file: check its hash first, as the store does with each of its files.
+
+        Args:
+            path: The file.
+            vectors: The vectors that it was built over; mapped ones stay where they are.
+
+        Raises:
+            StorageError: If the file is none of this driver's, or of other vectors.
+        """
+        try:
+            count = self.read(path, vectors.shape[1])
+        except (RuntimeError, ValueError) as error:
+            problem = f"the index cannot be read: {str(error).splitlines()[0]}."
+        else:
+            if count == len(vectors):
+                self.vectors = vectors
+                return self
+            problem = f"the index is one of other vectors than these, {vectors.shape}."
+        raise StorageError(problem, where=str(path), fix="Delete it; it is built again.")
 
     def search(
         self, queries: NDArray[np.float32], k: int, *, allowed: NDArray[np.bool_] | None = None
@@ -80,8 +128,8 @@ class Index(Driver):
         return self.find(np.ascontiguousarray(queries, np.float32), k, allowed)
 
     @abstractmethod
-    def add(self, seed: int) -> None:
-        """Index :attr:`vectors`."""
+    def add(self, vectors: NDArray[np.float32], seed: int) -> None:
+        """Index ``vectors``."""
 
     @abstractmethod
     def find(
@@ -89,12 +137,20 @@ class Index(Driver):
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Do what :meth:`search` says; at least ``k`` rows are allowed, and there are queries."""
 
+    @abstractmethod
+    def write(self, path: Path) -> None:
+        """Write the index into a file."""
+
+    @abstractmethod
+    def read(self, path: Path, dimension: int) -> int:
+        """Take up a file and return how many vectors it indexes; -1 if they are of another dimension."""
+
 
 def nearest(
-    vectors: NDArray[np.float32], queries: NDArray[np.float32], k: int, rows: NDArray[np.int64] | None
+    vectors: Stored, queries: NDArray[np.float32], k: int, rows: NDArray[np.int64] | None
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Return the ``k`` nearest of ``rows`` (all by default) by looking at each of them, best first."""
-    found = vectors if rows is None else vectors[rows]
+    found = (vectors if rows is None else vectors[rows]).astype(np.float32, copy=False)
     places = np.empty((len(queries), k), np.int64)
     scores = np.empty((len(queries), k), np.float32)
     step = max(1, _CELLS // len(found))

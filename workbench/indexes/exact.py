@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from workbench.indexes.base import Index, nearest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
 __all__ = ["Exact"]
@@ -17,9 +19,11 @@ __all__ = ["Exact"]
 class Exact(Index):
     """A matrix product: always right, fastest for few vectors."""
 
-    exact = True
+    exact: ClassVar[bool] = True
+    storages: ClassVar[tuple[str, ...]] = ("float32", "float16")
+    mapped: ClassVar[bool] = True
 
-    def add(self, seed: int) -> None:
+    def add(self, vectors: NDArray[np.float32], seed: int) -> None:
         """Do nothing: there is nothing to prepare."""
 
     def find(
@@ -27,3 +31,12 @@ class Exact(Index):
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the nearest allowed vectors."""
         return nearest(self.vectors, queries, k, None if allowed is None else np.flatnonzero(allowed))
+
+    def write(self, path: Path) -> None:
+        """Write the number of vectors: they are all there is."""
+        path.write_text(f"{len(self.vectors)} {self.vectors.shape[1]}\n", encoding="utf-8")
+
+    def read(self, path: Path, dimension: int) -> int:
+        """Return the number of vectors."""
+        count, width = map(int, path.read_text(encoding="utf-8").split())
+        return count if width == dimension else -1
