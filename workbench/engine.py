@@ -251,9 +251,9 @@ class Engine:
     @cached_property
     def vectors(self) -> Vectors:
         """Return the search by meaning over events' texts, and entities that are alike."""
-        from workbench.vectors import Vectors  # noqa: PLC0415
+        from workbench.vectors import Vectors, connect  # noqa: PLC0415
 
-        return Vectors(self, self.settings.embedder)
+        return Vectors(self, connect(self.settings))
 
     def entity(self, name: str) -> Any:
         """Return one entity by ``type:key``."""
@@ -863,6 +863,7 @@ class Engine:
     def status(self) -> dict[str, Any]:
         """Return the figures of the workspace: generation, segments, documents, bytes, clock, knowledge."""
         from workbench.ingest.derive import stale_segments  # noqa: PLC0415
+        from workbench.vectors import Waiting  # noqa: PLC0415
 
         files = self._snapshot.manifest.files
         rows: dict[str, int] = {}
@@ -871,6 +872,7 @@ class Engine:
                 rows[file.name] = rows.get(file.name, 0) + file.rows
         segments = self._snapshot.segments
         now = self.now
+        waiting = Waiting.read(self.path / "cache" / "vectors")
         return {
             "path": self.store.name,
             "generation": self._snapshot.generation,
@@ -888,6 +890,7 @@ class Engine:
             "sources": len(self._snapshot.manifest.ledger),
             "stale_segments": len(stale_segments(self._snapshot, self.schema, self.fields)),
             "quarantined": sum(f.meta["records"] for f in files if f.kind == "quarantine"),
+            "texts_without_vectors": waiting.texts if waiting else 0,
             "knowledge": self.knowledge.kinds(),
             "missing": [str(missing) for missing in self._snapshot.missing],
         }
@@ -981,11 +984,9 @@ class Engine:
 
     def _embed(self, texts: list[str]) -> NDArray[np.float32]:
         """Return the vector of each text; what was embedded before is kept."""
-        from workbench.embedders import embedders  # noqa: PLC0415
-        from workbench.vectors.cache import VectorCache  # noqa: PLC0415
+        from workbench.vectors import VectorCache, connect  # noqa: PLC0415
 
-        cache = VectorCache(self.path / "cache" / "vectors", embedders.create(self.settings.embedder))
-        return cache.embed(texts)
+        return VectorCache(self.path / "cache" / "vectors", connect(self.settings)).embed(texts)
 
     def _facts(self) -> dict[str, Any]:
         """Return what a task's result may depend on beside partials, as JSON data."""

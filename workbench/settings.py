@@ -20,7 +20,10 @@ __all__ = ["PREFIX", "Setting", "Settings", "load_settings", "origins"]
 
 PREFIX = "WORKBENCH_"
 FILE = "workbench.toml"
-_NOT_SHOWN = frozenset({"llm_api_key", "llm_base_url", "s3_endpoint"})  # a wrong value may be, or hold, a key
+# a wrong value may be, or hold, a key
+_NOT_SHOWN = frozenset(
+    {"llm_api_key", "llm_base_url", "embedder_api_key", "embedder_base_url", "s3_endpoint"}
+)
 
 
 class Settings(BaseModel):
@@ -114,7 +117,15 @@ class Settings(BaseModel):
         0.0, ge=0, description="Price of a million tokens sent to the first provider."
     )
     llm_output_price: float = Field(0.0, ge=0, description="Price of a million tokens it answers with.")
-    embedder: str = Field("static", description="What turns texts into vectors.")
+    embedder: str = Field(
+        "static", description="What turns texts into vectors: an embedder, also as name:model."
+    )
+    embedder_base_url: str = Field("", description="The embedder's server; empty: its own.")
+    embedder_api_key: str = Field(
+        "",
+        description="Where the embedder's key stands, never the key: env:NAME or keyring:SERVICE/NAME; "
+        "empty: its customary variable.",
+    )
     planner: Literal["grammar", "model", "both"] = Field(
         "grammar", description="Who turns questions into plans."
     )
@@ -139,14 +150,14 @@ class Settings(BaseModel):
             raise ValueError("must be 'all' or at least 1 day")
         return value
 
-    @field_validator("llm_api_key")
+    @field_validator("llm_api_key", "embedder_api_key")
     @classmethod
     def _reference(cls, value: str) -> str:
         if value and not re.fullmatch(r"env:\w+|keyring:[^/]+/.+", value):
             raise ValueError("a key itself never stands in settings: write env:NAME or keyring:SERVICE/NAME")
         return value
 
-    @field_validator("llm_base_url", "s3_endpoint")
+    @field_validator("llm_base_url", "embedder_base_url", "s3_endpoint")
     @classmethod
     def _plain_address(cls, value: str) -> str:
         if value and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#@]*)?", value):

@@ -180,7 +180,7 @@ def _found(path: Path) -> tuple[Path, Path]:
 
 
 def _name(tokenizer: Path) -> str:
-    return tokenizer.resolve().parent.name
+    return tokenizer.absolute().parent.name
 
 
 def _licence(readme: Path) -> str:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import secrets
+import time
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -13,6 +17,8 @@ import pyarrow.parquet as pq
 import structlog
 import xxhash
 
+from workbench.errors import ProviderError, ProviderReplyError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -21,10 +27,34 @@ if TYPE_CHECKING:
 
     from workbench.embedders import Embedder
 
-__all__ = ["VectorCache"]
+__all__ = ["VectorCache", "Waiting"]
 
 _MOST_FILES = 8
+_WAITING = "waiting.json"
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Texts that have no vectors yet, and why; kept for the workspace's status.
+
+    Attributes:
+        texts: How many.
+        model: Whose vectors they lack.
+        reason: What the embedder's server said.
+    """
+
+    texts: int
+    model: str
+    reason: str
+
+    @classmethod
+    def read(cls, directory: Path) -> Waiting | None:
+        """Return what waits in a workspace's folder of vectors, or None."""
+        try:
+            return cls(**json.loads((directory / _WAITING).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
 
 
 class VectorCache:
@@ -36,27 +66,137 @@ class VectorCache:
     a time. What cannot be read is made again, and where nothing can be written vectors live as long as
     the process: both are logged.
 
+    Where an embedder's server fails, what it gave before is kept. The texts that wait are those of the
+    documents that have no vector here: there is no list of them that could go wrong.
+
+    Attributes:
+        rest: How many times as long as a failed attempt took the server is left alone after it: one that
+            does not answer costs a tenth of the time at most.
+        keep_seconds: How often vectors are written down while many are made.
+        waiting: What :meth:`embed_some` had to leave.
+
     Args:
         directory: The workspace's folder for it; made when there is something to keep.
         embedder: Makes the vectors.
     """
 
+    rest: float = 9.0
+    keep_seconds: float = 30.0
+
     def __init__(self, directory: Path, embedder: Embedder) -> None:
+        self._directory = directory
         self._folder = directory / quote(embedder.model, safe="")
         self._embedder = embedder
         self._known: pl.DataFrame | None = None
-        self._vectors = np.empty((0, embedder.dimension), np.float32)
+        self._vectors = np.empty((0, 0), np.float32)
+        self._failed: ProviderError | None = None
+        self._next = 0.0
+        self.waiting: Waiting | None = None
+
+    @cached_property
+    def dimension(self) -> int:
+        """Return how many numbers a vector has: by what is kept, so that a server need not be there."""
+        for path in sorted(self._folder.glob("*.parquet")):
+            try:
+                return int(pq.read_schema(path).field("vector").type.list_size)
+            except (OSError, pa.ArrowException, KeyError, AttributeError):
+                continue
+        return self._embedder.dimension
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return float32 ``[n, dimension]`` as :meth:`Embedder.embed` does; only new texts are embedded."""
-        wanted = pl.DataFrame({"hash": [xxhash.xxh3_128_digest(text.encode()) for text in texts]})
-        new = self._new(wanted)
-        if new.height:
-            vectors = self._embedder.embed([texts[row] for row in new["row"]])
-            self._add(new["hash"], vectors)
-            self._keep(new["hash"], vectors)
+        """Return float32 ``[n, dimension]`` as :meth:`Embedder.embed` does; only new texts are embedded.
+
+        Raises:
+            ProviderError: If the embedder's server fails; what it gave before is kept.
+        """
+        wanted = _hashes(texts)
+        problem, _ = self._fill(texts, wanted)
+        if problem is not None:
+            raise problem
+        return self._of(wanted)
+
+    def embed_some(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return what :meth:`embed` does, with zeros for texts that have to wait for the embedder's server.
+
+        They are counted in :attr:`waiting`, and asked for again the next time.
+
+        Raises:
+            ProviderError: If the server fails and has never given a vector.
+        """
+        wanted = _hashes(texts)
+        try:
+            problem, left = self._fill(texts, wanted)
+        except ProviderError as error:
+            self._note(Waiting(wanted["hash"].n_unique(), self._embedder.model, str(error)))
+            raise
+        self._note(None if problem is None else Waiting(left, self._embedder.model, str(problem)))
+        return self._of(wanted)
+
+    def _of(self, wanted: pl.DataFrame) -> NDArray[np.float32]:
         places = wanted.join(self._table(), on="hash", how="left", maintain_order="left")["place"]
-        return np.asarray(self._vectors[places.to_numpy()])
+        if not places.null_count():
+            return np.asarray(self._vectors[places.to_numpy()])
+        vectors = np.zeros((len(places), self.dimension), np.float32)
+        there = places.is_not_null().to_numpy()
+        vectors[there] = self._vectors[places.drop_nulls().to_numpy()]
+        return vectors
+
+    def _fill(self, texts: Sequence[str], wanted: pl.DataFrame) -> tuple[ProviderError | None, int]:
+        """Embed what is new; return what went wrong and how many are left."""
+        new = self._new(wanted)
+        begin = time.monotonic()
+        if not new.height or (self._failed is not None and begin < self._next):
+            return (self._failed if new.height else None), new.height
+        rows, hashes = new["row"].to_list(), new["hash"]
+        made: list[NDArray[np.float32]] = []
+        kept = done = 0
+        written = last = begin
+        self._failed = None
+        try:
+            for part in self._embedder.batches([texts[row] for row in rows]):
+                self._check(part)
+                made.append(part)
+                done += len(part)
+                last = time.monotonic()
+                if last - written >= self.keep_seconds and done < new.height:
+                    self._take(hashes[kept:done], made)
+                    kept, made, written = done, [], last
+        except ProviderError as error:
+            self._failed = error
+            end = time.monotonic()
+            self._next = end + self.rest * (end - last)
+            _log.warning("texts wait for their vectors", texts=new.height - done, reason=str(error))
+        if made:
+            self._take(hashes[kept:done], made)
+        return self._failed, new.height - done
+
+    def _check(self, part: NDArray[np.float32]) -> None:
+        if part.shape[1] != self.dimension:
+            raise ProviderReplyError(
+                f"its vectors have {part.shape[1]} numbers, those that are kept have {self.dimension}.",
+                where=self._embedder.model,
+                fix=f"Name the model with its version, or delete {self._folder}.",
+            )
+
+    def _take(self, hashes: pl.Series, made: list[NDArray[np.float32]]) -> None:
+        vectors = np.concatenate(made)
+        self._add(hashes, vectors)
+        self._keep(hashes, vectors)
+
+    def _note(self, waiting: Waiting | None) -> None:
+        """Write down what waits, for others to see."""
+        self.waiting = waiting
+        path = self._directory / _WAITING
+        try:
+            if waiting is None:
+                path.unlink(missing_ok=True)
+                return
+            self._directory.mkdir(parents=True, exist_ok=True)
+            aside = path.with_name(f".{secrets.token_hex(8)}.tmp")
+            aside.write_text(json.dumps(asdict(waiting)), encoding="utf-8")
+            aside.replace(path)
+        except OSError as error:
+            _log.warning("what waits is not kept", path=str(path), reason=str(error))
 
     def _new(self, wanted: pl.DataFrame) -> pl.DataFrame:
         return (
@@ -69,6 +209,7 @@ class VectorCache:
         """Return ``hash`` and ``place`` of every vector that is known."""
         if self._known is None:
             self._known = pl.DataFrame(schema={"hash": pl.Binary(), "place": pl.Int64()})
+            self._vectors = np.empty((0, self.dimension), np.float32)
             for path in sorted(self._folder.glob("*.parquet")):
                 self._read(path)
         return self._known
@@ -77,7 +218,7 @@ class VectorCache:
         try:
             table = pq.read_table(path, page_checksum_verification=True, partitioning=None)
             vectors = table["vector"].combine_chunks().flatten().to_numpy()
-            vectors = vectors.reshape(table.num_rows, self._embedder.dimension)
+            vectors = vectors.reshape(table.num_rows, self.dimension)
         except (OSError, pa.ArrowException, KeyError, ValueError) as error:
             _log.warning("vectors cannot be read and are made again", path=str(path), reason=str(error))
             return
@@ -109,9 +250,15 @@ class VectorCache:
         flat = pa.array(np.ascontiguousarray(vectors).reshape(-1))
         columns = {
             "hash": hashes.to_arrow(compat_level=pl.CompatLevel.oldest()),
-            "vector": pa.FixedSizeListArray.from_arrays(flat, self._embedder.dimension),
+            "vector": pa.FixedSizeListArray.from_arrays(flat, self.dimension),
         }
         name = secrets.token_hex(8)
         aside = self._folder / f".{name}.tmp"
         pq.write_table(pa.table(columns), aside, compression="none", write_page_checksum=True)
         aside.replace(self._folder / f"{name}.parquet")
+
+
+def _hashes(texts: Sequence[str]) -> pl.DataFrame:
+    return pl.DataFrame(
+        {"hash": pl.Series([xxhash.xxh3_128_digest(t.encode()) for t in texts], dtype=pl.Binary)}
+    )

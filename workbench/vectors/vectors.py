@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import polars as pl
 
-from workbench.embedders import embedders
+from workbench.embedders import Embedder, named
 from workbench.errors import UnknownNameError, UsageError
 from workbench.graph.keys import format_entities, parse_entity
 from workbench.indexes import EXACT_BELOW, indexes
@@ -83,12 +83,12 @@ class Vectors:
 
     Args:
         world: The workspace.
-        embedder: Name of the embedder.
+        embedder: The embedder, or its name.
     """
 
-    def __init__(self, world: World, embedder: str = "static") -> None:
+    def __init__(self, world: World, embedder: Embedder | str = "static") -> None:
         self._world = world
-        self.embedder = embedders.create(embedder)
+        self.embedder = embedder if isinstance(embedder, Embedder) else named(embedder)
         self._cache = VectorCache(world.path / "cache" / "vectors", self.embedder)
         self._entities: dict[str, EntityVectors] = {}
 
@@ -135,6 +135,7 @@ class Vectors:
             raise UsageError(f"search takes one of {', '.join(_QUERIES)}; given: {named}.")
         if k < 1:
             raise UsageError(f"k is {k}, it must be at least 1.")
+        self._ask_again()
         query, title = self._query(text, address, entity, vector)
         corpus = self.corpus
         kept = fulfilling(corpus, self._world, since=since, until=until, type=type, where=where)
@@ -143,7 +144,8 @@ class Vectors:
         texts = np.zeros(corpus.texts.height, np.bool_)
         texts[corpus.text_of[kept]] = True
         found, scores = self.index.search(query[None, :], k, allowed=texts)
-        return Hits(self._hits(found[0], scores[0], kept, k, distinct), title, self._world.timezone)
+        rows = self._hits(found[0], scores[0], kept, k, distinct)
+        return Hits(rows, title + self._lacking, self._world.timezone)
 
     def similar(self, entity: str, k: int = 10) -> Hits:
         """Return the ``k`` entities of the same type whose events' texts are most alike.
@@ -158,6 +160,7 @@ class Vectors:
         """
         if k < 1:
             raise UsageError(f"k is {k}, it must be at least 1.")
+        self._ask_again()
         type_, key, place = self._place(entity)
         vectors = self._of_type(type_)
         if vectors.spread < _TELLING or not vectors.own[place].any():
@@ -188,7 +191,7 @@ class Vectors:
             }
         )
         more = f"; {tied} are at least as alike as the last of them" if tied > len(keys) else ""
-        title = f"{type_} most similar to {type_}:{key}{more}"
+        title = f"{type_} most similar to {type_}:{key}{more}{self._lacking}"
         return Hits(frame.to_arrow(compat_level=pl.CompatLevel.oldest()), title, self._world.timezone)
 
     def recall(self, sample: int = 500, *, k: int = 10, seed: int = 0) -> Hits:
@@ -215,7 +218,7 @@ class Vectors:
             {
                 "index": [self.index_name],
                 "vectors": [len(vectors)],
-                "dimension": [self.embedder.dimension],
+                "dimension": [self._cache.dimension],
                 "queries": [count],
                 "k": [k],
                 "recall": [float(reached) if found.size else None],
@@ -246,8 +249,8 @@ class Vectors:
 
     @cached_property
     def vectors(self) -> NDArray[np.float32]:
-        """Return the vector of each text of the corpus."""
-        return self._cache.embed(self.corpus.texts["text"].to_list())
+        """Return the vector of each text of the corpus; zeros for those that wait for the embedder."""
+        return self._cache.embed_some(self.corpus.texts["text"].to_list())
 
     @property
     def index_name(self) -> str:
@@ -266,10 +269,28 @@ class Vectors:
         share = corpus.texts.height / max(corpus.postings.height, 1)
         return (
             f"Vectors: {corpus.postings.height:,} events say {corpus.texts.height:,} texts ({share:.1%}), "
-            f"embedded by {model}, searched by {self.index_name}"
+            f"embedded by {model}, searched by {self.index_name}{self._lacking}"
         )
 
     # how
+
+    def _ask_again(self) -> None:
+        """Embed what had to wait, if the embedder's server gives it by now."""
+        before = self._cache.waiting
+        if before is None or "vectors" not in self.__dict__:
+            return
+        vectors = self._cache.embed_some(self.corpus.texts["text"].to_list())
+        after = self._cache.waiting
+        if after is None or after.texts < before.texts:
+            self.vectors = vectors
+            self.__dict__.pop("index", None)
+            self._entities.clear()
+
+    @property
+    def _lacking(self) -> str:
+        """Return how many texts cannot be found yet, for titles; nothing where there are none."""
+        waiting = self._cache.waiting
+        return "" if waiting is None else f"; {waiting.texts:,} texts have no vectors yet: {waiting.reason}"
 
     def _query(
         self,
@@ -297,10 +318,9 @@ class Vectors:
                 raise UsageError(f"the texts of {entity} are those of every {type_}: they say nothing of it.")
             return mean, f"Nearest to what is said of {entity}"
         given = np.asarray(vector, np.float32)
-        if given.shape != (self.embedder.dimension,) or not np.isfinite(given).all() or not given.any():
-            raise UsageError(
-                f"a vector has {self.embedder.dimension} numbers, not all 0; this is {given.shape}."
-            )
+        dimension = self._cache.dimension
+        if given.shape != (dimension,) or not np.isfinite(given).all() or not given.any():
+            raise UsageError(f"a vector has {dimension} numbers, not all 0; this is {given.shape}.")
         return given / np.linalg.norm(given), "Nearest to a vector"
 
     def _hits(

@@ -10,7 +10,7 @@ import polars as pl
 from workbench.analysis.activity import event_types, from_us
 from workbench.analysis.signals.base import Finding, Scope, Signal
 from workbench.compute import Points, backends, run
-from workbench.errors import DriverUnavailableError, StorageError
+from workbench.errors import DriverUnavailableError, ProviderError, StorageError
 from workbench.vectors.corpus import read_corpus
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class DbscanNoise(Signal):
             if texts.height > _MOST_TEXTS:
                 return Finding(nothing, reason=f"{texts.height:,} texts are too many to compare all")
             vectors = scope.context.embed(texts["text"].to_list())
-        except (StorageError, DriverUnavailableError) as error:
+        except (StorageError, DriverUnavailableError, ProviderError) as error:
             return Finding(nothing, reason=error.message)
         noisy, kernel = _noisy(scope, said, texts, vectors.astype(np.float64))
         per_actor = (
