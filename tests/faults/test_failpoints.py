@@ -1,4 +1,4 @@
-"""Failpoints: at each operation of ingest, late events and eviction the disk refuses, or the process dies.
+"""Failpoints: at each operation of ingest, late events, eviction, compaction and forgetting the disk refuses, or the process dies.
 
 Of every one it is asserted that
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from workbench.storage import Snapshot
 
 QUICK = 20
+FEW = {"compact": 8, "forget": 8}  # of the quick form; their steps take longer
 WAYS = [*ERRORS, "short", "before", "after"]
 
 
@@ -37,10 +38,22 @@ def _evict(engine: Engine, logs: Path) -> object:
     return engine.evict("2025-01-01") if "2025-01-01" in engine.store.snapshot().segments else None
 
 
+def _compact(engine: Engine, logs: Path) -> object:
+    """Compaction of late events; what it leaves is what they left."""
+    engine.ingest(logs / "late.csv", type="click")
+    return engine.compact()
+
+
+def _forget(engine: Engine, logs: Path) -> object:
+    return engine.forget("user:u1", apply=True)
+
+
 STEPS: dict[str, Callable[[Engine, Path], object]] = {
     "ingest": lambda engine, logs: engine.ingest(logs / "click-3.csv", type="click"),
     "late events": lambda engine, logs: engine.ingest(logs / "late.csv", type="click"),
     "evict": _evict,
+    "compact": _compact,
+    "forget": _forget,
 }
 
 
@@ -80,7 +93,7 @@ def test_every_operation_may_fail(
     points = [
         (at, how) for at, kind in enumerate(whole.kinds) for how in WAYS if how != "short" or kind == "write"
     ]
-    for at, how in (chosen := some(points, QUICK, name)):
+    for at, how in (chosen := some(points, FEW.get(name, QUICK), name)):
         root = place("w")
         disk = BreakingDisk(at, how)
         error = outcome(lambda: step(opened(root, disk), logs))  # noqa: B023  (called at once)

@@ -365,8 +365,10 @@ def _plain(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def results(engine: Engine) -> dict[str, Any]:
-    partials = {(f.kind, f.segment): f.hash for kind in KINDS for f in engine.snapshot.files(kind)}
+def results(engine: Engine) -> dict[Any, Any]:
+    partials: dict[Any, Any] = {
+        (f.kind, f.segment): f.hash for kind in KINDS for f in engine.snapshot.files(kind)
+    }
     window = engine.graph.window
     matrix = engine.features("user")
     return {

@@ -708,6 +708,27 @@ def on_a_terminal(*arguments: object, answer: str | signal.Signals = "") -> tupl
     return child.returncode, shown.decode()
 
 
+def test_compact_merges_parts_and_says_how_many(own: Path, tmp_path: Path) -> None:
+    assert "nothing to compact" in fine("compact", "-w", own)
+    fine("ingest", "-w", own, write_clicks(tmp_path / "Click" / "late.csv", [CLICKS[0], CLICKS[2]]))
+    done = document("compact", "-w", own)
+    assert (done["files"], done["into"], done["segments"]) == (4, 2, ["2025-06-12", "2025-06-13"])
+    assert "there is no segment '2025-06-20'" in mistake("compact", "2025-06-20", "-w", own)
+
+
+def test_forget_says_what_it_would_remove_and_removes_it_when_told_to(own: Path) -> None:
+    assert "nothing was changed" in fine("forget", "user:anna", "-w", own)
+    (own / "rules").mkdir()
+    (own / "rules" / "anna.yaml").write_text("")
+    left = run("forget", "user:anna", "-w", own, "--apply")
+    assert (left.exit_code, "rules/anna.yaml, name: 1 times" in left.stdout) == (1, True)
+    (own / "rules" / "anna.yaml").unlink()
+    done = document("forget", "user:anna", "-w", own, "--apply")
+    assert (done["proved"], done["documents"]) == (True, {})
+    assert document("status", "-w", own)["documents"] == len(CLICKS) - 3
+    assert "Did you mean 'user'?" in mistake("forget", "usr:anna", "-w", own)
+
+
 def test_evict_asks_on_a_terminal(own: Path) -> None:
     code, shown = on_a_terminal("evict", "--before", "2025-06-14", "-w", own, answer="n\n")
     assert code == 0
