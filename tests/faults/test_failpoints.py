@@ -1,4 +1,6 @@
-"""Failpoints: at each operation of ingest, late events, eviction, compaction and forgetting the disk refuses, or the process dies.
+"""Failpoints: at each operation of a step the disk refuses, or the process dies.
+
+Steps are ingest, late events, eviction, compaction and forgetting.
 
 Of every one it is asserted that
 
