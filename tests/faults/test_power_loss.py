@@ -65,13 +65,18 @@ class Recording:
                 data[operation.path] = data.get(operation.path, b"") + operation.data
         return {hash_bytes(d): int(n[-15:-5]) for n, d in data.items() if n.startswith("w/manifests/")}
 
-    def states(self, since: int = 0) -> Iterator[tuple[State, int]]:
-        """Yield each state from some operation on once, with the newest generation acknowledged before."""
+    def states(self, since: int = 0, every: int = 1) -> Iterator[tuple[State, int]]:
+        """Yield each state from some operation on once, with the newest generation acknowledged before.
+
+        Args:
+            since: The first operation before which the power fails.
+            every: Only at each so many operations.
+        """
         seen: set[tuple[object, int]] = set()
         draw = random.Random(1)  # noqa: S311
         for number in range(len(self.log) + 1):
             known = max((g for n, g in self.acknowledged if n <= number), default=-1)
-            for state in self.machine.states(draw) if number >= since else ():
+            for state in self.machine.states(draw) if number >= since and not number % every else ():
                 if (state.key, known) not in seen:
                     seen.add((state.key, known))
                     yield state, known

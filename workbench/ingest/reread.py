@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,23 +88,25 @@ class Reader:
         path = self._find(entry)
         if path is None:
             return None, "nothing with the bytes that were read is there any more"
-        try:
-            frames, rows = self._normalised(path, entry, days)
-        except (WorkbenchError, OSError) as error:
-            return None, f"it cannot be read again: {error}"
-        expected = self._rows(path, entry)
-        if rows != expected:
-            return None, f"it gives {rows:,} records where it gave {expected:,}, as with other options"
-        return (concat_documents(frames) if frames else None), ""
+        why = ""
+        for begin in self._begins(path, entry):
+            try:
+                frames, rows = self._normalised(path, entry, days, begin)
+            except (WorkbenchError, OSError) as error:
+                return None, f"it cannot be read again: {error}"
+            if rows == entry.rows:
+                return (concat_documents(frames) if frames else None), ""
+            why = why or f"it gives {rows:,} records where it gave {entry.rows:,}, as with other options"
+        return None, why
 
     def _normalised(
-        self, path: Path, entry: LedgerEntry, days: Collection[str] | None
+        self, path: Path, entry: LedgerEntry, days: Collection[str] | None, begin: int
     ) -> tuple[list[pl.DataFrame], int]:
         """Return the good records of a source, those of some days alone, and how many there are in all."""
         (item,), _ = find_inputs([path], self._schema.event_names, event_type=entry.name)
         frames = []
         rows = 0
-        for batch in self._batches(item.read(0, _CHUNK), entry):
+        for batch in self._batches(item.read(begin, _CHUNK), entry, begin):
             result = batch.normalise(self._fields)
             for frame in (*result.frames.values(), *result.references.values()):
                 rows += frame.height
@@ -120,14 +123,23 @@ class Reader:
         frame = typed.frame.with_columns(day).filter(pl.col("_segment").is_in(list(days)))
         return self._forgotten.without(frame, name, self._schema)
 
-    def _rows(self, path: Path, entry: LedgerEntry) -> int:
-        """Return how many records were taken of a file, of which a part may have been there earlier."""
-        parts = [e for e in self._ledger if (e.source, e.name) == (entry.source, entry.name)]
-        return sum(e.rows for e in parts if e.bytes <= entry.bytes and self._hash(path, e) == e.hash)
+    def _begins(self, path: Path, entry: LedgerEntry) -> list[int]:
+        """Return the record with which reading a file may have begun: behind what was read of it earlier."""
+        folder = Path(entry.source).parent
+        parts = [
+            e.position
+            for e in self._ledger
+            if e.name == entry.name
+            and e.bytes < entry.bytes
+            and Path(e.source).parent == folder
+            and self._hash(path, e) == e.hash
+        ]
+        # a last record that was not whole then was read again
+        return [max(parts), max(parts) - 1, 0] if parts else [0]
 
-    def _batches(self, chunks: Iterable[Chunk], entry: LedgerEntry) -> Iterator[Batch]:
+    def _batches(self, chunks: Iterable[Chunk], entry: LedgerEntry, begin: int) -> Iterator[Batch]:
         """Yield what is read, as much at a time as fits, up to where it was read before."""
-        batch, position, number = None, 0, 0
+        batch, position, number = None, begin, 0
         for chunk in chunks:
             if position >= entry.position:
                 break
@@ -135,7 +147,7 @@ class Reader:
                 # which share of it was bad has been judged
                 batch = Batch(self._schema, 1.0, self._settings.max_columns)
                 number = batch.open(entry)
-            batch.take(number, chunk, position)
+            batch.take(number, _until(chunk, position, entry.position), position)
             position = chunk.position
             if batch.held >= _HELD:
                 yield batch
@@ -168,6 +180,16 @@ class Reader:
                 return ""
             self._files[key] = digest.hexdigest()
         return self._files[key]
+
+
+def _until(chunk: Chunk, start: int, end: int) -> Chunk:
+    """Return the records of a chunk before ``end``: more may have been appended since."""
+    if chunk.position <= end:
+        return chunk
+    rejects = tuple(reject for reject in chunk.rejects if reject.offset < end)
+    return replace(
+        chunk, table=chunk.table.slice(0, end - start - len(rejects)), position=end, rejects=rejects
+    )
 
 
 def _distance(source: str, days: Sequence[str]) -> int:

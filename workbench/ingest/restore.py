@@ -107,6 +107,7 @@ class _Day:
     lost: list[Lost] = field(default_factory=list)
     frames: dict[str, pl.DataFrame] = field(default_factory=dict)
     result: Restored = field(default_factory=Restored)
+    _found: list[NDArray[np.int64]] = field(default_factory=list)
 
     @property
     def left(self) -> list[Lost]:
@@ -131,6 +132,7 @@ class _Day:
         for x in self.left:
             if x.rows == x.entry.rows and (data := self._bytes(name, frame, x.entry)) is not None:
                 self.result.files.append((x.entry, data))
+                self._found.append(pq.read_table(pa.BufferReader(data), columns=["_id"])["_id"].to_numpy())
                 self.result.found[x.entry.path] = (source,)
                 break
         self.result.frame, self.result.sources, self.result.reason = None, (), ""
@@ -148,18 +150,14 @@ class _Day:
     def _new(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return documents with identifiers, without those that are in whole files."""
         frame = frame.with_columns(assign_ids(frame, np.empty(0, np.int64)))
-        return frame.filter(~pl.Series(np.isin(frame["_id"].to_numpy(), self.own)))
+        known = np.concatenate([self.own, *self._found])
+        return frame.filter(~pl.Series(np.isin(frame["_id"].to_numpy(), known)))
 
     def _rest(self, left: Sequence[Lost]) -> None:
         """Look for the files whose bytes no source gives in all sources together."""
         result = self.result
         frame = concat_documents([f.with_columns(_from=pl.lit(s)) for s, f in self.frames.items()])
         frame = self._new(frame)
-        if result.files:
-            known = [
-                pq.read_table(pa.BufferReader(d), columns=["_id"])["_id"].to_numpy() for _, d in result.files
-            ]
-            frame = frame.filter(~pl.Series(np.isin(frame["_id"].to_numpy(), np.concatenate(known))))
         frame = frame.filter(pl.col("_ts").to_physical().is_between(*_span(left)))
         result.reason = _unlike(frame, left, self.wanted)
         if result.reason or not frame.height:
