@@ -2,13 +2,15 @@
 
 Reads the generated gaming log (all columns strings) and stores it: workbench as sealed segments with all
 partials but vectors, the others as one sorted Parquet file a day and event type, strings as they are, and
-nothing derived. Each contender runs in a process of its own, whose wall time, CPU time (imports included)
-and largest resident memory are taken.
+nothing derived; delta-rs, where it is installed, puts them behind a transaction log. Each contender runs in a
+process of its own, whose wall time, CPU time (imports included) and largest resident memory are taken. The
+machine may be busy with other things: the ratio of CPU times is what compares.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import platform
@@ -40,6 +42,7 @@ class Row:
     peak_mb: float
     stored_mb: float
     ratio: float
+    cpu_ratio: float
 
 
 def workbench(source: Path, target: Path) -> int:
@@ -83,10 +86,23 @@ def pandas(source: Path, target: Path) -> int:
     return events
 
 
+def delta(source: Path, target: Path) -> int:
+    import pyarrow.parquet as pq  # noqa: PLC0415  (only in its own process)
+    from deltalake import write_deltalake  # noqa: PLC0415  (only where it is installed)
+
+    events = 0
+    for path in sources(source):
+        table = pq.read_table(path, partitioning=None).sort_by("@timestamp")
+        events += table.num_rows
+        write_deltalake(str(place(path, source, target).with_suffix("")), table)
+    return events
+
+
 CONTENDERS: dict[str, Callable[[Path, Path], int]] = {
     "workbench": workbench,
     "DuckDB to Parquet": duckdb,
     "pandas to Parquet": pandas,
+    "delta-rs": delta,
 }
 
 
@@ -104,25 +120,29 @@ def measure(source: Path, scratch: Path) -> list[Row]:
     """Return a row for each contender, each in a fresh process, one after the other."""
     rows: list[Row] = []
     for name in CONTENDERS:
+        if name == "delta-rs" and importlib.util.find_spec("deltalake") is None:
+            print("delta-rs is left out: deltalake is not installed")
+            continue
         target = scratch / name.split()[0]
         command = [sys.executable, __file__, "--child", name, str(source), str(target)]
         out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         events, wall, cpu, peak = json.loads(out.splitlines()[-1])
         stored = sum(p.stat().st_size for p in target.rglob("*.parquet")) / 2**20
-        base = rows[0].wall_seconds if rows else wall
-        rows.append(Row(name, events, wall, cpu, events / wall, peak, stored, wall / base))
+        first = rows[0] if rows else None
+        ratios = (wall / first.wall_seconds, cpu / first.cpu_seconds) if first else (1.0, 1.0)
+        rows.append(Row(name, events, wall, cpu, events / wall, peak, stored, *ratios))
     return rows
 
 
 def show(rows: list[Row]) -> None:
     print(
         f"{'contender':<20} {'events':>10} {'wall s':>8} {'CPU s':>8} "
-        f"{'events/s':>9} {'peak MB':>8} {'MB':>7} {'ratio':>6}"
+        f"{'events/s':>9} {'peak MB':>8} {'MB':>7} {'ratio':>6} {'of CPU':>6}"
     )
     for r in rows:
         print(
             f"{r.contender:<20} {r.events:10,} {r.wall_seconds:8.1f} {r.cpu_seconds:8.1f} "
-            f"{r.events_per_second:9,.0f} {r.peak_mb:8,.0f} {r.stored_mb:7,.0f} {r.ratio:6.2f}"
+            f"{r.events_per_second:9,.0f} {r.peak_mb:8,.0f} {r.stored_mb:7,.0f} {r.ratio:6.2f} {r.cpu_ratio:6.2f}"
         )
 
 

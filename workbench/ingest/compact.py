@@ -8,6 +8,7 @@ its parts' hashes, so that partials derived before stay current.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -181,7 +182,7 @@ def read_parts(
 
 
 def add_events(
-    transaction: Transaction, typed: Mapping[str, pl.DataFrame], *, merged: str = ""
+    transaction: Transaction, typed: Mapping[str, pl.DataFrame], *, merged: str = "", threads: int = 1
 ) -> list[FileEntry]:
     """Add identified documents as parts of their segments and return these.
 
@@ -189,17 +190,29 @@ def add_events(
         transaction: The generation that is being made.
         typed: Documents by event type, with ``_segment``.
         merged: :func:`~workbench.ingest.derive.digest` of the parts that they were in, if they are merged.
+        threads: Parts written at a time.
     """
-    added = []
-    for name, frame in sorted(typed.items()):
-        for (segment,), part in sorted(frame.sort("_id").partition_by("_segment", as_dict=True).items()):
-            times = part["_ts"].to_physical().to_numpy()
-            span = (int(times.min()), int(times.max()))
-            table = to_arrow(part.drop("_segment", "_hash", strict=False), name)
-            held: dict[str, Any] = {"fields": [c for c in table.column_names if c not in RESERVED]}
-            if merged:
-                held["merged"] = merged
-            added.append(
-                transaction.add("events", table, segment=str(segment), name=name, times=span, meta=held)
-            )
-    return added
+
+    def write(job: tuple[str, str, pl.DataFrame]) -> FileEntry:
+        name, segment, part = job
+        times = part["_ts"].to_physical().to_numpy()
+        span = (int(times.min()), int(times.max()))
+        table = to_arrow(part.drop("_segment", "_hash", strict=False).sort("_id"), name)
+        held: dict[str, Any] = {"fields": [c for c in table.column_names if c not in RESERVED]}
+        if merged:
+            held["merged"] = merged
+        return transaction.add("events", table, segment=segment, name=name, times=span, meta=held)
+
+    jobs = [
+        (name, segment, part) for name, frame in sorted(typed.items()) for segment, part in _by_segment(frame)
+    ]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(write, jobs))
+
+
+def _by_segment(frame: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
+    segments = frame["_segment"].unique()
+    if len(segments) == 1:
+        return [(str(segments[0]), frame)]
+    parts = frame.partition_by("_segment", as_dict=True)
+    return [(str(segment), part) for (segment,), part in sorted(parts.items())]

@@ -12,7 +12,7 @@ import polars as pl
 from workbench.errors import SourceError
 from workbench.ingest import quarantine
 from workbench.ingest.batch import Batch
-from workbench.ingest.compact import merge_parts
+from workbench.ingest.compact import add_events, merge_parts
 from workbench.ingest.derive import add_partials, add_reference_partials, input_hash, stale_segments
 from workbench.ingest.forgotten import Forgotten
 from workbench.ingest.growth import Earlier, Place
@@ -22,7 +22,7 @@ from workbench.ingest.sources import find_inputs
 from workbench.logs import get_logger
 from workbench.partials.documents import DAY_US, assign_ids, type_fields
 from workbench.partials.names import RESERVED, day_of
-from workbench.partials.stored import align, concat_documents, read_documents, to_arrow
+from workbench.partials.stored import align, concat_documents, read_documents
 from workbench.partials.types import type_of
 from workbench.progress import Update, silent
 from workbench.storage import LedgerEntry
@@ -414,7 +414,12 @@ class Run:
         transaction.remove(f for f in base.files("events") if f.path in replaced)
         merged = merge_parts(transaction, touched, self.fields)
         kept = transaction.kept("events", segments=touched | stale)
-        added = [*merged, *self._add_events(transaction, wider), *self._add_events(transaction, typed)]
+        threads = self.settings.worker_threads
+        added = [
+            *merged,
+            *add_events(transaction, wider, threads=threads),
+            *add_events(transaction, typed, threads=threads),
+        ]
         documents = {
             name: concat_documents([f[name] for f in (stored, typed) if name in f])
             for name in sorted({*stored, *typed})
@@ -436,19 +441,6 @@ class Run:
             segment: input_hash(entries, self.schema, self.fields) for segment, entries in files.items()
         }
         add_partials(transaction, documents, self.schema, inputs, threads=self.settings.worker_threads)
-
-    def _add_events(self, transaction: Transaction, typed: Mapping[str, pl.DataFrame]) -> list[FileEntry]:
-        added = []
-        for name, frame in sorted(typed.items()):
-            for (segment,), part in sorted(frame.sort("_id").partition_by("_segment", as_dict=True).items()):
-                times = part["_ts"].to_physical()
-                span = (int(times.min()), int(times.max()))  # type: ignore[arg-type]
-                table = to_arrow(part.drop("_segment", "_hash", strict=False), name)
-                held = {"fields": [c for c in table.column_names if c not in RESERVED]}
-                added.append(
-                    transaction.add("events", table, segment=str(segment), name=name, times=span, meta=held)
-                )
-        return added
 
     def _add_references(self, transaction: Transaction, references: Mapping[str, pl.DataFrame]) -> None:
         """Store reference tables: what one ingest reads under a table's name takes the older one's place."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import polars as pl
 
 from workbench.partials.coded import is_coded, value_counts
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 __all__ = ["TRUE", "FieldType", "canonical_text", "convert", "infer", "polars_type", "type_of", "widen"]
@@ -22,6 +23,12 @@ _INT = r"^-?(?:0|[1-9]\d{0,18})$"
 # a whole number of more than 15 digits is no float: two of them could become one
 _FLOAT = r"^-?(?:(?:0|[1-9]\d{0,14})|(?:0|[1-9]\d*)(?:\.\d+(?:[eE][+-]?\d{1,3})?|[eE][+-]?\d{1,3}))$"
 _TIME = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?$"
+# as the kinds are spelled: what Python does not match, polars does not parse
+_SHAPES: dict[FieldType, re.Pattern[str]] = {
+    kind: re.compile(pattern.removesuffix("$") + r"\Z")
+    for kind, pattern in (("int64", _INT), ("float64", _FLOAT), ("timestamp", _TIME))
+}
+_PROBED = 1000
 TRUE = ("true", "1", "yes")
 _FALSE = ("false", "0", "no")
 _POLARS: dict[FieldType, pl.DataType] = {
@@ -131,14 +138,26 @@ def infer(text: pl.Series, *, boolean: bool = False, timezone: str = "UTC") -> F
     if values.is_empty():
         return "null"
     kinds: tuple[FieldType, ...] = ("bool",) if boolean else ("int64", "float64", "timestamp")
-    # one value in ten thousand shows what a column cannot be, so that long texts cost one regex
-    probe = values.gather_every(max(1, len(values) // 1000))
-    weights = counts[:: max(1, len(values) // 1000)]
     for kind in kinds:
-        likely = is_coded(text) or _share(probe, weights, kind, timezone) > SHARE - 0.1
-        if likely and _share(values, counts, kind, timezone) > SHARE:
+        if not _cannot_be(values, counts, kind) and _share(values, counts, kind, timezone) > SHARE:
             return kind
     return "string"
+
+
+def _cannot_be(values: pl.Series, counts: NDArray[np.int64], kind: FieldType) -> bool:
+    """Return whether already the most frequent values, if none of them fits, are too many for a kind."""
+    shape = _SHAPES.get(kind)
+    if shape is None:
+        return False
+    first = np.argsort(-counts, kind="stable")[:_PROBED]
+    allowed = (1 - SHARE) * counts.sum()
+    missed = np.cumsum(counts[first])
+    for text, so_far in zip(values.gather(first), missed, strict=True):
+        if shape.match(text):
+            return False
+        if so_far > allowed + 1:
+            return True
+    return False
 
 
 def _share(text: pl.Series, counts: NDArray[np.int64], kind: FieldType, timezone: str) -> float:
