@@ -142,7 +142,8 @@ def show(rows: list[Row]) -> None:
     for r in rows:
         print(
             f"{r.contender:<20} {r.events:10,} {r.wall_seconds:8.1f} {r.cpu_seconds:8.1f} "
-            f"{r.events_per_second:9,.0f} {r.peak_mb:8,.0f} {r.stored_mb:7,.0f} {r.ratio:6.2f} {r.cpu_ratio:6.2f}"
+            f"{r.events_per_second:9,.0f} {r.peak_mb:8,.0f} {r.stored_mb:7,.0f} "
+            f"{r.ratio:6.2f} {r.cpu_ratio:6.2f}"
         )
 
 
