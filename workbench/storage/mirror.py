@@ -356,6 +356,7 @@ class _Digest(io.BytesIO):
 
     def write(self, data: Any) -> int:
         self.value.update(data)
+        self.seek(len(data), io.SEEK_CUR)
         return len(data)
 
     def truncate(self, size: int | None = None) -> int:

@@ -104,6 +104,8 @@ class S3(Place):
 
     def _download(self, path: str, sink: BinaryIO) -> str | None:
         """Download an object and return its ETag, or None where there is none."""
+        from botocore.exceptions import IncompleteReadError  # noqa: PLC0415
+
         with _translated(f"{self.name}/{path}"):
             for pause in (*(_PAUSE * 2**n for n in range(self._retries)), None):
                 sink.seek(0)
@@ -113,6 +115,9 @@ class S3(Place):
                     with found["Body"] as body:
                         while block := body.read(_BLOCK):
                             sink.write(block)
+                    expected = int(found["ContentLength"])
+                    if sink.tell() != expected:
+                        raise IncompleteReadError(actual_bytes=sink.tell(), expected_bytes=expected)
                 except self._client.exceptions.NoSuchKey:
                     return None
                 except _broken_off():
