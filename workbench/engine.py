@@ -999,17 +999,10 @@ class Engine:
         }
 
     def _graph_of(self, segments: Iterable[str] | None) -> Graph:
-        from workbench.graph import Graph, merge_window  # noqa: PLC0415
+        from workbench.graph import Graph, window_of  # noqa: PLC0415
 
-        snapshot = self._snapshot
-        wanted = None if segments is None else {*segments, ""}
-        parts: dict[str, dict[str, pa.Table]] = {}
-        kinds = ("entities", "edges", "properties")
-        snapshot.paths([e for kind in kinds for e in snapshot.files(kind, segments=wanted)])
-        for kind in kinds:
-            for entry in snapshot.files(kind, segments=wanted):
-                parts.setdefault(entry.segment, {})[kind] = snapshot.read(entry)
-        return Graph(merge_window(parts.items()), self.schema, self.timezone, viewer=self._show)
+        window = window_of(self._snapshot, self.store.derived("window"), segments)
+        return Graph(window, self.schema, self.timezone, viewer=self._show)
 
     @cached_property
     def _runs(self) -> Runs:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
 import pyarrow as pa
 import pytest
 
 from workbench.errors import UsageError
 from workbench.graph import merge_window
-from workbench.graph.window import WINDOW_EDGES, WINDOW_ENTITIES, WINDOW_PROPERTIES, _merge_edges
+from workbench.graph.sums import require_packable
+from workbench.graph.window import WINDOW_EDGES, WINDOW_ENTITIES, WINDOW_PROPERTIES
 from workbench.partials.shapes import EDGES, ENTITIES, PROPERTIES
 
 if TYPE_CHECKING:
@@ -180,6 +180,5 @@ def test_nothing_seen_gives_an_empty_window_with_the_right_schema(
 
 
 def test_a_window_whose_pairs_no_integer_can_number_is_refused() -> None:
-    edges = pl.DataFrame({"source": [0], "target": [1], "type": [0], "weight": [1], "reference": [False]})
     with pytest.raises(UsageError, match="2,147,483,647 entities"):
-        _merge_edges(edges, 2**31 - 1, 3)
+        require_packable(2**31 - 1, 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from workbench.graph.graph import Graph
+from workbench.graph.kept import window_of
 from workbench.graph.keys import format_entity, parse_entity
 from workbench.graph.measures import GraphStats
 from workbench.graph.subgraph import Neighbourhood, Path, Subgraph
@@ -18,4 +19,5 @@ __all__ = [
     "format_entity",
     "merge_window",
     "parse_entity",
+    "window_of",
 ]

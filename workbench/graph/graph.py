@@ -16,6 +16,7 @@ from workbench.graph.paths import PathFinder
 from workbench.graph.subgraph import Neighbourhood, Path, Subgraph
 from workbench.graph.tables import GraphTables
 from workbench.graph.traversal import Adjacency, Direction, Reach, Walk
+from workbench.graph.window import single
 from workbench.tabular import html_table
 
 if TYPE_CHECKING:
@@ -337,18 +338,16 @@ class Graph:
 
     @cached_property
     def _adjacency(self) -> Adjacency:
-        return Adjacency.of(*self._ends, len(self))
+        return self.window.adjacency or Adjacency.of(*self._ends, len(self))
 
     @cached_property
     def _edge_names(self) -> list[str]:
-        names: list[str] = self.window.edges["type"].combine_chunks().dictionary.to_pylist()
+        names: list[str] = single(self.window.edges["type"]).dictionary.to_pylist()
         return names
 
     @cached_property
     def _edge_codes(self) -> NDArray[np.int32]:
-        codes: NDArray[np.int32] = (
-            self.window.edges["type"].combine_chunks().indices.to_numpy(zero_copy_only=False)
-        )
+        codes: NDArray[np.int32] = single(self.window.edges["type"]).indices.to_numpy(zero_copy_only=False)
         return codes
 
     @cached_property

@@ -11,6 +11,7 @@ import polars as pl
 
 from workbench.errors import UnknownNameError, UsageError
 from workbench.graph.keys import format_entities, format_entity, parse_entity
+from workbench.graph.window import single
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,7 +33,7 @@ class EntityIndex:
     """
 
     def __init__(self, entities: pa.Table, declared: Iterable[str] = ()) -> None:
-        types = entities["type"].combine_chunks()
+        types = single(entities["type"])
         self.types: tuple[str, ...] = tuple(types.dictionary.to_pylist())
         self.type_codes: NDArray[np.int32] = types.indices.to_numpy(zero_copy_only=False)
         self._starts = np.searchsorted(self.type_codes, np.arange(len(self.types) + 1))

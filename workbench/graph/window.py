@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from workbench.errors import UsageError
-from workbench.partials.shapes import EDGES, ENTITIES, PROPERTIES, TIMESTAMP
+from workbench.graph.stack import moments, sum_of
+from workbench.graph.sums import NEVER, NOT_YET, Counted, Sum, find_nodes, plus, union
+from workbench.partials.shapes import TIMESTAMP
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["REFERENCE", "WINDOW_EDGES", "WINDOW_ENTITIES", "WINDOW_PROPERTIES", "Window", "merge_window"]
+    from workbench.graph.traversal import Adjacency
+
+__all__ = [
+    "REFERENCE",
+    "WINDOW_EDGES",
+    "WINDOW_ENTITIES",
+    "WINDOW_PROPERTIES",
+    "Window",
+    "complete",
+    "merge_window",
+    "single",
+    "sum_within",
+]
 
 REFERENCE = ""
 """The segment name of parts that come from reference tables."""
@@ -56,8 +69,6 @@ WINDOW_PROPERTIES = pa.schema(
     ]
 )
 
-_MOST_KEYS = 2**63 - 1
-
 
 @dataclass(frozen=True, eq=False)
 class Window:
@@ -69,12 +80,14 @@ class Window:
         edges: One row for each source, target and type, sorted by them.
         properties: One row for each entity and property, sorted by them.
         segments: The segments that were merged, in order.
+        adjacency: The edges by source and by target, where they are at hand already.
     """
 
     entities: pa.Table
     edges: pa.Table
     properties: pa.Table
     segments: tuple[str, ...] = ()
+    adjacency: Adjacency | None = None
 
     def equals(self, other: Window) -> bool:
         """Return whether both hold the same rows."""
@@ -107,189 +120,134 @@ def merge_window(
     Raises:
         UsageError: If the window has more entities than an edge key can hold (about 700 million).
     """
-    stack = _Stack.of(parts)
-    entities, ids = _merge_entities(stack, include_test=include_test)
-    seen = entities["seen"].to_numpy()
-    edges = _place_edges(stack, ids, seen)
-    keep = seen.copy()
-    keep[edges["target"].to_numpy()] = True
-    new_ids = np.where(keep, np.cumsum(keep) - 1, -1).astype(np.int32)
-    edges = edges.with_columns(pl.Series(end, new_ids[edges[end].to_numpy()]) for end in ("source", "target"))
-    final_ids = np.where(ids >= 0, new_ids[ids], -1) if len(new_ids) else ids
+    pairs = list(parts)
+    events = sum_of([pair for pair in pairs if pair[0] != REFERENCE], include_test=include_test)
+    return complete(events, [part for segment, part in pairs if segment == REFERENCE])
+
+
+def single(column: pa.ChunkedArray) -> pa.Array:
+    """Return a column as one array, copied only where it is several."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def complete(events: Sum, references: Sequence[Mapping[str, pa.Table]]) -> Window:
+    """Return the window of what segments sum up to and of what reference tables tell about that."""
+    whole = plus(events, _told(events, references)) if references else events
+    weight = np.maximum(whole.edges.count, 1) if references else whole.edges.count
     return Window(
-        entities=_table(entities.filter(pl.Series(keep)), WINDOW_ENTITIES, {"type": stack.entity_types}),
-        edges=_table(
-            _merge_edges(edges, int(keep.sum()), len(stack.edge_types)),
-            WINDOW_EDGES,
-            {"type": stack.edge_types},
-        ),
-        properties=_table(
-            _merge_properties(stack, final_ids), WINDOW_PROPERTIES, {"name": stack.property_names}
-        ),
-        segments=tuple(sorted({segment for segment in stack.segments if segment != REFERENCE})),
+        entities=pa.table(
+            [
+                _names(whole.type, whole.types),
+                whole.key.to_arrow(compat_level=pl.CompatLevel.oldest()),
+                whole.nodes.count,
+                _moments(whole.nodes.first, NEVER),
+                _moments(whole.nodes.last, NOT_YET),
+                whole.segments,
+            ],
+            names=WINDOW_ENTITIES.names,
+        ).cast(WINDOW_ENTITIES),
+        edges=pa.table(
+            [
+                whole.source,
+                whole.target,
+                _names(whole.kind, whole.kinds),
+                weight,
+                _moments(whole.edges.first, NEVER),
+                _moments(whole.edges.last, NOT_YET),
+            ],
+            names=WINDOW_EDGES.names,
+        ).cast(WINDOW_EDGES),
+        properties=_properties(whole),
+        segments=tuple(sorted(whole.places)),
     )
 
 
-@dataclass(frozen=True)
-class _Stack:
-    """All parts on top of each other: node numbers are rows of the stacked ``entities``.
+def sum_within(
+    window: Window, names: tuple[str, ...], values: pl.DataFrame, places: Mapping[str, NDArray[np.int32]]
+) -> Sum:
+    """Return what segments alone sum up to in a window: what only reference tables tell is left out.
 
-    ``type`` and ``name`` are positions in the sorted name lists; ``segment`` is null for references.
+    Args:
+        window: A window.
+        names: Of the sum that it was completed from.
+        values: Of that sum.
+        places: Of that sum.
     """
-
-    segments: tuple[str, ...]
-    entities: pl.DataFrame
-    edges: pl.DataFrame
-    properties: pl.DataFrame
-    entity_types: list[str]
-    edge_types: list[str]
-    property_names: list[str]
-
-    @classmethod
-    def of(cls, parts: Iterable[tuple[str, Mapping[str, pa.Table]]]) -> _Stack:
-        pairs = list(parts)
-        tables = {
-            kind: [_conform(part[kind], schema) for _, part in pairs]
-            for kind, schema in (("entities", ENTITIES), ("edges", EDGES), ("properties", PROPERTIES))
-        }
-        names = sorted({segment for segment, _ in pairs} - {REFERENCE})
-        numbers = np.array([names.index(s) if s != REFERENCE else -1 for s, _ in pairs], dtype=np.int32)
-        heights = np.array([table.num_rows for table in tables["entities"]], dtype=np.int64)
-        offsets = np.cumsum(heights) - heights
-        entities, entity_types = _frame(tables["entities"], ENTITIES, "type")
-        edges, edge_types = _frame(tables["edges"], EDGES, "type")
-        properties, property_names = _frame(tables["properties"], PROPERTIES, "name")
-        shift = _repeated(offsets, tables["edges"])
-        segment = pl.Series("segment", _repeated(numbers, tables["entities"]))
-        return cls(
-            segments=tuple(segment for segment, _ in pairs),
-            entities=entities.with_columns(segment.replace(-1, None)),
-            edges=edges.with_columns(
-                pl.Series("source", edges["source"].to_numpy() + shift),
-                pl.Series("target", edges["target"].to_numpy() + shift),
-                pl.Series("reference", _repeated(numbers, tables["edges"]) < 0),
-            ),
-            properties=properties.with_columns(
-                pl.Series("node", properties["node"].to_numpy() + _repeated(offsets, tables["properties"]))
-            ),
-            entity_types=entity_types,
-            edge_types=edge_types,
-            property_names=property_names,
-        )
-
-
-def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    return table.select(schema.names).cast(schema)
-
-
-def _repeated(values: NDArray[Any], tables: list[pa.Table]) -> NDArray[Any]:
-    return np.repeat(values, [table.num_rows for table in tables])
-
-
-def _frame(tables: list[pa.Table], schema: pa.Schema, coded: str) -> tuple[pl.DataFrame, list[str]]:
-    """Return the stacked tables with column ``coded`` as positions in the sorted list of its names."""
-    stacked = pa.concat_tables([schema.empty_table(), *tables])
-    column = stacked.column(coded).unify_dictionaries().combine_chunks()
-    found = column.dictionary.to_pylist()
-    names = sorted(found)
-    ranks = np.array([names.index(name) for name in found], dtype=np.int32)
-    codes = ranks[column.indices.to_numpy(zero_copy_only=False)] if found else np.empty(0, np.int32)
-    frame = pl.DataFrame(stacked.drop_columns([coded]))
-    return frame.with_columns(pl.Series(coded, codes)), names
-
-
-def _merge_entities(stack: _Stack, *, include_test: bool) -> tuple[pl.DataFrame, NDArray[np.int32]]:
-    """Return one row an entity, sorted, and for each stacked row its number there (-1: left out)."""
-    rows = stack.entities if include_test else stack.entities.filter(~pl.col("is_test"))
-    merged = (
-        rows.group_by("type", "key")
-        .agg(
-            pl.col("sightings").sum(),
-            pl.col("first_seen").min(),
-            pl.col("last_seen").max(),
-            pl.col("segment").drop_nulls().n_unique().alias("segments"),
-        )
-        .sort("type", "key")
-        .with_row_index("id")
-        .with_columns(pl.col("segments").gt(0).alias("seen"))
+    entities, edges = window.entities, window.edges
+    types, kinds = single(entities["type"]), single(edges["type"])
+    seen = entities["segments"].to_numpy()
+    whole = Sum(
+        types=tuple(types.dictionary.to_pylist()),
+        kinds=tuple(kinds.dictionary.to_pylist()),
+        names=names,
+        type=types.indices.to_numpy(),
+        key=pl.Series("key", entities["key"]),
+        nodes=_counted(entities, "sightings"),
+        segments=seen,
+        source=edges["source"].to_numpy(),
+        target=edges["target"].to_numpy(),
+        kind=kinds.indices.to_numpy(),
+        edges=_counted(edges, "weight"),
+        values=values.clear(),
+        places={},
     )
-    # Rows of test accounts share their key with other rows, so they are taken out after the join.
-    ids = stack.entities.select("type", "key", "is_test").join(
-        merged.select("type", "key", "id"), on=["type", "key"], how="left", maintain_order="left"
-    )
-    out = pl.lit(value=False) if include_test else pl.col("is_test")
-    numbers = ids.select(pl.when(out).then(-1).otherwise(pl.col("id").cast(pl.Int64)).fill_null(-1))
-    return merged, numbers.to_series().to_numpy().astype(np.int32)
+    if not (seen > 0).all() or edges["first_seen"].null_count:
+        whole = whole.select(seen > 0, edges["first_seen"].is_valid().to_numpy())
+    return replace(whole, values=values, places=places)
 
 
-def _place_edges(stack: _Stack, ids: NDArray[np.int32], seen: NDArray[np.bool_]) -> pl.DataFrame:
-    """Return the stacked edges between entities' numbers, less those that do not count."""
-    source = ids[stack.edges["source"].to_numpy()] if len(ids) else np.empty(0, np.int32)
-    target = ids[stack.edges["target"].to_numpy()] if len(ids) else np.empty(0, np.int32)
-    counts = (source >= 0) & (target >= 0)
-    if len(seen):
-        counts &= ~stack.edges["reference"].to_numpy() | seen[source]
-    frame = stack.edges.with_columns(pl.Series("source", source), pl.Series("target", target))
-    return frame if counts.all() else frame.filter(pl.Series(counts))
+def _counted(table: pa.Table, count: str) -> Counted:
+    first, last = moments(table["first_seen"], NEVER), moments(table["last_seen"], NOT_YET)
+    return Counted(table[count].to_numpy(), first, last)
 
 
-def _merge_edges(edges: pl.DataFrame, entities: int, types: int) -> pl.DataFrame:
-    """Sum edges of one source, target and type, in that order.
-
-    The three are packed into one integer: grouping by it takes a quarter of the time.
-    """
-    if entities * entities * types > _MOST_KEYS:
-        raise UsageError(
-            f"a window of {entities:,} entities is too large for one graph.", fix="Open a shorter window."
-        )
-    types = max(types, 1)
-    events = pl.col("weight").filter(~pl.col("reference")).sum()
-    packed = (pl.col("source").cast(pl.Int64) * entities + pl.col("target")) * types + pl.col("type")
-    pair = pl.col("packed") // types
-    if edges["reference"].any():
-        weight = pl.when(events > 0).then(events).otherwise(1)
-    else:
-        weight = pl.col("weight").sum()
-    return (
-        edges.lazy()
-        .with_columns(packed.alias("packed"))
-        .group_by("packed")
-        .agg(weight.alias("weight"), pl.col("first_seen").min(), pl.col("last_seen").max())
-        .sort("packed")
-        .with_columns(
-            (pair // max(entities, 1)).alias("source"),
-            (pair % max(entities, 1)).alias("target"),
-            (pl.col("packed") % types).alias("type"),
-        )
-        .collect(engine="streaming")
+def _told(events: Sum, references: Sequence[Mapping[str, pa.Table]]) -> Sum:
+    """Return what reference tables tell about what was seen, without counts of their own."""
+    told = sum_of([(REFERENCE, part) for part in references])
+    _, here, there = union(events.types, told.types)
+    _, seen = find_nodes(here[events.type], events.key, there[told.type], told.key)
+    edges = seen[told.source]
+    keep = seen.copy()
+    keep[told.target[edges]] = True
+    kept = told.select(keep, edges)
+    nothing = np.zeros_like
+    return replace(
+        kept,
+        nodes=replace(kept.nodes, count=nothing(kept.nodes.count)),
+        segments=nothing(kept.segments),
+        edges=replace(kept.edges, count=nothing(kept.edges.count)),
+        places={},
     )
 
 
-def _merge_properties(stack: _Stack, ids: NDArray[np.int32]) -> pl.DataFrame:
-    nodes = stack.properties["node"].to_numpy()
-    node = pl.Series("node", ids[nodes] if len(ids) else nodes.astype(np.int32))
+def _properties(whole: Sum) -> pa.Table:
     # Values from reference tables have no time, which sorts before every time.
-    return (
-        stack.properties.with_columns(node)
-        .filter(pl.col("node") >= 0)
-        .group_by("node", "name", "value")
-        .agg(pl.col("last_seen").max().alias("at"))
-        .sort("at", "value", nulls_last=False)
+    latest = (
+        whole.values.sort("at", "value", nulls_last=False)
         .group_by("node", "name")
         .agg(pl.col("value").last(), pl.col("at").last(), pl.len().alias("values"))
         .sort("node", "name")
     )
+    return pa.table(
+        [
+            latest["node"].to_numpy(),
+            _names(latest["name"].to_numpy(), whole.names),
+            latest["value"].to_arrow(compat_level=pl.CompatLevel.oldest()),
+            latest["at"].to_arrow().cast(TIMESTAMP),
+            latest["values"].to_numpy(),
+        ],
+        names=WINDOW_PROPERTIES.names,
+    ).cast(WINDOW_PROPERTIES)
 
 
-def _table(frame: pl.DataFrame, schema: pa.Schema, coded: dict[str, list[str]]) -> pa.Table:
-    """Return ``frame`` in Arrow, with codes as dictionaries of just the names in use, sorted."""
-    table = frame.select(schema.names).to_arrow(compat_level=pl.CompatLevel.oldest())
-    for name, names in coded.items():
-        codes = frame[name].to_numpy()
-        used = np.flatnonzero(np.bincount(codes, minlength=len(names)))
-        positions = np.searchsorted(used, codes).astype(np.int32)
-        column = pa.DictionaryArray.from_arrays(
-            pa.array(positions), pa.array([names[i] for i in used], pa.string())
-        )
-        table = table.set_column(schema.get_field_index(name), name, column)
-    return table.cast(schema).combine_chunks()
+def _names(codes: NDArray[np.int32], names: Sequence[str]) -> pa.DictionaryArray:
+    """Return codes as a dictionary of just the names in use, which are sorted."""
+    used = np.flatnonzero(np.bincount(codes, minlength=len(names)))
+    if len(used) < len(names):
+        codes = np.searchsorted(used, codes).astype(np.int32)
+    return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array([names[i] for i in used], pa.string()))
+
+
+def _moments(moments: NDArray[np.int64], nothing: int) -> pa.Array:
+    none = moments == nothing
+    return pa.array(moments, pa.int64(), mask=none if none.any() else None).cast(TIMESTAMP)

@@ -23,6 +23,7 @@ from workbench.ingest.stream_checkpoint import Checkpoints, log_position
 from workbench.ingest.stream_events import decode
 from workbench.partials.stored import align, read_documents
 from workbench.storage.collect import DAMAGED
+from workbench.storage.derived import FOLDER as DERIVED
 from workbench.storage.files import publish
 from workbench.storage.leases import leased
 from workbench.storage.search import search, word
@@ -338,6 +339,8 @@ def _beside(root: Path, key: str, report: Forgetting) -> list[Path]:
     if report.documents:
         # a vector says what its text says: of which documents it was made is not kept
         found += (root / "cache" / "vectors").rglob("*.parquet")
+    if report.documents or report.references:
+        found += (root / DERIVED).glob("*")  # keys stand there without anything between them
     return sorted(set(found))
 
 

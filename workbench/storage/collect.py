@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from workbench.errors import CorruptFileError
 from workbench.logs import get_logger
+from workbench.storage import derived
 from workbench.storage.leases import leased
 from workbench.storage.manifest import manifest_name, read_manifest, recent_manifests
 
@@ -30,7 +31,8 @@ def collect(root: Path, disk: Disk, *, grace: float, manifests: int = KEPT_MANIF
     by its lease, and whatever is younger than ``grace`` seconds, which a reader without a lease may have
     just begun to open. While one of these manifests is damaged, nothing is deleted: what it names
     is not known. What the disk refuses to delete stays for the next time. The last manifests themselves
-    always stay: their chain is what a manifest is checked by.
+    always stay: their chain is what a manifest is checked by. What was derived from files that go, goes
+    with them.
     """
     try:
         recent = recent_manifests(root, max(manifests, KEPT_MANIFESTS))
@@ -50,7 +52,9 @@ def collect(root: Path, disk: Disk, *, grace: float, manifests: int = KEPT_MANIF
         if path.name < manifest_name(recent[-1].number) and path.name not in names:
             _delete(path, disk)
     horizon = time.time() - grace
-    return sum(_delete(path, disk) for name in FOLDERS for path in _unused(root, name, files, horizon))
+    doomed = [path for name in FOLDERS for path in _unused(root, name, files, horizon)]
+    doomed += derived.unused(root, files, horizon)
+    return sum(_delete(path, disk) for path in doomed)
 
 
 def _unused(root: Path, folder: str, files: set[str], horizon: float) -> list[Path]:

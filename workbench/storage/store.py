@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.errors import ReadOnlyError, StorageError, WorkspaceError
+from workbench.storage.derived import Derived
 from workbench.storage.disk import LOCAL, NETWORK, file_system
 from workbench.storage.files import Verifier
 from workbench.storage.format import is_vacant, lay_out, migrate, read_format
@@ -50,6 +51,7 @@ class SegmentStore:
         self._reserve = reserve
         self._force_network = force_network
         self._verifier = Verifier()
+        self._beside = Verifier()  # of what is derived: it is nowhere else
         self._leases = Leases(root / "readers")
         self._turn = threading.RLock()
 
@@ -108,6 +110,10 @@ class SegmentStore:
             pointer = newest
         manifest = read_manifest(self.root / "manifests" / pointer.name, pointer.hash)
         return Snapshot(self.root, manifest, self._verifier, lease)
+
+    def derived(self, kind: str) -> Derived:
+        """Return the tables of a kind that are kept beside the generations to save time."""
+        return Derived(self.root, kind, self._beside, reserve=self.reserve, disk=self.disk)
 
     @contextmanager
     def writer(self, *, within_reserve: bool = False) -> Iterator[Writer]:

@@ -1,0 +1,251 @@
+"""The window graph as it is kept on disk: mapped into memory where nothing is new, else brought up to date.
+
+What is kept is the window, its edges by target, and what a change needs beside them: the values of
+properties, and which node each row of a segment's entities became. It says which partials it was made of,
+by their hashes. Segments that came, went or changed are added to it and taken out of it; where more than
+half of the window would have to be, or what left is no longer there to be taken out, it is merged anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from workbench.errors import CorruptFileError
+from workbench.graph.stack import sum_of
+from workbench.graph.subtract import Day, MismatchError, minus
+from workbench.graph.sums import VALUES, plus
+from workbench.graph.traversal import Adjacency, Csr
+from workbench.graph.window import REFERENCE, Window, complete, sum_within
+from workbench.logs import get_logger
+from workbench.storage import FileEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from workbench.graph.sums import Sum
+    from workbench.storage import Snapshot
+    from workbench.storage.derived import Derived, DerivedSet
+
+__all__ = ["WORTH", "window_of"]
+
+# Rows of edges in the partials: to merge fewer takes less than to keep what comes out.
+WORTH = 100_000
+_VERSION = 1
+# Beyond this part of the window's rows a change costs as much as merging all.
+_MOST_CHANGED = 0.5
+_log = get_logger("graph")
+_KINDS = ("entities", "edges", "properties")
+
+_TOLD = ("path", "rows", "bytes", "hash")
+
+Files = dict[str, dict[str, FileEntry]]
+
+
+def window_of(
+    snapshot: Snapshot, kept: Derived, segments: Iterable[str] | None = None, *, worth: int = WORTH
+) -> Window:
+    """Return the window graph of a generation; it equals the merge of its partials.
+
+    Args:
+        snapshot: The generation.
+        kept: Where windows are kept. That of all segments is put there.
+        segments: Only these; by default all.
+        worth: Windows of fewer rows of edges are not kept.
+
+    Raises:
+        CorruptFileError: If a partial is missing or damaged.
+        UsageError: If there are more entities than a graph can hold.
+    """
+    wanted = _files_of(snapshot, segments)
+    if _rows(wanted) < worth:
+        return _merged(snapshot, wanted)[1]
+    known = [_Kept(kept, made) for made in kept.sets() if made.facts["version"] == _VERSION]
+    for one in known:
+        if _hashes(one.files) == _hashes(wanted):
+            try:
+                return one.window()
+            except CorruptFileError as error:
+                _log.warning("a kept window is damaged", reason=str(error))
+    events, window = _updated(snapshot, wanted, known) or _merged(snapshot, wanted)
+    return window if segments is not None else _keep(snapshot, kept, wanted, events, window)
+
+
+def _files_of(snapshot: Snapshot, segments: Iterable[str] | None) -> Files:
+    within = None if segments is None else {*segments, REFERENCE}
+    found: Files = {}
+    for kind in _KINDS:
+        for entry in snapshot.files(kind, segments=within):
+            found.setdefault(entry.segment, {})[kind] = entry
+    return found
+
+
+def _rows(files: Files) -> int:
+    return sum(entries["edges"].rows for entries in files.values())
+
+
+def _hashes(files: Files) -> dict[str, tuple[str, ...]]:
+    return {segment: tuple(entries[kind].hash for kind in _KINDS) for segment, entries in files.items()}
+
+
+def _read(snapshot: Snapshot, files: Files) -> list[tuple[str, dict[str, pa.Table]]]:
+    snapshot.paths([entry for entries in files.values() for entry in entries.values()])
+    return [
+        (segment, {kind: snapshot.read(entry) for kind, entry in entries.items()})
+        for segment, entries in sorted(files.items())
+    ]
+
+
+def _merged(snapshot: Snapshot, wanted: Files) -> tuple[Sum, Window]:
+    parts = _read(snapshot, wanted)
+    events = sum_of(part for part in parts if part[0] != REFERENCE)
+    return events, complete(events, [part for segment, part in parts if segment == REFERENCE])
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A window on disk."""
+
+    kept: Derived
+    made: DerivedSet
+
+    @property
+    def files(self) -> Files:
+        """The partials that it was made of; where they lay then, which a repair may change."""
+        return {
+            segment: {
+                kind: FileEntry(kind=kind, segment=segment, name="", **e) for kind, e in entries.items()
+            }
+            for segment, entries in self.made.facts["segments"].items()
+        }
+
+    def window(self) -> Window:
+        read = partial(self.kept.read, self.made)
+        pointers, incoming = read("pointers"), read("incoming")
+        edges = read("edges")
+        rows = np.arange(edges.num_rows, dtype=np.int32)
+        out = Csr(pointers["out"].to_numpy(), edges["target"].to_numpy(), rows)
+        into = Csr(pointers["into"].to_numpy(), incoming["far"].to_numpy(), incoming["row"].to_numpy())
+        segments = tuple(sorted(s for s in self.made.facts["segments"] if s != REFERENCE))
+        return Window(read("entities"), edges, read("properties"), segments, Adjacency(out, into))
+
+    def events(self) -> Sum:
+        heights = self.made.facts["places"]
+        nodes = self.kept.read(self.made, "places")["node"].to_numpy()
+        parts = np.split(nodes, np.cumsum([height for _, height in heights])[:-1])
+        places = {segment: part for (segment, _), part in zip(heights, parts, strict=True)}
+        values = pl.DataFrame(self.kept.read(self.made, "values")).cast(VALUES)
+        return sum_within(self.window(), tuple(self.made.facts["names"]), values, places)
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What makes a kept window the one that is wanted."""
+
+    base: _Kept
+    added: Files
+    removed: Files
+
+    @classmethod
+    def of(cls, base: _Kept, wanted: Files) -> _Change:
+        old, new = base.files, wanted
+        before, after = _hashes(old), _hashes(new)
+        changed = {s for s in {*before, *after} - {REFERENCE} if before.get(s) != after.get(s)}
+        return cls(
+            base,
+            {s: new[s] for s in sorted(changed) if s in new},
+            {s: old[s] for s in sorted(changed) if s in old},
+        )
+
+    @property
+    def rows(self) -> int:
+        return _rows(self.added) + _rows(self.removed)
+
+    def applied(self, snapshot: Snapshot, wanted: Files) -> Sum:
+        """Return the sum of the wanted segments.
+
+        Raises:
+            CorruptFileError: If something is missing or damaged: what left may be deleted by now.
+            MismatchError: If the base does not hold what has to be taken out.
+        """
+        gone = sum_of(_read(snapshot, self.removed)) if self.removed else None
+        events = self.base.events()
+        if self.added:
+            events = plus(events, sum_of(_read(snapshot, self.added)))
+        if gone is None:
+            return events
+        first, last = min(self.removed), max(self.removed)
+
+        def days(backwards: bool) -> Iterator[Day]:
+            """Yield the segments that stay, nearest first."""
+            names = sorted(wanted.keys() - {REFERENCE}, reverse=backwards)
+            for segment in names:
+                if segment <= last if backwards else segment >= first:
+                    yield _day(snapshot, segment, wanted[segment])
+
+        return minus(events, gone, days, self.removed.keys() - wanted.keys())
+
+
+def _updated(snapshot: Snapshot, wanted: Files, known: list[_Kept]) -> tuple[Sum, Window] | None:
+    """Return the window made of the kept one that is nearest; None if it is better merged anew."""
+    changes = sorted((_Change.of(one, wanted) for one in known), key=lambda change: change.rows)
+    if not changes or changes[0].rows > _MOST_CHANGED * _rows(wanted):
+        return None
+    try:
+        events = changes[0].applied(snapshot, wanted)
+    except (CorruptFileError, MismatchError) as error:
+        # a live partial that is damaged is found again, and said, by the merge
+        _log.info("a kept window cannot be brought up to date", reason=str(error))
+        return None
+    references = [part for _, part in _read(snapshot, {s: f for s, f in wanted.items() if s == REFERENCE})]
+    return events, complete(events, references)
+
+
+def _day(snapshot: Snapshot, segment: str, entries: Mapping[str, FileEntry]) -> Day:
+    nodes = snapshot.read(entries["entities"], columns=["first_seen", "last_seen"])
+    edges = snapshot.read(entries["edges"], columns=["type", "source", "target", "first_seen", "last_seen"])
+    return Day.of(segment, nodes, edges, lambda: snapshot.read(entries["properties"]))
+
+
+def _keep(snapshot: Snapshot, kept: Derived, wanted: Files, events: Sum, window: Window) -> Window:
+    """Put a window on disk and return it as it lies there, or as it is where that cannot be."""
+    ends = window.edges["source"].to_numpy(), window.edges["target"].to_numpy()
+    both = Adjacency.of(*ends, window.entities.num_rows)
+    tables = {
+        "entities": window.entities,
+        "edges": window.edges,
+        "properties": window.properties,
+        "values": events.values.to_arrow(compat_level=pl.CompatLevel.oldest()),
+        "places": pa.table({"node": _joined(list(events.places.values()))}),
+        "pointers": pa.table({"out": both.out.indptr, "into": both.into.indptr}),
+        "incoming": pa.table({"far": both.into.far, "row": both.into.rows}),
+    }
+    told = {
+        segment: {kind: {name: getattr(e, name) for name in _TOLD} for kind, e in entries.items()}
+        for segment, entries in wanted.items()
+    }
+    facts = {
+        "version": _VERSION,
+        "segments": told,
+        "names": events.names,
+        "places": [(segment, len(nodes)) for segment, nodes in events.places.items()],
+    }
+    inputs = [entry.path for entries in wanted.values() for entry in entries.values()]
+    made = kept.keep(tables, generation=snapshot.generation, inputs=inputs, facts=facts)
+    if made is not None:
+        try:
+            return _Kept(kept, made).window()
+        except CorruptFileError as error:  # another process may have kept one of the same generation
+            _log.info("a kept window is not mapped", reason=str(error))
+    return replace(window, adjacency=both)
+
+
+def _joined(parts: list[NDArray[np.int32]]) -> NDArray[Any]:
+    return np.concatenate([np.empty(0, np.int32), *parts])
