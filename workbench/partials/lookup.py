@@ -116,10 +116,12 @@ def _places(file: pq.ParquetFile, number: int, identifiers: NDArray[np.int64]) -
     if not len(near):
         return np.empty(0, dtype=np.intp)
     held = file.read_row_group(number, columns=["_id"], use_threads=False)["_id"].to_numpy()
-    return np.flatnonzero(np.isin(held, near))
+    return np.flatnonzero(np.isin(held, near) if len(near) > 1 else held == near[0])
 
 
 def _plain(frame: pl.DataFrame) -> pl.DataFrame:
     """Return stored documents with text as text and ``_extra`` as a list."""
-    frame = frame.drop("_type").cast({pl.Categorical: pl.String})
+    # column by column: a query over a frame of one row costs more than the row
+    kept = [column for column in frame.get_columns() if column.name != "_type"]
+    frame = pl.DataFrame([c.cast(pl.String) if c.dtype == pl.Categorical() else c for c in kept])
     return frame.cast({"_extra": EXTRA}) if "_extra" in frame.columns else frame

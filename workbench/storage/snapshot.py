@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Snapshot"]
 
 _MANY = 4  # files that are worth threads
-_FOOTERS = 32  # that are kept decoded, a megabyte each where documents are wide
+_FOOTERS = 128  # that are kept decoded, a month of four event types; a megabyte each where they are wide
 
 
 class Snapshot:
