@@ -36,7 +36,7 @@ class Settings(BaseModel):
     window: Literal["all"] | int = Field("all", description="Retained days, or 'all'.")
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="Where kernels run.")
     batch_mb: int = Field(
-        2048, ge=1, description="Decoded input, in MB, that ingest takes in before it publishes."
+        2048, ge=1, description="Input, in MB, that ingest takes in before it publishes, as it is in memory."
     )
     max_bad_share: float = Field(
         0.2, ge=0, le=1, description="Share of bad records above which a file is quarantined whole."

@@ -86,7 +86,7 @@ class Batch:
         schema: The entity schema.
         max_bad_share: Share of bad records above which a source is quarantined whole.
         max_columns: Most columns that a source may have.
-        size: Decoded bytes taken.
+        size: Bytes taken, in memory as the connector gave them.
         held: Bytes held: text is kept as places in lists of its values.
     """
 
