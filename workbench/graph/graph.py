@@ -55,6 +55,9 @@ class Graph:
         Graph: 0 nodes, 0 edges
     """
 
+    # networkx hands its calls about this graph to workbench.dispatch
+    __networkx_backend__ = "workbench"
+
     def __init__(
         self,
         window: Window,
