@@ -54,6 +54,7 @@ SELECT = (
 )
 FIVE = ["_id", "_ts", "memberCode", "platform", "httpStatus"]
 WARM = 7
+_BEGUN = 3  # reads after which a reader is on its way
 GROUPED = ["platform", "latency", "httpStatus"]
 
 
@@ -298,12 +299,15 @@ def scanned(root: Path, name: str) -> list[float]:
 # eviction
 
 
-def reading(root: Path, drawn: list[tuple[str, int]], seconds: float) -> list[tuple[float, float]]:
-    """Read for some seconds, always at the newest generation; return when each read began and ended."""
+def reading(root: Path, drawn: list[tuple[str, int]], number: int) -> list[tuple[float, float]]:
+    """Read until told to stop, always at the newest generation; return when each read began and ended."""
     engine = Engine(root)
+    for file in engine.snapshot.files("events"):
+        engine.snapshot.path(file)
     taken: list[tuple[float, float]] = []
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while not (root / "stop").exists():
+        if len(taken) == _BEGUN:
+            (root / f"begun-{number}").touch()
         segment, identifier = drawn[len(taken) % len(drawn)]
         start = time.monotonic()
         engine.refresh().get(f"{segment}/{identifier}")
@@ -321,15 +325,19 @@ def evicted(root: Path, folder: Path, drawn: list[tuple[FileEntry, int]], reader
     doomed, *kept = engine.snapshot.segments
     asked = [(f.segment, i) for f, i in drawn if f.segment in kept]
     with ProcessPoolExecutor(readers, get_context("spawn")) as pool:
-        jobs = [pool.submit(reading, copy, asked[n::readers], 12.0) for n in range(readers)]
-        time.sleep(6)  # they have begun, and their files are checked
+        jobs = [pool.submit(reading, copy, asked[n::readers], n) for n in range(readers)]
+        while len(list(copy.glob("begun-*"))) < readers:
+            time.sleep(0.1)
+        time.sleep(5)
         start = time.monotonic()
         assert engine.evict(doomed) == [doomed]
         end = time.monotonic()
+        time.sleep(1)
+        (copy / "stop").touch()
         reads = [read for job in jobs for read in job.result()]
     shutil.rmtree(copy)
-    before = [b - a for a, b in reads if start - 4 < a and b < start]
-    beside = [b - a for a, b in reads if b >= start and a <= end + 0.1]
+    before = [b - a for a, b in reads if start - 5 < a and b < start]
+    beside = [b - a for a, b in reads if b >= start and a <= end + 0.5]
     return {
         "evict_ms": (end - start) * 1e3,
         "reads_before": len(before),
