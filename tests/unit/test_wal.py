@@ -352,3 +352,20 @@ def test_a_missing_file_is_corruption(folder: Path) -> None:
         Log(folder)
     with Log(folder, position=lambda: (2, 1)) as log:
         assert payloads(log) == [b"c"]
+
+
+def test_a_bad_record_before_a_good_one_is_corruption_only_if_it_was_acknowledged(folder: Path) -> None:
+    with Log(folder) as log:
+        log.wait([log.enqueue(1, payload) for payload in (b"one", b"two")][-1])
+    (path,) = folder.glob("*.wal")
+    data = path.read_bytes()
+    damaged = data.replace(b"one", b"onE")
+    path.write_bytes(damaged)
+    with pytest.raises(CorruptFileError, match="records 1 to 2 are damaged or missing"):
+        Log(folder)
+    # the mark that says that the group was synced, and behind it the start of a record that was not written
+    rest = b"\xa7rec" + bytes(40) + b"\xa7rec"
+    path.write_bytes(damaged[:-36] + rest)
+    with Log(folder) as log:
+        assert log.recovered == []
+        assert log.cut == len(damaged) - 36 + len(rest) - 28
