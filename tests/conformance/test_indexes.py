@@ -11,5 +11,5 @@ class TestIndexes(IndexSuite):
 
 
 def test_the_suite_takes_every_registered_index() -> None:
-    assert {"exact", "hnswlib"} <= set(indexes.names())
+    assert {"exact", "faiss", "hnswlib", "usearch"} <= set(indexes.names())
     assert IndexSuite.parameters == []

@@ -42,7 +42,7 @@ class Approximate(Index):
     """
 
     filters: ClassVar[bool] = False
-    proposed: ClassVar[dict[str, int]] = {"float32": 1, "float16": 2, "int8": 3, "pq": 20}
+    proposed: ClassVar[dict[str, int]] = {"float32": 2, "float16": 2, "int8": 3, "pq": 20}
 
     def __init__(
         self, storage: str = "float32", *, m: int = 16, ef_construction: int = 200, ef_search: int = 100
