@@ -4,12 +4,13 @@
     python bench/vectors.py                            the 32,000 words, and the texts of the demo's flights
     python bench/vectors.py --workspace W              also the texts of a workspace
 
-``words`` are the token vectors of the package wordllama; texts are those of events, embedded by the static
-model. Some are taken out at random and asked for: the gold is numpy's sort over all cosines. Filters: a tenth
-of the rows by chance, and the tenth that is nearest to one of them, as an event type's texts would lie.
-``file_bytes`` are the index's own, ``bytes`` with the vectors that results are ranked by. ``open_ms`` loads the
-saved indexes and answers a first query; the pages may be in the system's cache. Graphs are walked whatever
-the number of vectors (in the product, up to 20,000 are looked at one by one: that is the driver ``exact``).
+``words`` are the token vectors of the package wordllama; texts are those of events, embedded by the
+static model. Some are taken out at random and asked for: the gold is numpy's sort over all cosines.
+Filters: a tenth of the rows by chance, and the tenth that is nearest to one of them, as an event type's
+texts would lie. ``file_bytes`` are the index's own, ``bytes`` with the vectors that results are ranked by.
+``open_ms`` loads the saved indexes and answers a first query; the pages may be in the system's cache.
+Graphs are walked whatever the number of vectors (in the product, up to 20,000 are looked at one by one:
+that is the driver ``exact``).
 """
 
 from __future__ import annotations
@@ -124,7 +125,7 @@ class Segments:
         return np.sort(np.concatenate(list(found)))[::-1][:K]
 
     def size_and_opening(self, folder: Path, query: Floats) -> tuple[int, int, float]:
-        """Save, load and ask; return the bytes of indexes and of vectors, and the seconds of load and query."""
+        """Save, load and ask; return bytes of indexes and of vectors, and seconds of load and query."""
         for number, part in enumerate(self.parts):
             part.save(folder / f"{number}.index")
             np.save(folder / f"{number}.npy", part.vectors)

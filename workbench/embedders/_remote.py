@@ -101,9 +101,9 @@ class Remote(Embedder):
         return self._key() if self._key is not None else os.environ.get(self.key_variable, "")
 
     @cached_property
-    def dimension(self) -> int:  # type: ignore[override]
+    def dimension(self) -> int:
         """Return how many numbers a vector has: the server is asked once."""
-        return self._sent(["dimension"]).shape[1]
+        return int(self._sent(["dimension"]).shape[1])
 
     @abstractmethod
     def request(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:

@@ -52,7 +52,7 @@ def clustered(count: int, dimension: int = DIMENSION, seed: int = 0) -> NDArray[
 
 
 def brute_force(
-    vectors: NDArray[np.float32], query: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None
+    vectors: NDArray[np.floating[Any]], query: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None
 ) -> NDArray[np.float32]:
     """Return the scores of the ``k`` nearest allowed vectors, best first."""
     scores = vectors.astype(np.float32) @ query
