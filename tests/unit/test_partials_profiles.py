@@ -130,3 +130,13 @@ def test_the_most_frequent_values_come_first_and_say_whether_they_are_all() -> N
 
 def test_no_tables_no_profiles() -> None:
     assert merge_profiles([], {}, {}) == {}
+
+
+@pytest.mark.parametrize("often", [0, 10, 5_000])
+def test_of_very_many_values_the_most_frequent_are_those_of_a_full_sort(often: int) -> None:
+    values = [f"v{n * 7_919 % 10_007:05}" for n in range(10_007)]
+    counts = dict.fromkeys(values, 1) | dict.fromkeys(values[:often], 3)
+    log = [value for value, events in counts.items() for _ in range(events)]
+    (row,) = profiles({"Login": documents(log)}).to_dicts()
+    expected = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:TOP]
+    assert [(t["value"], t["events"]) for t in row["top"]] == expected
