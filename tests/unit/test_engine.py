@@ -190,6 +190,7 @@ class TestStatus:
             "event_types": {"Click": 6},
             "stale_segments": 0,
             "quarantined": 0,
+            "texts_without_vectors": 0,
             "sources": 1,
             "knowledge": [],
             "missing": [],
