@@ -926,11 +926,13 @@ class Engine:
 
         Raises:
             CorruptFileError: If no manifest is whole.
+            ReadOnlyError: If this is a mirror.
             WriterLockedError: If it is to be done and another process writes to the workspace.
             StorageError: If the disk refuses; what was not reached is done by the next repair.
         """
         from workbench.ingest.repair import Repair  # noqa: PLC0415
 
+        self.store.require_writable()
         report = Repair(
             self.path,
             self.schema,

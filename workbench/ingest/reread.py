@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 import xxhash
 
+from workbench.connectors import connectors
 from workbench.errors import SourceError, WorkbenchError
 from workbench.ingest.batch import Batch
 from workbench.ingest.forgotten import Forgotten
@@ -103,7 +104,11 @@ class Reader:
         self, path: Path, entry: LedgerEntry, days: Collection[str] | None, begin: int
     ) -> tuple[list[pl.DataFrame], int]:
         """Return the good records of a source, those of some days alone, and how many there are in all."""
-        (item,), _ = find_inputs([path], self._schema.event_names, event_type=entry.name)
+        reader = _connector(entry.source)
+        inputs, _ = find_inputs([path], self._schema.event_names, event_type=entry.name, connector=reader)
+        if not inputs:
+            raise SourceError("no connector reads files of that name.")
+        (item,) = inputs
         frames = []
         rows = 0
         for batch in self._batches(item.read(begin, _CHUNK), entry, begin):
@@ -180,6 +185,13 @@ class Reader:
                 return ""
             self._files[key] = digest.hexdigest()
         return self._files[key]
+
+
+def _connector(source: str) -> str | None:
+    """Return what reads a file of a source's name, whatever the name is under which it lies now."""
+    known = {suffix: name for name in connectors.names() for suffix in connectors.load(name).suffixes}
+    suffix = max((s for s in known if source.lower().endswith(s)), key=len, default="")
+    return known.get(suffix)
 
 
 def _until(chunk: Chunk, start: int, end: int) -> Chunk:

@@ -23,6 +23,7 @@ from workbench.storage.manifest import (
     CURRENT,
     Manifest,
     Pointer,
+    check_manifest,
     commit,
     manifest_name,
     read_pointer,
@@ -198,7 +199,7 @@ def _whole_manifests(root: Path, pointer: Pointer | None) -> list[Manifest]:
         named = pointer.hash if pointer is not None and pointer.name == path.name else ""
         if digest != named and (named or (digest not in said and seal_problem(data) != "")):
             continue
-        manifest = replace(Manifest.decode(data), digest=digest)
+        manifest = check_manifest(data, digest, str(path))
         if manifest_name(manifest.number) == path.name:
             found.append(manifest)
             said.add(manifest.previous)
