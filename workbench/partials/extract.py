@@ -266,8 +266,8 @@ def _once(numbers: Numbers) -> Numbers:
 
 def _values(columns: Iterable[pl.Series]) -> pl.Series:
     """Return the values of coded columns, sorted."""
-    lists = [pl.Series([], dtype=pl.String), *(column.dtype.categories for column in columns)]  # type: ignore[attr-defined]
-    return pl.concat(lists).unique().sort()
+    lists: list[pl.Series] = [column.dtype.categories for column in columns]  # type: ignore[attr-defined]
+    return pl.concat([pl.Series([], dtype=pl.String), *lists]).unique().sort()
 
 
 def _ranks(column: pl.Series, values: pl.Series) -> Numbers:
