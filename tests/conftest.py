@@ -28,7 +28,11 @@ COVERED = "COVERAGE_PROCESS_CONFIG"  # tells new processes to count what they co
 TESTS = Path(__file__).parent
 # Whole flows over the real sample and in a browser, and faults by the thousand. They run last, and uncounted:
 # counting what they cover takes long, and the other tests reach the thresholds alone.
-FLOWS = [TESTS / name for name in ("docs", "browser", "e2e", "faults")]
+FAULTS = ("power_loss", "bit_flips", "ingest_kill", "stream_kill", "readers", "soak")
+FLOWS = [
+    *(TESTS / name for name in ("docs", "browser", "e2e")),
+    *(TESTS / "faults" / f"test_{name}.py" for name in FAULTS),
+]
 
 require_gpu = pytest.StashKey[bool]()
 
@@ -57,8 +61,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def flow_of(item: pytest.Item) -> Path | None:
-    """Return the folder of flows that a test is in, or None."""
-    return next((folder for folder in FLOWS if folder in item.path.parents), None)
+    """Return the flow that a test is of, a folder or a file, or None."""
+    return next((flow for flow in FLOWS if flow in (item.path, *item.path.parents)), None)
 
 
 @pytest.hookimpl(wrapper=True)
