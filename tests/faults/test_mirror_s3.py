@@ -23,7 +23,9 @@ import pyarrow as pa
 import pytest
 from faulty_disk import FULL, LazyDisk
 
-from workbench.errors import DriverUnavailableError, RemoteError, UsageError
+import workbench as wb
+from workbench.engine import Engine
+from workbench.errors import DriverUnavailableError, ReadOnlyError, RemoteError, UsageError
 from workbench.settings import Settings
 from workbench.storage import SegmentStore
 from workbench.storage.mirror import mirror
@@ -81,6 +83,10 @@ class Handler(BaseHTTPRequestHandler):
             self.server.release.wait(60)
         if todo in {"hang", "refuse"}:
             self.close_connection = True
+            return
+        if todo == "keep":  # an object that is not deleted, said as S3 says it
+            kept = b"<Key>k</Key><Code>AccessDenied</Code><Message>kept</Message>"
+            self.reply(200, [], b"<DeleteResult><Error>" + kept + b"</Error></DeleteResult>")
             return
         if todo.isdecimal():
             self.reply(int(todo), [], b"<Error><Code>Planned</Code></Error>")
@@ -257,6 +263,26 @@ def test_a_flipped_bit_and_a_lost_object_are_errors(
     assert problems(place, tmp_path / "c") == (1, ["", ""])
 
 
+def test_a_mirror_is_opened_by_its_address_and_followed(
+    front: Front, bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKBENCH_S3_ENDPOINT", front.url)
+    monkeypatch.setenv("WORKBENCH_MIRROR_CACHE", str(tmp_path / "cache"))
+    url = f"s3://{bucket.name}/shop"
+    clicks = pa.table({"time": ["2025-06-12T10:00:00Z", "2025-06-13T10:00:00Z"], "n": [1, 2]})
+    with Engine.create(tmp_path / "shop") as shop:
+        shop.ingest(clicks, type="click")
+        shop.mirror(url)
+        with wb.open(url) as there:
+            assert there.sql("select n from click order by n").rows == [(1,), (2,)]
+            with pytest.raises(ReadOnlyError):
+                there.ingest(clicks, type="other")
+            shop.ingest(clicks, type="later")
+            shop.mirror(url)
+            assert there.refresh().sql("select count(*) from later").rows == [(2,)]
+            assert str(there.catalog) == str(shop.catalog).replace(str(shop.path), url)
+
+
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
@@ -306,6 +332,11 @@ def test_what_is_wrong_with_the_caller_is_said(
         S3.at("s3://no-such-bucket", Settings(s3_endpoint=front.url)).list()
     with pytest.raises(RemoteError, match="no such bucket"):
         S3.at("s3://no-such-bucket", Settings(s3_endpoint=front.url)).swap(b"", None)
+    with pytest.raises(RemoteError, match="cannot be spoken to"):
+        S3(place._client, "no bucket", "", 0).list()
+    front.rule = lambda n, request: "keep"
+    with pytest.raises(RemoteError, match=r"stays \(AccessDenied\)"):
+        place.delete(["k"])
     front.rule = lambda n, request: "409"
     assert not place.swap(b"", None)
     front.rule = lambda n, request: ""

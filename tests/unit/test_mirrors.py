@@ -469,6 +469,22 @@ class TestRestore:
         assert restore(SegmentStore(place.root), tmp_path / "r").copied == 1
         assert [problem for _, problem in SegmentStore(tmp_path / "r").snapshot().verify()] == ["", ""]
 
+    def test_of_two_at_once_one_makes_the_workspace(
+        self, store: SegmentStore, place: Directory, tmp_path: Path
+    ) -> None:
+        mirror(store, place)
+        root = tmp_path / "r"
+
+        class Raced(FastDisk):
+            def rename(self, source: Path, target: Path) -> None:
+                super().rename(source, target)
+                if target == root / "FORMAT":
+                    (root / "CURRENT").write_text("theirs")
+
+        with pytest.raises(WorkspaceError, match="meanwhile"):
+            restore(SegmentStore(place.root, disk=Raced()), root)
+        assert (root / "CURRENT").read_text() == "theirs"
+
     def test_a_workspace_is_not_written_over(
         self, store: SegmentStore, place: Directory, tmp_path: Path
     ) -> None:
@@ -620,6 +636,17 @@ class TestCache:
         room = opened(here + third.bytes - 1).snapshot()
         room.path(third)
         assert [p.exists() for p in paths] == [False, True]
+
+    def test_all_that_is_old_goes_where_there_is_no_room(
+        self, store: SegmentStore, place: Directory, opened: Callable[..., MirroredStore]
+    ) -> None:
+        mirror(store, place)
+        snapshot = opened().snapshot()
+        path = snapshot.path(entry(store))
+        for old in (path, *(snapshot.root / "manifests").iterdir()):
+            age(old)
+        opened(limit=1).snapshot().path(entry(store, SECOND))
+        assert not path.exists()
 
     def test_what_is_in_use_stays(
         self, store: SegmentStore, place: Directory, opened: Callable[..., MirroredStore]

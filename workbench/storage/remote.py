@@ -275,9 +275,8 @@ class Fetcher(Verifier):
         total = sum(size for _, size, _ in files)
         horizon = time.time() - _IN_USE_SECONDS
         for used, size, path in sorted(files):
-            if total <= limit or used > horizon:
-                break
-            path.unlink(missing_ok=True)
-            total -= size
+            if total > limit and used <= horizon:
+                path.unlink(missing_ok=True)
+                total -= size
         get_logger("storage").info("swept", root=str(self._root), bytes=total, limit=limit)
         return total

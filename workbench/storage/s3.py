@@ -107,7 +107,8 @@ class S3(Place):
         from botocore.exceptions import IncompleteReadError  # noqa: PLC0415
 
         with _translated(f"{self.name}/{path}"):
-            for pause in (*(_PAUSE * 2**n for n in range(self._retries)), None):
+            pauses = iter([_PAUSE * 2**n for n in range(self._retries)])
+            while True:
                 sink.seek(0)
                 sink.truncate()
                 try:
@@ -121,12 +122,12 @@ class S3(Place):
                 except self._client.exceptions.NoSuchKey:
                     return None
                 except _broken_off():
+                    pause = next(pauses, None)
                     if pause is None:
                         raise
                     time.sleep(pause)
                 else:
                     return str(found["ETag"])
-        raise AssertionError  # the last try returns or raises
 
     def put(self, path: str, source: Path | bytes) -> None:
         """Upload an object; S3 refuses it unless its SHA-256 is that of what was read here."""
