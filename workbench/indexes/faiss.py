@@ -55,26 +55,26 @@ class Faiss(Approximate):
         allowed: NDArray[np.bool_] | None,  # noqa: ARG002  (see the class)
     ) -> NDArray[np.int64]:
         """Return what the graph proposes."""
-        import faiss  # noqa: PLC0415
+        faiss = _faiss()
 
         _, rows = self._graph.search(queries, count, params=faiss.SearchParametersHNSW(efSearch=ef))
         return np.asarray(rows, np.int64)
 
     def write(self, path: Path) -> None:
         """Write the graph with its vectors."""
-        import faiss  # noqa: PLC0415
+        faiss = _faiss()
 
         faiss.write_index(self._graph, str(path))
 
     def read(self, path: Path, dimension: int) -> int:
         """Map the graph."""
-        import faiss  # noqa: PLC0415
+        faiss = _faiss()
 
         self._graph = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
         return int(self._graph.ntotal) if self._graph.d == dimension else -1
 
     def _empty(self, count: int, dimension: int) -> Any:
-        import faiss  # noqa: PLC0415  (kept out of start-up)
+        faiss = _faiss()
 
         metric, kinds = faiss.METRIC_INNER_PRODUCT, faiss.ScalarQuantizer
         if self.storage == "float32":
@@ -87,10 +87,17 @@ class Faiss(Approximate):
         return faiss.IndexHNSWPQ(dimension, parts, self.m, 8, metric)
 
 
+def _faiss() -> Any:
+    """Return the library, without types: its own are those of C++, not of what its constructors take."""
+    import faiss  # noqa: PLC0415  (kept out of start-up)
+
+    return faiss
+
+
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """Let faiss work in one thread: with more, the order of insertion is chance."""
-    import faiss  # noqa: PLC0415
+    faiss = _faiss()
 
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
