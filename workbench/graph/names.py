@@ -68,6 +68,9 @@ class EntityIndex:
         asked = [entities] if isinstance(entities, str) else list(entities)
         if not asked:
             raise UsageError("no entity was given.", fix="Give at least one, written type:key.")
+        if len(asked) == 1:
+            type_, key = parse_entity(asked[0])
+            return self._ids_of_type(type_, pl.Series([key])).astype(np.int32)
         pairs = pl.DataFrame(
             [parse_entity(entity) for entity in asked], schema=["type", "key"], orient="row"
         ).unique(maintain_order=True)

@@ -183,7 +183,13 @@ class Walk:
             weight = np.bincount(np.searchsorted(new, links.far), weights, minlength=len(new))
         else:
             weight = np.bincount(links.far, weights, minlength=self.adjacency.nodes)[new]
-        return np.sort(new[np.argsort(-weight, kind="stable")[:limit]])
+        if not limit:
+            return new[:0]
+        # as a stable sort would take them: of those at the cut, the first
+        cut = np.partition(weight, -limit)[-limit]
+        above = np.flatnonzero(weight > cut)
+        level = np.flatnonzero(weight == cut)[: limit - len(above)]
+        return np.sort(new[np.concatenate([above, level])])
 
     def inner(self, nodes: NDArray[Any]) -> NDArray[np.int32]:
         """Return the rows of all edges of the walk's types that join two of ``nodes``, ascending."""
