@@ -58,7 +58,7 @@ def tables(day: int, content: Content) -> dict[str, pa.Table]:
     values = defaultdict(list)
     for owner, name, value, hour in facts:
         values[place[*owner, False], name, value].append(hour)
-    rows = {
+    rows: dict[str, list[tuple[object, ...]]] = {
         "entities": [(*node, *counted(day, seen[node], 0)) for node in nodes],
         "edges": sorted(
             (kind, place[source], place[target], *counted(day, hours, 1))

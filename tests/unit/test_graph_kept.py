@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
@@ -17,7 +17,7 @@ from workbench.storage.derived import FOLDER
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from workbench.storage import Snapshot
+    from workbench.storage import FileEntry, Snapshot
 
 SHAPES = {"entities": ENTITIES, "edges": EDGES, "properties": PROPERTIES}
 HOUR = 3_600_000_000
@@ -89,7 +89,12 @@ def partials_read(store: SegmentStore) -> set[str]:
     read: set[str] = set()
     snapshot = store.snapshot()
     read_table = snapshot.read
-    snapshot.read = lambda entry, **wanted: (read.add(entry.segment), read_table(entry, **wanted))[1]  # type: ignore[method-assign]
+
+    def noted(entry: FileEntry, **wanted: Any) -> pa.Table:
+        read.add(entry.segment)
+        return read_table(entry, **wanted)
+
+    snapshot.read = noted  # type: ignore[method-assign]
     window_of(snapshot, store.derived("window"), worth=0)
     return read
 

@@ -37,13 +37,15 @@ NEVER = np.iinfo(np.int64).max
 NOT_YET = np.iinfo(np.int64).min
 _MOST_KEYS = 2**63 - 1
 
-VALUES = {
-    "node": pl.Int32(),
-    "name": pl.Int32(),
-    "value": pl.String(),
-    "sightings": pl.Int64(),
-    "at": pl.Int64(),
-}
+VALUES = pl.Schema(
+    {
+        "node": pl.Int32(),
+        "name": pl.Int32(),
+        "value": pl.String(),
+        "sightings": pl.Int64(),
+        "at": pl.Int64(),
+    }
+)
 
 
 @dataclass(frozen=True, eq=False)

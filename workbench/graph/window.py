@@ -245,7 +245,9 @@ def _names(codes: NDArray[np.int32], names: Sequence[str]) -> pa.DictionaryArray
     used = np.flatnonzero(np.bincount(codes, minlength=len(names)))
     if len(used) < len(names):
         codes = np.searchsorted(used, codes).astype(np.int32)
-    return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array([names[i] for i in used], pa.string()))
+    return pa.DictionaryArray.from_arrays(
+        pa.array(codes), pa.array([names[i] for i in used.tolist()], pa.string())
+    )
 
 
 def _moments(moments: NDArray[np.int64], nothing: int) -> pa.Array:

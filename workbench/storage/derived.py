@@ -117,7 +117,8 @@ class Derived:
         mark = uuid.uuid4().hex
         try:
             if self._disk.space(self._folder.parents[1]).free - size < self._reserve:
-                return self._not_kept("the disk's reserve would be touched")
+                self._not_kept("the disk's reserve would be touched")
+                return None
             make_directories(self._folder, self._disk)
             files = {name: self._write(f"{mark}.{name}.arrow", table) for name, table in tables.items()}
             described = {
@@ -132,7 +133,8 @@ class Derived:
             publish(self._folder / f"{hash_bytes(data)}.json", data, self._folder, self._disk)
         except OSError as error:
             self._remove(path.name for path in self._folder.glob(f"{mark}.*"))
-            return self._not_kept(str(error))
+            self._not_kept(str(error))
+            return None
         made = next((made for made in self.sets() if mark in str(made.files)), None)
         for older in self.sets():
             if older.generation <= generation and older != made:
