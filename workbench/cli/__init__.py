@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -18,7 +19,9 @@ def main() -> None:
     except SystemExit as end:
         if end.code != INTERRUPTED:
             raise
-        sys.stdout.flush()
-        sys.stderr.flush()
-        # native threads in the middle of something may abort the interpreter's own way out
-        os._exit(INTERRUPTED)
+    # only an interrupt comes here; what it left open is let go: no way out but this one follows
+    gc.collect()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # native threads in the middle of something may abort the interpreter's own way out
+    os._exit(INTERRUPTED)
