@@ -280,7 +280,7 @@ def test_a_mirror_is_opened_by_its_address_and_followed(
             shop.ingest(clicks, type="later")
             shop.mirror(url)
             assert there.refresh().sql("select count(*) from later").rows == [(2,)]
-            assert str(there.catalog) == str(shop.catalog).replace(str(shop.path), url)
+            assert there.catalog.to_dict()["event_types"] == shop.catalog.to_dict()["event_types"]
 
 
 @pytest.mark.parametrize(

@@ -274,9 +274,9 @@ def _orphans(
     if broken and all(texts):
         there &= {name.decode() for text in texts for name in _FILE.findall(text)}
     elif not broken:
-        # nothing says whether there was a later one: its files would be newer
+        # nothing says whether there was a later one: its files would not be older, by a clock that ticks
         age = (root / "manifests" / manifest_name(manifest.number)).stat().st_mtime
-        there = {name for name in there if (root / name).stat().st_mtime > age}
+        there = {name for name in there if (root / name).stat().st_mtime >= age}
     return tuple(sorted(there))
 
 
