@@ -94,6 +94,12 @@ def delta(source: Path, target: Path) -> int:
     for path in sources(source):
         table = pq.read_table(path, partitioning=None).sort_by("@timestamp")
         events += table.num_rows
+        # it refuses columns that differ in case alone, which logs have
+        again = [
+            sum(m.lower() == n.lower() for m in table.column_names[:k])
+            for k, n in enumerate(table.column_names)
+        ]
+        table = table.rename_columns([n + "_" * k for n, k in zip(table.column_names, again, strict=True)])
         write_deltalake(str(place(path, source, target).with_suffix("")), table)
     return events
 
@@ -125,7 +131,7 @@ def measure(source: Path, scratch: Path) -> list[Row]:
             continue
         target = scratch / name.split()[0]
         command = [sys.executable, __file__, "--child", name, str(source), str(target)]
-        out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
         events, wall, cpu, peak = json.loads(out.splitlines()[-1])
         stored = sum(p.stat().st_size for p in target.rglob("*.parquet")) / 2**20
         first = rows[0] if rows else None
