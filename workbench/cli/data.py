@@ -10,10 +10,13 @@ import typer
 
 from workbench.cli.errors import DAMAGED
 from workbench.cli.options import (
+    ConnectorOption,
+    DryRunOption,
     JsonOption,
     QuietOption,
+    ReadingOption,
+    TypeOption,
     WorkspaceOption,
-    complete_connectors,
     complete_schemas,
     open_workspace,
     pairs,
@@ -53,22 +56,10 @@ def ingest(  # noqa: PLR0913  (the options of one command)
     paths: Annotated[list[str], typer.Argument(metavar="PATH…", help="Files, directories or globs.")],
     *,
     workspace: WorkspaceOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen; store nothing.")] = False,
-    type_: Annotated[
-        str | None,
-        typer.Option("--type", metavar="T", help="Event type. By default what each path speaks of."),
-    ] = None,
-    connector: Annotated[
-        str | None,
-        typer.Option(
-            metavar="C",
-            help="What reads the files. By default decided by their names.",
-            autocompletion=complete_connectors,
-        ),
-    ] = None,
-    option: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A reading option of the connector.")
-    ] = None,
+    dry_run: DryRunOption = False,
+    type_: TypeOption = None,
+    connector: ConnectorOption = None,
+    option: ReadingOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:

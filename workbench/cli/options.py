@@ -17,9 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsofOption",
+    "ConnectorOption",
+    "DryRunOption",
     "JsonOption",
     "OutputOption",
     "QuietOption",
+    "ReadingOption",
+    "TypeOption",
     "WorkspaceOption",
     "complete_connectors",
     "complete_samples",
@@ -53,6 +57,13 @@ AsofOption = Annotated[
     str | None,
     typer.Option("--asof", metavar="DAY", help="The last day (UTC) of the window. By default the newest."),
 ]
+TypeOption = Annotated[
+    str | None, typer.Option("--type", metavar="T", help="Event type. By default what each path speaks of.")
+]
+ReadingOption = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=VALUE", help="A reading option of the connector.")
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; store nothing.")]
 
 
 def default_workspace() -> Path | None:
@@ -128,6 +139,16 @@ def complete_connectors() -> list[str]:
     from workbench.connectors import connectors  # noqa: PLC0415  (kept out of start-up)
 
     return connectors.names()
+
+
+ConnectorOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="C",
+        help="What reads the files. By default decided by their names.",
+        autocompletion=complete_connectors,
+    ),
+]
 
 
 def complete_schemas() -> list[str]:

@@ -9,8 +9,10 @@ import typer
 
 from workbench.cli.errors import DAMAGED
 from workbench.cli.options import (
+    DryRunOption,
     JsonOption,
     QuietOption,
+    ReadingOption,
     WorkspaceOption,
     complete_connectors,
     open_workspace,
@@ -116,7 +118,7 @@ def retry(  # noqa: PLR0913  (the options of one command)
     ] = None,
     *,
     workspace: WorkspaceOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen; store nothing.")] = False,
+    dry_run: DryRunOption = False,
     connector: Annotated[
         str | None,
         typer.Option(
@@ -125,9 +127,7 @@ def retry(  # noqa: PLR0913  (the options of one command)
             autocompletion=complete_connectors,
         ),
     ] = None,
-    option: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A reading option of the connector.")
-    ] = None,
+    option: ReadingOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:

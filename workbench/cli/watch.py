@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workbench.cli.options import WorkspaceOption, complete_connectors, open_workspace, pairs
+from workbench.cli.options import (
+    ConnectorOption,
+    ReadingOption,
+    TypeOption,
+    WorkspaceOption,
+    open_workspace,
+    pairs,
+)
 from workbench.cli.screen import print_json, print_text
 from workbench.errors import UsageError
 
@@ -37,21 +44,9 @@ def watch(  # noqa: PLR0913  (the options of one command)
             help="Take a file whose place held other bytes before: for logs that begin anew.",
         ),
     ] = False,
-    type_: Annotated[
-        str | None,
-        typer.Option("--type", metavar="T", help="Event type. By default what each path speaks of."),
-    ] = None,
-    connector: Annotated[
-        str | None,
-        typer.Option(
-            metavar="C",
-            help="What reads the files. By default decided by their names.",
-            autocompletion=complete_connectors,
-        ),
-    ] = None,
-    option: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A reading option of the connector.")
-    ] = None,
+    type_: TypeOption = None,
+    connector: ConnectorOption = None,
+    option: ReadingOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document a line.")] = False,
 ) -> None:
     """Ingest what lies in directories, and what comes there, once it is complete; a line for each file.
