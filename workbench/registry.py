@@ -12,10 +12,13 @@ The entry point names a module that holds one driver class, just like a file of 
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.metadata
 import importlib.util
+import os
 import pkgutil
+import sys
 from abc import ABC
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
@@ -26,6 +29,27 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 __all__ = ["Driver", "DriverInfo", "Registry"]
+
+
+def _search_path() -> tuple[tuple[str, int], ...]:
+    """Return where distributions may be installed, and when that last changed."""
+
+    def changed(place: str) -> int:
+        try:
+            return os.stat(place or ".").st_mtime_ns  # noqa: PTH116  (before each use of a driver)
+        except OSError:
+            return 0
+
+    return tuple((place, changed(place)) for place in sys.path)
+
+
+@functools.lru_cache(maxsize=64)
+def _entry_points(
+    group: str,
+    searched: tuple[tuple[str, int], ...],  # noqa: ARG001  (what the answer holds for)
+) -> tuple[importlib.metadata.EntryPoint, ...]:
+    """Return the entry points of a group: reading every installed distribution takes milliseconds."""
+    return tuple(importlib.metadata.entry_points(group=group))
 
 
 class Driver(ABC):  # noqa: B024  (each kind of driver adds its own)
@@ -92,7 +116,7 @@ class Registry(Generic[D]):
             for m in pkgutil.iter_modules(path)
             if m.name not in self._no_drivers and not m.name.startswith("_")
         }
-        for point in importlib.metadata.entry_points(group=self.package):
+        for point in _entry_points(self.package, _search_path()):
             origin = point.dist.name if point.dist else point.value
             if point.name in found and found[point.name][0] != point.value:
                 raise DriverClashError(
