@@ -11,12 +11,12 @@ import polars as pl
 import pyarrow as pa
 
 from workbench.partials.stored import EXTRA, align, concat_documents
+from workbench.partials.types import polars_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
 
-    import pyarrow.parquet as pq
     from numpy.typing import NDArray
 
     from workbench.partials.types import FieldType
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["Document", "find_document", "find_documents"]
 
 _FEW = 8  # documents of a row group that are read one by one
-_ID = 0  # the place of column _id, with which stored documents begin
 
 
 @dataclass(frozen=True)
@@ -60,18 +59,32 @@ def find_document(
     parts = snapshot.files("events", segments=[segment])
     for entry in sorted(parts, key=lambda part: part.rows, reverse=True):
         for frame in _found(snapshot, entry, np.array([identifier])):
-            row = align(frame, fields.get(entry.name, {})).row(0, named=True)
-            original = row.pop("_original", None) or {}
-            extra = row.pop("_extra", None) or ()
-            return Document(
-                f"{segment}/{row.pop('_id')}",
-                entry.name,
-                row.pop("_ts").astimezone(ZoneInfo(timezone)),
-                {name: value for name, value in row.items() if value is not None},
-                {name: text for name, text in original.items() if text is not None},
-                {pair["key"]: pair["value"] for pair in extra},
-            )
+            return _document(frame, entry, fields.get(entry.name, {}), timezone)
     return None
+
+
+def _document(frame: pl.DataFrame, entry: FileEntry, kinds: Mapping[str, FieldType], zone: str) -> Document:
+    """Return a frame of one row as a document; only what has a value is looked at."""
+    row = {name: value for name, value in frame.row(0, named=True).items() if value is not None}
+    stored = frame.schema
+    drifted = [name for name in row if name in kinds and not _is_stored_as(stored[name], kinds[name])]
+    if drifted:
+        beside = [name for name in ("_original",) if name in row]
+        row |= align(_plain(frame.select(*drifted, *beside)), kinds).row(0, named=True)
+    original = row.pop("_original", {})
+    extra = _plain(frame.select("_extra"))["_extra"][0] if row.pop("_extra", None) else ()
+    return Document(
+        f"{entry.segment}/{row.pop('_id')}",
+        entry.name,
+        row.pop("_ts").astimezone(ZoneInfo(zone)),
+        {name: value for name, value in row.items() if value is not None and name != "_type"},
+        {name: text for name, text in original.items() if text is not None},
+        {pair["key"]: pair["value"] for pair in extra},
+    )
+
+
+def _is_stored_as(stored: pl.DataType, kind: FieldType) -> bool:
+    return stored == polars_type(kind) or (kind == "string" and stored == pl.Categorical())
 
 
 def find_documents(
@@ -89,34 +102,24 @@ def find_documents(
     for (segment, name), part in sorted(groups.items()):
         for entry in snapshot.files("events", segments=[segment], name=name):
             for frame in _found(snapshot, entry, part["_id"].to_numpy()):
-                whole = align(frame, fields.get(name, {})).with_columns(_segment=pl.lit(segment))
+                whole = align(_plain(frame), fields.get(name, {})).with_columns(_segment=pl.lit(segment))
                 found.setdefault(name, []).append(whole)
     return {name: concat_documents(frames) for name, frames in found.items()}
 
 
 def _found(snapshot: Snapshot, entry: FileEntry, identifiers: NDArray[np.int64]) -> Iterator[pl.DataFrame]:
     """Yield those documents of a file that have one of some identifiers, in one or more frames."""
-    with snapshot.open(entry) as file:
-        start = 0
-        for number in range(file.num_row_groups):
-            rows = _places(file, number, identifiers)
-            if len(rows) > _FEW:
-                yield _plain(pl.DataFrame(file.read_row_group(number).take(pa.array(rows))))
-            else:
-                # polars decodes one page of each column, pyarrow the columns' whole groups
-                whole = pl.scan_parquet(snapshot.path(entry), glob=False, hive_partitioning=False)
-                yield from (_plain(whole.slice(start + row, 1).collect()) for row in rows.tolist())
-            start += file.metadata.row_group(number).num_rows
-
-
-def _places(file: pq.ParquetFile, number: int, identifiers: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Return which rows of a group have one of some identifiers; it is read only if it may have one."""
-    bounds = file.metadata.row_group(number).column(_ID).statistics
-    near = identifiers[(identifiers >= bounds.min) & (identifiers <= bounds.max)]
-    if not len(near):
-        return np.empty(0, dtype=np.intp)
-    held = file.read_row_group(number, columns=["_id"], use_threads=False)["_id"].to_numpy()
-    return np.flatnonzero(np.isin(held, near) if len(near) > 1 else held == near[0])
+    wanted = set(identifiers.tolist())
+    for group, start, rows in snapshot.rows(entry, identifiers):
+        if len(rows) > _FEW:
+            with snapshot.open(entry) as file:
+                frame = pl.DataFrame(file.read_row_group(group).take(pa.array(rows)))
+            yield frame.filter(frame["_id"].is_in(identifiers))
+            continue
+        # polars decodes one page of each column, pyarrow the columns' whole groups
+        whole = pl.scan_parquet(snapshot.path(entry), glob=False, hive_partitioning=False)
+        frames = (whole.slice(start + row, 1).collect() for row in rows.tolist())
+        yield from (frame for frame in frames if frame["_id"][0] in wanted)
 
 
 def _plain(frame: pl.DataFrame) -> pl.DataFrame:

@@ -11,17 +11,21 @@ import pyarrow.parquet as pq
 
 from workbench.errors import CorruptFileError
 from workbench.storage.missing import missing_in
+from workbench.storage.rows import RowFinder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
     from workbench.storage.files import Verifier
     from workbench.storage.leases import Lease
     from workbench.storage.manifest import FileEntry, Manifest
     from workbench.storage.missing import Missing
+    from workbench.storage.rows import Rows
 
 __all__ = ["Snapshot"]
 
@@ -40,6 +44,7 @@ class Snapshot:
         self._verifier = verifier
         self._lease = lease
         self._footers = lru_cache(_FOOTERS)(pq.read_metadata)
+        self._finder = RowFinder(self._footers)
 
     @property
     def generation(self) -> int:
@@ -60,13 +65,18 @@ class Snapshot:
         self, kind: str, *, segments: Iterable[str] | None = None, name: str | None = None
     ) -> list[FileEntry]:
         """Return the live files of ``kind``, by segment and path, optionally of some segments or one name."""
-        wanted = None if segments is None else set(segments)
-        found = [
-            f
-            for f in self.manifest.files
-            if f.kind == kind and (wanted is None or f.segment in wanted) and (name is None or f.name == name)
-        ]
-        return sorted(found, key=lambda f: (f.segment, f.path))
+        days = self._live.get(kind, {})
+        wanted = days if segments is None else days.keys() & set(segments)
+        found = [f for day in sorted(wanted) for f in days[day]]
+        return found if name is None else [f for f in found if f.name == name]
+
+    @cached_property
+    def _live(self) -> dict[str, dict[str, list[FileEntry]]]:
+        """Return the live files by kind and segment, those of a segment in the order of their paths."""
+        found: dict[str, dict[str, list[FileEntry]]] = {}
+        for entry in sorted(self.manifest.files, key=lambda f: f.path):
+            found.setdefault(entry.kind, {}).setdefault(entry.segment, []).append(entry)
+        return found
 
     @property
     def lazy(self) -> bool:
@@ -131,6 +141,14 @@ class Snapshot:
             partitioning=None,
             page_checksum_verification=True,
         )
+
+    def rows(self, entry: FileEntry, identifiers: NDArray[np.int64]) -> Iterator[Rows]:
+        """Yield the rows of a file of documents, by row group, that have one of some ``_id``, and few others.
+
+        Raises:
+            CorruptFileError: If the file is missing or damaged.
+        """
+        return self._finder.find(self.path(entry), identifiers)
 
     def verify(self, *, full: bool = False) -> Iterator[tuple[FileEntry, str]]:
         """Yield every live file with what is wrong with it, or an empty string.
