@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from workbench.config.features import FeatureConfig
     from workbench.graph import Graph, Subgraph
     from workbench.graph.entities import Entities
+    from workbench.graph.times import Times
     from workbench.ingest import IngestReport
     from workbench.ingest.compact import Compaction
     from workbench.ingest.forget import Forgetting
@@ -177,12 +178,7 @@ class Engine:
             since: The first moment; None for no bound.
             until: The first moment after the range; None for no bound.
         """
-        first = since.astimezone(UTC).date().isoformat() if since else ""
-        last = (until.astimezone(UTC) - timedelta(microseconds=1)).date().isoformat() if until else "~"
-        segments = tuple(s for s in self._snapshot.segments if first <= s <= last)
-        if len(segments) == len(self._snapshot.segments):
-            return self.graph
-        return self._whole(lambda: self._graph_of(segments))
+        return self._whole(lambda: self.graph.between(since, until))
 
     @property
     def entities(self) -> Entities:
@@ -1002,9 +998,12 @@ class Engine:
 
     def _graph_of(self, segments: Iterable[str] | None) -> Graph:
         from workbench.graph import Graph, window_of  # noqa: PLC0415
+        from workbench.graph.times import Times  # noqa: PLC0415
 
-        window = window_of(self._snapshot, self.store.derived("window"), segments)
-        return Graph(window, self.schema, self.timezone, viewer=self._show)
+        kept = self.store.derived("window")
+        times = Times(self._snapshot, kept, self.schema, self.fields)
+        window = window_of(self._snapshot, kept, segments)
+        return Graph(window, self.schema, self.timezone, self._show, times=times)
 
     @cached_property
     def _runs(self) -> Runs:
@@ -1036,10 +1035,20 @@ class Engine:
 
         return Views(self._snapshot, self.fields, lambda: self.graph, Path(self._scratch.name))
 
-    def _show(self, found: Subgraph) -> View:
+    def _show(self, found: Subgraph, times: Times | None = None, *, exact: bool = False) -> View:
+        """Return the view of what was found, in the graph of some time, which views know by whole days."""
+        from workbench.partials.micros import from_us  # noqa: PLC0415
+        from workbench.views import Selection  # noqa: PLC0415
         from workbench.views.graph import GraphView  # noqa: PLC0415
 
-        return GraphView.of(self, self.selection, found)
+        if exact:
+            raise UsageError("a graph of exact times has no view.", fix="Leave out exact=True.")
+        if times is None:
+            return GraphView.of(self, self.selection, found)
+        bounds = (None if at is None else from_us(at) for at in (times.since, times.until))
+        selection = Selection()
+        selection.select(**dict(zip(("since", "until"), bounds, strict=True)))
+        return GraphView.of(self, selection, found)
 
     def _sql_session(self) -> SqlSession:
         if self._sql is None:

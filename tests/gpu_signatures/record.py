@@ -22,7 +22,8 @@ from wheel_signatures import read_name
 
 HERE = Path(__file__).parent
 RECORD = HERE / "signatures-26.10.json"
-CHECKED = HERE.parents[1] / "workbench" / "compute" / "gpu.py"
+PACKAGE = HERE.parents[1] / "workbench"
+CHECKED = (PACKAGE / "compute" / "gpu.py", PACKAGE / "graph" / "export.py")
 WHEELS = {"cudf-cu13": "26.10.2", "cugraph-cu13": "26.10.0"}
 # pip matches each glibc level on its own; the wheels name these two.
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_24_x86_64")
@@ -50,8 +51,8 @@ def download(requirement: str, folder: Path) -> None:
 
 
 def measure(site: Path) -> dict[str, object]:
-    """Return the record of every library name that the GPU backend uses."""
-    names = sorted({use.name for use in library_uses(CHECKED.read_text())})
+    """Return the record of every library name that the package uses."""
+    names = sorted({use.name for file in CHECKED for use in library_uses(file.read_text())})
     return {"versions": WHEELS, "signatures": {name: read_name(site, name) for name in names}}
 
 

@@ -1,4 +1,4 @@
-"""Every call of the GPU backend fits the libraries' recorded signatures; no GPU, nothing imported."""
+"""Every call of RAPIDS fits the libraries' recorded signatures; no GPU, nothing imported."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from gpu_calls import Use, library_uses
 from wheel_signatures import misfit, parse, read_name
 
 from workbench.compute import backends
+from workbench.graph import export
 
 HERE = Path(__file__).parent
 RECORD = json.loads((HERE / "signatures-26.10.json").read_text())
 SIGNATURES: dict[str, str | None] = RECORD["signatures"]
-SOURCE = Path(inspect.getfile(backends.load("gpu"))).read_text()
-USES = library_uses(SOURCE)
+SOURCES = [Path(inspect.getfile(found)) for found in (backends.load("gpu"), export)]
+USES = [use for source in SOURCES for use in library_uses(source.read_text())]
 CALLS = [use for use in USES if use.call is not None]
 
 
 @pytest.mark.parametrize("use", CALLS, ids=lambda use: f"line{use.line}-{use.name}")
 def test_call_fits_the_recorded_signature(use: Use) -> None:
     signature = SIGNATURES.get(use.name)
-    assert signature, f"gpu.py:{use.line}: {use.name} has no recorded signature"
+    assert signature, f"line {use.line}: {use.name} has no recorded signature"
     assert misfit(signature, use.call) == ""
 
 

@@ -12,9 +12,9 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from workbench.compute import EdgeList
+from workbench.compute import EdgeList, backends
 from workbench.config import EntitySchema
-from workbench.errors import UnknownNameError, UsageError
+from workbench.errors import DriverUnavailableError, UnknownNameError, UsageError
 from workbench.graph import Graph, format_entity, merge_window, parse_entity
 from workbench.graph.keys import format_entities
 from workbench.partials.shapes import EDGES, ENTITIES, PROPERTIES, TIMESTAMP
@@ -127,6 +127,15 @@ def test_around_returns_end_points_of_attribute_types_but_does_not_pass_them(gra
     assert hops(graph.around("plane:p1", 2, through=["line"]))["plane:p3"] == 2
 
 
+def test_where_a_walk_ended_is_said(graph: Graph) -> None:
+    assert graph.around("plane:p1").ends == {}  # it ended everywhere
+    assert graph.around("plane:p1", 2).ends == {"line": 1}
+    assert repr(graph.around("plane:p1", 2)).endswith("; not through 1 line")
+    assert graph.bfs("plane:p1").ends == graph.dfs("plane:p1").ends == {"line": 1}
+    assert graph.around("plane:p1", 2, through=["line"]).ends == {}
+    assert graph.around("line:L", 2).ends == {}
+
+
 def test_a_start_of_an_attribute_type_is_expanded(graph: Graph) -> None:
     assert hops(graph.around("line:L")) == {"line:L": 0, "plane:p1": 1, "plane:p2": 1, "plane:p3": 1}
 
@@ -154,7 +163,7 @@ def test_a_limit_keeps_the_heaviest_and_counts_the_rest(graph: Graph) -> None:
     found = graph.around("plane:p1", 2, limit=1)
     assert hops(found) == {"plane:p1": 0, "line:L": 1}  # 11 is heavier than 10; and L is not passed
     assert found.hidden == (2,)
-    assert "2 more nodes hidden" in repr(found)
+    assert "+2 hidden by the limit" in repr(found)
     two = graph.around("plane:p1", 2, limit=2)
     assert hops(two) == {"plane:p1": 0, "line:L": 1, "port:A": 1, "plane:p2": 2}
     assert two.hidden == (1, 0)
@@ -406,3 +415,9 @@ def test_keys_are_escaped_alike_one_by_one_and_as_a_column() -> None:
 def test_window_ids_of_many_keys_keep_their_order(graph: Graph) -> None:
     asked = list(np.random.default_rng(1).permutation(NODES))
     assert graph.subgraph(asked).nodes["entity"].to_pylist() == asked
+
+
+@pytest.mark.skipif(backends.load("gpu").can_run() is True, reason="RAPIDS is here")
+def test_without_rapids_the_export_to_cugraph_says_what_is_missing(graph: Graph) -> None:
+    with pytest.raises(DriverUnavailableError, match="cuGraph does not load"):
+        graph.to_cugraph()

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
 
-from workbench.errors import UsageError
 from workbench.graph.keys import format_entities
 from workbench.partials.documents import DAY_US, HASH_BITS
+from workbench.partials.micros import from_us, moment, to_us
 from workbench.partials.shapes import KINDS
 
 if TYPE_CHECKING:
@@ -34,38 +33,6 @@ __all__ = [
     "read_activity",
     "to_us",
 ]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def to_us(moment: datetime) -> int:
-    """Return microseconds since 1970.
-
-    >>> to_us(datetime(1970, 1, 2, tzinfo=UTC)) == DAY_US
-    True
-    """
-    return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
-def from_us(moment: int) -> datetime:
-    """Return the time, in UTC, of microseconds since 1970."""
-    return _EPOCH + timedelta(microseconds=moment)
-
-
-def moment(value: str | date, timezone: str) -> int:
-    """Return microseconds since 1970 of a day's start or a time; in ``timezone`` where it has no zone itself.
-
-    Raises:
-        UsageError: If it is neither a date nor an ISO 8601 text.
-
-    >>> from_us(moment("2013-02-01", "America/New_York")).isoformat()
-    '2013-02-01T05:00:00+00:00'
-    """
-    try:
-        read = datetime.fromisoformat(value if isinstance(value, str) else value.isoformat())
-    except ValueError:
-        raise UsageError(f"{value!r} is not a time.", fix="Give a date such as 2013-06-30.") from None
-    return to_us(read if read.tzinfo else read.replace(tzinfo=ZoneInfo(timezone)))
 
 
 def local_hour(timezone: str) -> pl.Expr:
@@ -324,7 +291,7 @@ def _time() -> pl.Expr:
 
 
 def _start(segment: str) -> int:
-    return (date.fromisoformat(segment) - _EPOCH.date()).days * DAY_US
+    return (date.fromisoformat(segment) - date(1970, 1, 1)).days * DAY_US
 
 
 def _read(snapshot: Snapshot, kind: str, segments: Sequence[str], columns: list[str]) -> pl.DataFrame:

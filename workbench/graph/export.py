@@ -7,19 +7,54 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
+
+from workbench.errors import DriverUnavailableError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import cudf
+    import cugraph
     import igraph
     import networkx as nx
-    import pyarrow as pa
+    from numpy.typing import NDArray
 
-__all__ = ["to_graphml", "to_igraph", "to_networkx"]
+__all__ = ["Exports", "to_cugraph", "to_graphml", "to_igraph", "to_networkx"]
 
 # Characters that XML 1.0 cannot hold, not even escaped (W3C XML 1.0, production 2).
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+class Exports:
+    """What a graph of nodes and edges can be turned into."""
+
+    def _exported(self) -> tuple[pa.Table, pa.Table]:
+        """Return the nodes and the edges."""
+        raise NotImplementedError
+
+    def to_networkx(self) -> nx.MultiDiGraph:
+        """Return a networkx graph whose nodes are called ``type:key`` and whose edge keys are types."""
+        return to_networkx(*self._exported())
+
+    def to_igraph(self) -> igraph.Graph:
+        """Return a directed igraph graph whose vertices have ``type:key`` as ``name``."""
+        return to_igraph(*self._exported())
+
+    def to_graphml(self, path: str | Path) -> None:
+        """Write a GraphML file; see :func:`workbench.graph.export.to_graphml`."""
+        to_graphml(*self._exported(), path)
+
+    def to_cugraph(self) -> tuple[cugraph.Graph, cudf.Series]:
+        """Return a directed cuGraph graph and the ``type:key`` of each of its vertices, which are numbers.
+
+        Edges of several types between two entities are one edge with the sum of their weights.
+
+        Raises:
+            DriverUnavailableError: If RAPIDS is not installed; it needs a GPU.
+        """
+        return to_cugraph(*self._exported())
 
 
 def to_networkx(nodes: pa.Table, edges: pa.Table) -> nx.MultiDiGraph:
@@ -41,13 +76,10 @@ def to_igraph(nodes: pa.Table, edges: pa.Table) -> igraph.Graph:
     """Return a directed igraph graph with ``type:key`` as ``name`` and the other columns as attributes."""
     import igraph  # noqa: PLC0415  (kept out of start-up)
 
-    ends = [
-        pc.index_in(edges[end].cast("string"), nodes["entity"]).to_numpy() for end in ("source", "target")
-    ]
     names = {"name" if column == "entity" else column: column for column in nodes.column_names}
     return igraph.Graph(
         n=nodes.num_rows,
-        edges=np.column_stack(ends).tolist(),
+        edges=np.column_stack(_ends(nodes, edges)),
         directed=True,
         vertex_attrs={name: nodes[column].to_pylist() for name, column in names.items()},
         edge_attrs={
@@ -75,6 +107,49 @@ def to_graphml(nodes: pa.Table, edges: pa.Table, path: str | Path) -> None:
         attributes.clear()
         attributes.update(written)
     nx.write_graphml_xml(graph, path)
+
+
+def to_cugraph(nodes: pa.Table, edges: pa.Table) -> tuple[cugraph.Graph, cudf.Series]:
+    """Return a directed cuGraph graph, its vertices numbered in the order of nodes, and their names.
+
+    Its calls are checked against the signatures in the libraries' wheels, as those of the GPU backend are.
+
+    Raises:
+        DriverUnavailableError: If RAPIDS is not installed.
+    """
+    try:
+        import cudf  # noqa: PLC0415  (kept out of start-up)
+        import cugraph  # noqa: PLC0415  (kept out of start-up)
+    except ImportError as error:
+        raise DriverUnavailableError(
+            f"cuGraph does not load: {error}.", fix="Install the extra 'gpu' on a machine with a GPU."
+        ) from error
+    source, target = _ends(nodes, edges)
+    table = pa.table({"source": source, "target": target, "weight": edges["weight"].cast("float64")})
+    # cuGraph would keep one of the parallel edges
+    pairs = table.group_by(["source", "target"]).aggregate([("weight", "sum")])
+    graph: cugraph.Graph = cugraph.Graph(directed=True)
+    graph.from_cudf_edgelist(
+        cudf.DataFrame.from_arrow(pairs),
+        source="source",
+        destination="target",
+        weight="weight_sum",
+        vertices=cudf.Series(np.arange(nodes.num_rows, dtype=np.int32)),
+    )
+    return graph, cudf.Series(nodes["entity"])
+
+
+def _ends(nodes: pa.Table, edges: pa.Table) -> list[NDArray[np.int32]]:
+    """Return the sources and the targets of edges as rows of nodes."""
+    found = []
+    for end in ("source", "target"):
+        column = edges[end].combine_chunks() if edges[end].num_chunks != 1 else edges[end].chunk(0)
+        # each name once, not once an edge
+        if not pa.types.is_dictionary(column.type):
+            column = column.dictionary_encode()
+        rows = pc.index_in(column.dictionary, nodes["entity"])
+        found.append(rows.take(column.indices).to_numpy(zero_copy_only=False))
+    return found
 
 
 def _xml(value: Any) -> Any:

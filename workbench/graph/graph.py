@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -17,24 +17,24 @@ from workbench.graph.subgraph import Neighbourhood, Path, Subgraph
 from workbench.graph.tables import GraphTables
 from workbench.graph.traversal import Adjacency, Direction, Reach, Walk
 from workbench.graph.window import single
+from workbench.partials.micros import moment
 from workbench.tabular import html_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path as FilePath
+    from datetime import date
 
-    import igraph
-    import networkx as nx
     from numpy.typing import NDArray
 
     from workbench.compute.base import EdgeList
     from workbench.config.entity_schema import EntitySchema
+    from workbench.graph.times import Times
     from workbench.graph.window import Window
 
 __all__ = ["Graph"]
 
 
-class Graph:
+class Graph(export.Exports):
     """The entities and edges of the window.
 
     Entities are written ``type:key``. Nodes of an *attribute type* are returned as end points, but
@@ -46,6 +46,8 @@ class Graph:
         schema: Says which types are attribute types, and which property labels an entity.
         timezone: Zone in which results show times; by default the schema's.
         viewer: What shows a result of this graph; results hand themselves to it.
+        times: What the graph of another time is made of.
+        of: Which part of the window's time it is of, in words.
 
     Example:
         >>> from workbench.config.entity_schema import EntitySchema
@@ -58,24 +60,30 @@ class Graph:
     # networkx hands its calls about this graph to workbench.dispatch
     __networkx_backend__ = "workbench"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (what it is made of)
         self,
         window: Window,
         schema: EntitySchema,
         timezone: str = "",
-        viewer: Callable[[Subgraph], Any] | None = None,
+        viewer: Callable[..., Any] | None = None,
+        *,
+        times: Times | None = None,
+        of: str = "",
     ) -> None:
         self.window = window
         self.schema = schema
         self.timezone = timezone or schema.timezone
         self._viewer = viewer
+        self._times = times
+        self._of = of
         self._index = EntityIndex(window.entities, schema.entities)
         labels = {name: kind.label for name, kind in schema.entities.items() if kind.label}
         self._tables = GraphTables(window, self._index, labels)
 
     def __repr__(self) -> str:
-        """Return the number of nodes and edges."""
-        return f"Graph: {len(self):,} nodes, {self.window.edges.num_rows:,} edges"
+        """Return the number of nodes and edges, and of which time they are if not of the whole window."""
+        of = f" of {self._of}" if self._of else ""
+        return f"Graph{of}: {len(self):,} nodes, {self.window.edges.num_rows:,} edges"
 
     def __len__(self) -> int:
         """Return the number of nodes."""
@@ -303,6 +311,51 @@ class Graph:
             density=edges / (nodes * (nodes - 1)) if nodes > 1 else 0.0,
         )
 
+    def between(self, since: str | date | None, until: str | date | None, *, exact: bool = False) -> Graph:
+        """Return the graph of a range of time, with the sightings and weights that it had in it.
+
+        Args:
+            since: A day or time in the workspace's zone; None is the window's start.
+            until: The end, not included; None is the window's end.
+            exact: Count what happened in the range alone, from the documents of the segments that it cuts.
+                By default segments (UTC days) that it touches count whole, from their partials.
+
+        Raises:
+            UsageError: If a time is none, the range is empty, or the graph comes from no open workspace.
+        """
+        since_us, until_us = (
+            None if bound is None else moment(bound, self.timezone) for bound in (since, until)
+        )
+        return self._cut_out(since_us, until_us, exact=exact)
+
+    def since(self, time: str | date, *, exact: bool = False) -> Graph:
+        """Return the graph from a moment on; see :meth:`between`."""
+        return self.between(time, None, exact=exact)
+
+    def at(self, time: str | date, *, exact: bool = False) -> Graph:
+        """Return the graph as it stood at a moment: of what had happened by then, the moment itself included.
+
+        Args:
+            time: A day's first moment, or a time, in the workspace's zone.
+            exact: As for :meth:`between`; by default the whole segment (UTC day) counts in which it lies.
+
+        Raises:
+            UsageError: If it is no time, or the graph comes from no open workspace.
+        """
+        return self._cut_out(None, moment(time, self.timezone) + 1, exact=exact)
+
+    def _cut_out(self, since: int | None, until: int | None, *, exact: bool) -> Graph:
+        if self._times is None:
+            raise UsageError(
+                "a graph that comes from no open workspace has no other time.", fix="Ask db.graph for it."
+            )
+        times = self._times.within(since, until)
+        if times == self._times:
+            return self
+        window, of = times.window(exact=exact)
+        viewer = self._viewer and partial(self._viewer, times=times, exact=exact)
+        return Graph(window, self.schema, self.timezone, viewer, times=times, of=of)
+
     def edge_list(
         self, min_weight: int = 1, *, with_attributes: bool = False
     ) -> tuple[EdgeList, NDArray[np.int32]]:
@@ -323,17 +376,8 @@ class Graph:
         """Return :meth:`nodes` and :meth:`edges`."""
         return self.nodes(), self.edges()
 
-    def to_networkx(self) -> nx.MultiDiGraph:
-        """Return a networkx graph whose nodes are called ``type:key`` and whose edge keys are types."""
-        return export.to_networkx(*self.to_arrow())
-
-    def to_igraph(self) -> igraph.Graph:
-        """Return a directed igraph graph whose vertices have ``type:key`` as ``name``."""
-        return export.to_igraph(*self.to_arrow())
-
-    def to_graphml(self, path: str | FilePath) -> None:
-        """Write a GraphML file; see :func:`workbench.graph.export.to_graphml`."""
-        export.to_graphml(*self.to_arrow(), path)
+    def _exported(self) -> tuple[pa.Table, pa.Table]:
+        return self.to_arrow()
 
     @property
     def _ends(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -410,12 +454,24 @@ class Graph:
         self, walk: Walk, key: str | Sequence[str], hops: int | None, limit: int | None
     ) -> Neighbourhood:
         starts = self._index.ids(key)
-        return self._neighbourhood(walk, starts, walk.reach(starts, hops, limit))
+        return self._neighbourhood(walk, starts, walk.reach(starts, hops, limit), hops)
 
-    def _neighbourhood(self, walk: Walk, starts: NDArray[Any], found: Reach) -> Neighbourhood:
+    def _neighbourhood(
+        self, walk: Walk, starts: NDArray[Any], found: Reach, hops: int | None = None
+    ) -> Neighbourhood:
         nodes, edges = self._cut(found.nodes, walk.inner(found.nodes), hops=found.hops)
-        written = tuple(self._index.entities(starts))
-        return Neighbourhood(nodes, edges, self.timezone, self._viewer, starts=written, hidden=found.hidden)
+        ended = (found.hops > 0) & ~walk.passable[found.nodes]
+        if hops is not None:
+            ended &= found.hops < hops
+        return Neighbourhood(
+            nodes,
+            edges,
+            self.timezone,
+            self._viewer,
+            starts=tuple(self._index.entities(starts)),
+            hidden=found.hidden,
+            ends=self._index.counted(found.nodes[ended]),
+        )
 
     def _path(self, finder: PathFinder, nodes: NDArray[Any], *, weighted: bool) -> Path:
         rows = finder.walk.heaviest_links(nodes)

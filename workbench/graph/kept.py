@@ -26,7 +26,7 @@ from workbench.logs import get_logger
 from workbench.storage import FileEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -47,10 +47,16 @@ _KINDS = ("entities", "edges", "properties")
 _TOLD = ("path", "rows", "bytes", "hash")
 
 Files = dict[str, dict[str, FileEntry]]
+Part = tuple[str, dict[str, pa.Table]]
 
 
 def window_of(
-    snapshot: Snapshot, kept: Derived, segments: Iterable[str] | None = None, *, worth: int = WORTH
+    snapshot: Snapshot,
+    kept: Derived,
+    segments: Iterable[str] | None = None,
+    *,
+    more: Sequence[Part] = (),
+    worth: int = WORTH,
 ) -> Window:
     """Return the window graph of a generation; it equals the merge of its partials.
 
@@ -58,6 +64,7 @@ def window_of(
         snapshot: The generation.
         kept: Where windows are kept. That of all segments is put there.
         segments: Only these; by default all.
+        more: Parts of other segments that belong to it as well.
         worth: Windows of fewer rows of edges are not kept.
 
     Raises:
@@ -66,16 +73,17 @@ def window_of(
     """
     wanted = _files_of(snapshot, segments)
     if _rows(wanted) < worth:
-        return _merged(snapshot, wanted)[1]
+        return _completed(snapshot, wanted, _merged(snapshot, wanted), more)
     known = [_Kept(kept, made) for made in kept.sets() if made.facts["version"] == _VERSION]
     for one in known:
-        if _hashes(one.files) == _hashes(wanted):
+        if not more and _hashes(one.files) == _hashes(wanted):
             try:
                 return one.window()
             except CorruptFileError as error:
                 _log.warning("a kept window is damaged", reason=str(error))
-    events, window = _updated(snapshot, wanted, known) or _merged(snapshot, wanted)
-    return window if segments is not None else _keep(snapshot, kept, wanted, events, window)
+    events = _updated(snapshot, wanted, known) or _merged(snapshot, wanted)
+    window = _completed(snapshot, wanted, events, more)
+    return _keep(snapshot, kept, wanted, events, window) if segments is None else window
 
 
 def _files_of(snapshot: Snapshot, segments: Iterable[str] | None) -> Files:
@@ -95,7 +103,7 @@ def _hashes(files: Files) -> dict[str, tuple[str, ...]]:
     return {segment: tuple(entries[kind].hash for kind in _KINDS) for segment, entries in files.items()}
 
 
-def _read(snapshot: Snapshot, files: Files) -> list[tuple[str, dict[str, pa.Table]]]:
+def _read(snapshot: Snapshot, files: Files) -> list[Part]:
     snapshot.paths([entry for entries in files.values() for entry in entries.values()])
     return [
         (segment, {kind: snapshot.read(entry) for kind, entry in entries.items()})
@@ -103,10 +111,16 @@ def _read(snapshot: Snapshot, files: Files) -> list[tuple[str, dict[str, pa.Tabl
     ]
 
 
-def _merged(snapshot: Snapshot, wanted: Files) -> tuple[Sum, Window]:
-    parts = _read(snapshot, wanted)
-    events = sum_of(part for part in parts if part[0] != REFERENCE)
-    return events, complete(events, [part for segment, part in parts if segment == REFERENCE])
+def _merged(snapshot: Snapshot, wanted: Files) -> Sum:
+    return sum_of(_read(snapshot, {s: f for s, f in wanted.items() if s != REFERENCE}))
+
+
+def _completed(snapshot: Snapshot, wanted: Files, events: Sum, more: Sequence[Part]) -> Window:
+    """Return the window of what segments sum up to, with more parts and what reference tables tell."""
+    if more:
+        events = plus(events, sum_of(more))
+    references = _read(snapshot, {s: f for s, f in wanted.items() if s == REFERENCE})
+    return complete(events, [part for _, part in references])
 
 
 @dataclass(frozen=True)
@@ -193,19 +207,17 @@ class _Change:
         return minus(events, gone, days, self.removed.keys() - wanted.keys())
 
 
-def _updated(snapshot: Snapshot, wanted: Files, known: list[_Kept]) -> tuple[Sum, Window] | None:
-    """Return the window made of the kept one that is nearest; None if it is better merged anew."""
+def _updated(snapshot: Snapshot, wanted: Files, known: list[_Kept]) -> Sum | None:
+    """Return the sum made of the kept window that is nearest; None if it is better merged anew."""
     changes = sorted((_Change.of(one, wanted) for one in known), key=lambda change: change.rows)
     if not changes or changes[0].rows > _MOST_CHANGED * _rows(wanted):
         return None
     try:
-        events = changes[0].applied(snapshot, wanted)
+        return changes[0].applied(snapshot, wanted)
     except (CorruptFileError, MismatchError) as error:
         # a live partial that is damaged is found again, and said, by the merge
         _log.info("a kept window cannot be brought up to date", reason=str(error))
         return None
-    references = [part for _, part in _read(snapshot, {s: f for s, f in wanted.items() if s == REFERENCE})]
-    return events, complete(events, references)
 
 
 def _day(snapshot: Snapshot, segment: str, entries: Mapping[str, FileEntry]) -> Day:

@@ -113,6 +113,11 @@ class EntityIndex:
         """Return every entity as it is written, by window id."""
         return format_entities(pl.Series(self._types.cast("string")), self._keys)
 
+    def counted(self, ids: NDArray[np.integer]) -> dict[str, int]:
+        """Return how many of window ids are of each type."""
+        counts = np.bincount(self.type_codes[ids], minlength=len(self.types)).tolist()
+        return {name: count for name, count in zip(self.types, counts, strict=True) if count}
+
     def has_type(self, types: Iterable[str]) -> NDArray[np.bool_]:
         """Return for each window id whether its type is one of ``types``; unknown ones match none."""
         wanted = np.isin(np.array(self.types, dtype=object), list(types))

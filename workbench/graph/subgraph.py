@@ -12,17 +12,14 @@ from workbench.tabular import Tabular, html_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path as FilePath
 
-    import igraph
-    import networkx as nx
     import pyarrow as pa
 
 __all__ = ["Neighbourhood", "Path", "Subgraph"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Subgraph(Tabular):
+class Subgraph(Tabular, export.Exports):
     """Some entities and edges between them; as a table it is its nodes.
 
     Attributes:
@@ -67,17 +64,8 @@ class Subgraph(Tabular):
             )
         return self.viewer(self)
 
-    def to_networkx(self) -> nx.MultiDiGraph:
-        """Return a networkx graph whose nodes are called ``type:key`` and whose edge keys are types."""
-        return export.to_networkx(self.nodes, self.edges)
-
-    def to_igraph(self) -> igraph.Graph:
-        """Return a directed igraph graph whose vertices have ``type:key`` as ``name``."""
-        return export.to_igraph(self.nodes, self.edges)
-
-    def to_graphml(self, path: str | FilePath) -> None:
-        """Write a GraphML file; see :func:`workbench.graph.export.to_graphml`."""
-        export.to_graphml(self.nodes, self.edges, path)
+    def _exported(self) -> tuple[pa.Table, pa.Table]:
+        return self.nodes, self.edges
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -88,19 +76,23 @@ class Neighbourhood(Subgraph):
         nodes: As for :class:`Subgraph`, with ``hops``, the distance from the nearest start.
         starts: The entities that it started from.
         hidden: For each hop, how many more nodes there were than the limit let through.
+        ends: Of each attribute type, at how many nodes the walk ended that would have gone on elsewhere.
         walk: What :meth:`Graph.around` was asked for, by the names of its arguments; empty for other walks.
     """
 
     starts: tuple[str, ...] = ()
     hidden: tuple[int, ...] = ()
+    ends: Mapping[str, int] = field(default_factory=dict)
     walk: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        """Return the starts, the number of nodes and edges, and how many were left out."""
+        """Return the starts, the number of nodes and edges, what was left out and where the walk ended."""
         first = ", ".join(self.starts[:1])
         more = f" and {len(self.starts) - 1:,} more" if len(self.starts) > 1 else ""
-        hidden = f"; {sum(self.hidden):,} more nodes hidden by the limit" if any(self.hidden) else ""
-        return f"Neighbourhood of {first}{more}: {self._counts()}{hidden}"
+        hidden = f"; +{sum(self.hidden):,} hidden by the limit" if any(self.hidden) else ""
+        ended = ", ".join(f"{count:,} {name}" for name, count in self.ends.items())
+        ends = f"; not through {ended}" if ended else ""
+        return f"Neighbourhood of {first}{more}: {self._counts()}{hidden}{ends}"
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
 
-__all__ = ["Adjacency", "Csr", "Direction", "Links", "Reach", "Walk", "trace"]
+__all__ = ["Adjacency", "Csr", "Direction", "Links", "Reach", "Walk"]
 
 Direction = Literal["both", "out", "in"]
 
@@ -133,6 +133,11 @@ class Walk:
     edge_types: NDArray[np.bool_] | None = None
     direction: Direction = "both"
 
+    def reversed(self) -> Walk:
+        """Return the same ways from their ends to their starts."""
+        back: dict[Direction, Direction] = {"both": "both", "out": "in", "in": "out"}
+        return replace(self, direction=back[self.direction])
+
     def links(self, nodes: NDArray[Any]) -> Links:
         """Return the edges that lead on from ``nodes``."""
         out, into = self.adjacency.out, self.adjacency.into
@@ -227,19 +232,6 @@ class Walk:
         order = order[counts[order] > 1]
         return ids[order].astype(np.int64), counts[order], weights[order]
 
-    def shortest_by_hops(self, start: int, end: int) -> NDArray[np.int64]:
-        """Return the nodes of a path with the fewest hops, or none if there is no path."""
-        parent = np.full(self.adjacency.nodes, -1, dtype=np.int64)
-        parent[start] = start
-        frontier = np.array([start], dtype=np.int64)
-        while len(frontier) and parent[end] < 0:
-            links = self.links(frontier)
-            links = links.where(parent[links.far] < 0)
-            new, first = np.unique(links.far, return_index=True)
-            parent[new] = frontier[links.origin[first]]
-            frontier = new[self.passable[new]].astype(np.int64)
-        return trace(parent, start, end)
-
     def heaviest_links(self, path: NDArray[Any]) -> NDArray[np.int32]:
         """Return for each step of a path the row of its heaviest edge; of equals, the first."""
         if len(path) < 2:
@@ -276,16 +268,6 @@ def _join(parts: Iterable[Links]) -> Links:
         np.concatenate([part.far for part in links]),
         np.concatenate([part.rows for part in links]),
     )
-
-
-def trace(parent: NDArray[Any], start: int, end: int) -> NDArray[np.int64]:
-    """Return the nodes from ``start`` to ``end`` along ``parent``; none if ``end`` was not reached."""
-    if start != end and parent[end] < 0:
-        return np.empty(0, dtype=np.int64)
-    path = [end]
-    while path[-1] != start:
-        path.append(int(parent[path[-1]]))
-    return np.array(path[::-1], dtype=np.int64)
 
 
 def _depths(order: NDArray[Any], parent: NDArray[Any]) -> NDArray[np.int64]:

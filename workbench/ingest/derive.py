@@ -8,11 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
-import pyarrow as pa
 
 from workbench.partials.extract import counts, extract
 from workbench.partials.profiles import profiles
-from workbench.partials.shapes import KINDS
+from workbench.partials.shapes import KINDS, shaped
 from workbench.partials.texts import texts
 
 if TYPE_CHECKING:
@@ -110,28 +109,6 @@ def _split(
         empty = frame.clear()
         for segment in segments:
             yield kind, segment, by_segment.get((segment,), empty)
-
-
-def shaped(frame: pl.DataFrame, kind: str) -> pa.Table:
-    """Return a partial in its Arrow shape; equal rows give equal arrays, dictionaries included."""
-    table = frame.select(KINDS[kind].names).to_arrow(compat_level=pl.CompatLevel.oldest()).combine_chunks()
-    columns = [_shaped(column, field) for field, column in zip(KINDS[kind], table.columns, strict=True)]
-    return table.from_arrays(columns, schema=KINDS[kind])
-
-
-def _shaped(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
-    if not pa.types.is_dictionary(field.type):
-        return column.cast(field.type)
-    values = field.type.value_type
-    if not pa.types.is_dictionary(column.type):
-        return column.cast(values).combine_chunks().dictionary_encode().cast(field.type)
-    # the values in the order in which they first occur, and no others
-    chunks = []
-    for chunk in column.chunks:
-        places = chunk.indices.dictionary_encode()
-        found = chunk.dictionary.take(places.dictionary).cast(values)
-        chunks.append(pa.DictionaryArray.from_arrays(places.indices, found).cast(field.type))
-    return pa.chunked_array(chunks, field.type)
 
 
 def add_reference_partials(

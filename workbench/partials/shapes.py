@@ -7,6 +7,7 @@ Rows of test accounts are kept apart by ``is_test``.
 
 from __future__ import annotations
 
+import polars as pl
 import pyarrow as pa
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "SIGHTINGS",
     "TEXTS",
     "TIMESTAMP",
+    "shaped",
 ]
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
@@ -92,3 +94,25 @@ KINDS: dict[str, pa.Schema] = {
     "profiles": PROFILES,
     "texts": TEXTS,
 }
+
+
+def shaped(frame: pl.DataFrame, kind: str) -> pa.Table:
+    """Return a partial in its Arrow shape; equal rows give equal arrays, dictionaries included."""
+    table = frame.select(KINDS[kind].names).to_arrow(compat_level=pl.CompatLevel.oldest()).combine_chunks()
+    columns = [_shaped(column, field) for field, column in zip(KINDS[kind], table.columns, strict=True)]
+    return table.from_arrays(columns, schema=KINDS[kind])
+
+
+def _shaped(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
+    if not pa.types.is_dictionary(field.type):
+        return column.cast(field.type)
+    values = field.type.value_type
+    if not pa.types.is_dictionary(column.type):
+        return column.cast(values).combine_chunks().dictionary_encode().cast(field.type)
+    # the values in the order in which they first occur, and no others
+    chunks = []
+    for chunk in column.chunks:
+        places = chunk.indices.dictionary_encode()
+        found = chunk.dictionary.take(places.dictionary).cast(values)
+        chunks.append(pa.DictionaryArray.from_arrays(places.indices, found).cast(field.type))
+    return pa.chunked_array(chunks, field.type)
