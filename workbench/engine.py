@@ -6,6 +6,7 @@ import gc
 import tempfile
 import threading
 import weakref
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -21,7 +22,7 @@ from workbench.storage import SegmentStore
 from workbench.storage.places import s3_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import numpy as np
     import pyarrow as pa
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from workbench.plans.run import Runs
     from workbench.progress import Progress
     from workbench.reports import Report
+    from workbench.scheduler import Scheduler
     from workbench.settings import Settings
     from workbench.sql import Result, SqlSession
     from workbench.sql.views import Views
@@ -94,6 +96,11 @@ class Engine:
         self.path = self.store.root
         self.schema = workspace_schema(self.path)
         self.timezone = self.settings.timezone or self.schema.timezone
+        self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin to read, by itself."""
         # taken by threads that read one generation, views and servers; lent while a model is waited for
         self.lock = LendableLock()
         self._snapshot = self.store.snapshot()
@@ -101,6 +108,7 @@ class Engine:
         self._clients: dict[str, Client | None] = {}
         self._clients_lock = threading.Lock()
         self._sql: SqlSession | None = None
+        self._asking = 0
         self._finalizer = weakref.finalize(self, _dispose, self._scratch)
 
     @classmethod
@@ -122,12 +130,24 @@ class Engine:
         SegmentStore.create(root, files)
         return cls(root, **settings)
 
+    def beside(self) -> Engine:
+        """Return another engine over the same workspace, for another thread: it reads by itself.
+
+        Writers of both wait for one another, where another process's is refused.
+        """
+        other = type(self).__new__(type(self))
+        for name in ("store", "settings", "path", "schema", "timezone", "_streams"):
+            setattr(other, name, getattr(self, name))
+        other._begin()  # noqa: SLF001  (its own kind)
+        return other
+
     def refresh(self) -> Engine:
-        """Read the newest generation from now on."""
+        """Read the newest generation from now on; where only knowledge is new, what is loaded stays."""
         newest = self.store.snapshot()
         if newest.generation != self._snapshot.generation:
+            loaded = _LOADED if _same_documents(newest, self._snapshot) else ()
             self._snapshot = newest
-            for name in ("graph", "catalog", "trends", "vectors"):
+            for name in {"graph", "catalog", "trends", "vectors"} - set(loaded):
                 self.__dict__.pop(name, None)
             self._close_sql()
         return self
@@ -236,6 +256,34 @@ class Engine:
         from workbench.ingest import quarantine  # noqa: PLC0415
 
         return quarantine.read(self._snapshot)
+
+    @cached_property
+    def scheduler(self) -> Scheduler:
+        """Return what keeps knowledge current in the background, once it is started: ``.start()``.
+
+        Its ``status()`` shows every job: when it ran, how long that took, how old its result is, what failed.
+        """
+        from workbench.jobs import scheduler_of  # noqa: PLC0415
+
+        return scheduler_of(self)
+
+    @property
+    def streams(self) -> list[Stream]:
+        """Return the streams into the workspace that this engine opened and that are open."""
+        return [stream for stream in self._streams if stream.status()["open"]]
+
+    @property
+    def is_asked(self) -> bool:
+        """Return whether somebody waits for an answer of this engine."""
+        return self._asking > 0 or self.lock.taken
+
+    @property
+    def background(self) -> dict[str, Any] | None:
+        """Return what this workspace's scheduler does or did last, in whatever process; None: never any."""
+        from workbench.jobs import STATUS_FILE  # noqa: PLC0415
+        from workbench.scheduler import read_status  # noqa: PLC0415
+
+        return read_status(self.path / STATUS_FILE)
 
     @cached_property
     def trends(self) -> Trends:
@@ -366,7 +414,8 @@ class Engine:
             SqlTimeoutError: If it runs longer than ``timeout`` seconds (setting ``sql_timeout``).
             CorruptFileError: If a file that it needs is damaged.
         """
-        return self._whole(lambda: self._query(statement, timeout, tables or {}, stop))
+        with self._asked():
+            return self._whole(lambda: self._query(statement, timeout, tables or {}, stop))
 
     def report(
         self, title: str, parts: Sequence[Any], *, parameters: Mapping[str, Any] | None = None
@@ -408,8 +457,8 @@ class Engine:
         """
         from workbench.plans.ask import ask  # noqa: PLC0415
 
-        return self._shown(
-            ask(
+        with self._asked():
+            answer = ask(
                 question,
                 self,
                 session=session,
@@ -419,7 +468,7 @@ class Engine:
                 progress=progress,
                 stop=stop,
             )
-        )
+        return self._shown(answer)
 
     def accept(self, answer: Answer) -> None:
         """Keep a question with the plan that answered it well: an example for the planner ``model``.
@@ -478,7 +527,8 @@ class Engine:
         """
         from workbench.plans.run import run  # noqa: PLC0415
 
-        return self._shown(run(plan, self, runs=self._runs, progress=progress, stop=stop))
+        with self._asked():
+            return self._shown(run(plan, self, runs=self._runs, progress=progress, stop=stop))
 
     # what changes it
 
@@ -636,7 +686,7 @@ class Engine:
         """
         from workbench.ingest.stream import Stream, wall_clock  # noqa: PLC0415
 
-        return Stream(
+        stream = Stream(
             self.store,
             self.schema,
             self.settings,
@@ -644,6 +694,8 @@ class Engine:
             closed=self.refresh,
             let_go=self._let_go,
         )
+        self._streams.add(stream)
+        return stream
 
     def compute(
         self,
@@ -704,13 +756,24 @@ class Engine:
             with self.store.writer() as writer:
                 transaction = writer.begin()
                 add(transaction, run, table)
-                written = transaction.commit()
+                transaction.commit()
         except (OSError, StorageError):  # OSError: a lock file that cannot be opened
             if keep == "always":
                 raise
         else:
-            self._follow(written)
+            self.refresh()
         return Knowledge(run, table, self.timezone, notes_of(run, self._snapshot))
+
+    def inputs_of(self, task: str) -> str:
+        """Return a hash of all that a task's result depends on but its parameters; empty without documents.
+
+        Raises:
+            UnknownNameError: If there is no such task.
+        """
+        from workbench.analysis import input_hash  # noqa: PLC0415
+
+        segments = self._snapshot.segments
+        return input_hash(self._snapshot, segments, task, self._facts()) if segments else ""
 
     def evict(self, *segments: str, before: str | date | None = None, force: bool = False) -> list[str]:
         """Drop segments with everything derived from them and return their days; knowledge keeps its runs.
@@ -888,6 +951,7 @@ class Engine:
             "quarantined": sum(f.meta["records"] for f in files if f.kind == "quarantine"),
             "texts_without_vectors": waiting.texts if waiting else 0,
             "knowledge": self.knowledge.kinds(),
+            "background": self.background,
             "missing": [str(missing) for missing in self._snapshot.missing],
         }
 
@@ -944,7 +1008,9 @@ class Engine:
         return report
 
     def close(self) -> None:
-        """End the SQL worker and language models; the engine can still be used afterwards."""
+        """Stop the scheduler, the SQL worker and language models; the engine can still be used afterwards."""
+        if "scheduler" in self.__dict__:
+            self.scheduler.stop()
         self._close_sql()
         self._clients.clear()
 
@@ -1004,6 +1070,17 @@ class Engine:
         times = Times(self._snapshot, kept, self.schema, self.fields)
         window = window_of(self._snapshot, kept, segments)
         return Graph(window, self.schema, self.timezone, self._show, times=times)
+
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        """Note that somebody waits for an answer."""
+        with self._clients_lock:
+            self._asking += 1
+        try:
+            yield
+        finally:
+            with self._clients_lock:
+                self._asking -= 1
 
     @cached_property
     def _runs(self) -> Runs:
@@ -1079,14 +1156,6 @@ class Engine:
             finally:
                 self.lock.release()
 
-    def _follow(self, written: Snapshot) -> None:
-        """Move to the generation that this engine wrote; if only knowledge is new, what is loaded stays."""
-        loaded = {name: value for name, value in self.__dict__.items() if name in _LOADED}
-        before = self._snapshot.generation
-        self.refresh()
-        if self._snapshot.generation == written.generation == before + 1:
-            self.__dict__.update(loaded)
-
     def _whole(self, read: Callable[[], T]) -> T:
         """Read once more, all of it, at a newer generation if a writer removed files of this one."""
         try:
@@ -1146,6 +1215,12 @@ def workspace_schema(root: Path) -> EntitySchema:
 def _latest(snapshot: Snapshot, segments: Iterable[str]) -> datetime:
     latest = max(f.max_ts or 0 for f in snapshot.files("events", segments=segments))
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=latest)
+
+
+def _same_documents(one: Snapshot, other: Snapshot) -> bool:
+    """Return whether two generations differ in knowledge alone."""
+    files, others = ({f.path for f in s.manifest.files if f.kind != "knowledge"} for s in (one, other))
+    return files == others and one.manifest.state == other.manifest.state
 
 
 def _pictures(answer: Answer) -> str:

@@ -31,6 +31,14 @@ class LendableLock:
         return self._times > 0
 
     @property
+    def taken(self) -> bool:
+        """Return whether another thread holds it just now."""
+        free = self._lock.acquire(blocking=False)
+        if free:
+            self._lock.release()
+        return not free
+
+    @property
     def _times(self) -> int:
         return getattr(self._depth, "times", 0)
 

@@ -86,6 +86,7 @@ COMMANDS = [
         "compute",
         "serve",
         "password",
+        "run",
         "status",
         "verify",
         "repair",

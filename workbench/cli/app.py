@@ -19,6 +19,7 @@ from workbench.cli import (
     quarantine,
     query,
     report,
+    run,
     serve,
     synth,
     upkeep,
@@ -178,6 +179,7 @@ _COMMANDS: tuple[tuple[str, str, Callable[..., Any], tuple[str, ...]], ...] = (
     ("Operate", "restore", mirrors.restore, ("workbench restore s3://bucket/shop shop",)),
     ("Operate", "config", machine.config, ("workbench config",)),
     ("Operate", "drivers", machine.drivers, ("workbench drivers",)),
+    ("Operate", "run", run.run, ("workbench run -w shop --watch logs/", "workbench run -w shop --port 5006")),
     (
         "Operate",
         "serve",

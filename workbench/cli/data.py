@@ -22,11 +22,12 @@ from workbench.cli.options import (
     pairs,
 )
 from workbench.cli.progress import watching
-from workbench.cli.screen import print_facts, print_json, print_text, size
+from workbench.cli.run import background_line
+from workbench.cli.screen import print_facts, print_json, print_table, print_text, printable, size, span
 from workbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from workbench.engine import Engine
     from workbench.ingest import IngestReport
@@ -99,7 +100,36 @@ def status(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> No
     if as_json:
         print_json(figures)
         return
-    print_facts({name.replace("_", " "): _figure(name, value) for name, value in figures.items()})
+    background = figures.pop("background")
+    facts = {name.replace("_", " "): _figure(name, value) for name, value in figures.items()}
+    print_facts({**facts, "background": background_line(background)})
+    if background is not None:
+        _print_jobs(background["jobs"], figures["timezone"])
+
+
+def _print_jobs(jobs: Sequence[Mapping[str, Any]], timezone: str) -> None:
+    """Print how each job is, those that fail marked, and in red where that can be seen."""
+    import pyarrow as pa  # noqa: PLC0415  (kept out of start-up)
+
+    rows = [
+        {
+            "task": job["name"],
+            "priority": job["priority"],
+            "state": job["state"],
+            "stale": None if job["stale_seconds"] is None else span(job["stale_seconds"]),
+            "runs": job["runs"],
+            "failures": job["failures"],
+            "median": span(job["seconds"][0]),
+            "p95": span(job["seconds"][1]),
+            "last run": job["last_run"][:19],
+        }
+        for job in jobs
+    ]
+    print_text()
+    print_table(pa.Table.from_pylist(rows), timezone, rows=len(rows))
+    for job in jobs:
+        if job["error"]:
+            typer.secho(printable(f"{job['name']} fails: {job['error']}"), fg="red")
 
 
 def _figure(name: str, value: Any) -> str:

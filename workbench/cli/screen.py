@@ -32,6 +32,7 @@ __all__ = [
     "print_text",
     "printable",
     "size",
+    "span",
     "write_file",
 ]
 
@@ -68,6 +69,19 @@ def console() -> Console:
 
     width = None if sys.stdout.isatty() else _UNBOUNDED
     return Console(width=width, markup=False, emoji=False, highlight=False)
+
+
+def span(seconds: float) -> str:
+    """Return a length of time for people.
+
+    >>> span(0.25), span(90), span(7500), span(200_000)
+    ('0.2 s', '2 min', '2.1 h', '2.3 d')
+    """
+    for limit, unit, length in ((60, "s", 1), (3600, "min", 60), (86_400, "h", 3600)):
+        if seconds < limit:
+            figures = 0 if unit == "min" or (unit == "s" and seconds >= 10) else 1
+            return f"{seconds / length:.{figures}f} {unit}"
+    return f"{seconds / 86_400:.1f} d"
 
 
 def print_text(text: str = "") -> None:

@@ -52,6 +52,9 @@ def serve(  # noqa: PLR0913  (the options of one command)
             metavar="URL", help="What browsers call the server, such as https://logs.example.org; repeatable."
         ),
     ] = None,
+    compute: Annotated[
+        bool, typer.Option("--compute", help="Keep knowledge current meanwhile, as 'workbench run' does.")
+    ] = False,
 ) -> None:
     """Show the workspace in a browser and to programs, until it is stopped.
 
@@ -79,6 +82,9 @@ def serve(  # noqa: PLR0913  (the options of one command)
         print_note(f"{url} shows {engine.store.name}; Ctrl-C ends it")
 
     with open_workspace(workspace or directory) as engine:
+        if compute:
+            engine.store.require_writable()
+            engine.scheduler.start()
         start(engine, access, ready=say)
 
 

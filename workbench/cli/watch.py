@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from workbench.ingest.watch import Told
 
-__all__ = ["watch"]
+__all__ = ["stopping", "watch"]
 
 
 def watch(  # noqa: PLR0913  (the options of one command)
@@ -64,7 +64,7 @@ def watch(  # noqa: PLR0913  (the options of one command)
         else:
             print_text(told.text)
 
-    with open_workspace(workspace) as engine, _stopping() as stop:
+    with open_workspace(workspace) as engine, stopping() as stop:
         engine.watch(
             *directories,
             say=say,
@@ -78,7 +78,7 @@ def watch(  # noqa: PLR0913  (the options of one command)
 
 
 @contextmanager
-def _stopping() -> Iterator[threading.Event]:
+def stopping() -> Iterator[threading.Event]:
     """Give an event that SIGINT and SIGTERM set; a second one ends the process at once, as ever."""
     stop = threading.Event()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

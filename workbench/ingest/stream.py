@@ -109,6 +109,7 @@ class Stream:
         self._wake = threading.Condition(self._lock)
         self._space_checked = 0.0
         self._problem = ""
+        self._published = 0
         self._ended = False
         with contextlib.ExitStack() as held:
             self._log = Log(
@@ -192,6 +193,7 @@ class Stream:
             counts = self._checkpoints.publish(entries, position, self._log.epoch, self._clock())
             with self._lock:
                 self._waiting = self._waiting[len(entries) :]
+                self._published += sum(entry.rows for entry in entries)
                 self._count_waiting()
                 self._problem = ""
             if counts.refused:
@@ -208,6 +210,7 @@ class Stream:
             return {
                 "waiting": self._waiting_rows,
                 "waiting_bytes": self._waiting_bytes,
+                "published": self._published,
                 "recovered": self.recovered,
                 "problem": self._problem,
                 "open": not self._ended and not self._log.stopped,

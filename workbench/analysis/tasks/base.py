@@ -87,9 +87,13 @@ class Task(Driver):
         facts: What else decides about it: ``attributes`` (the schema's attribute types), ``who`` (its
             actors with what events give), ``features`` (the feature configuration), ``timezone``.
         defaults: Its parameters with their default values.
+        period: Seconds between two runs in the background, at least.
+        after: Tasks whose results it reads: in the background it runs after them.
     """
 
     priority: ClassVar[str] = "P2"
+    period: ClassVar[float] = 3600.0
+    after: ClassVar[tuple[str, ...]] = ()
     inputs: ClassVar[tuple[str, ...]] = ("entities", "edges")
     facts: ClassVar[tuple[str, ...]] = ("attributes",)
     defaults: ClassVar[dict[str, Any]] = {}
@@ -97,6 +101,11 @@ class Task(Driver):
     @abstractmethod
     def run(self, context: Context) -> Outcome:
         """Return the task's result for the context's window."""
+
+    @classmethod
+    def lacks(cls, schema: EntitySchema) -> str:
+        """Return what a schema lacks for it to have a result; nothing if it has all."""
+        return "" if "who" not in cls.facts or schema.who else "the entity schema marks no entity type as who"
 
     @classmethod
     def complete(cls, parameters: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,125 @@
+"""What a workspace has done in the background: its tasks, its window, its rules, as jobs of a scheduler."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from workbench.ingest.overdue import Overdue
+from workbench.scheduler import Job, Scheduler
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from workbench.config.entity_schema import EntitySchema
+    from workbench.ingest.stream import Stream
+    from workbench.knowledge import Knowledge
+    from workbench.settings import Settings
+
+__all__ = ["STATUS_FILE", "jobs_of", "scheduler_of"]
+
+STATUS_FILE = "cache/scheduler.json"
+_WINDOW_SECONDS = 60.0
+_THIN_SECONDS = 3600.0
+
+
+class World(Protocol):
+    """A workspace whose knowledge is kept current."""
+
+    path: Path
+    schema: EntitySchema
+    settings: Settings
+
+    @property
+    def is_asked(self) -> bool:
+        """Return whether somebody waits for an answer."""
+
+    @property
+    def streams(self) -> Iterable[Stream]:
+        """Return the open streams."""
+
+    def beside(self) -> Self:
+        """Return the same workspace for another thread."""
+
+    def refresh(self) -> object:
+        """Read the newest generation from now on."""
+
+    def inputs_of(self, task: str) -> str:
+        """Return a hash of what a task would read."""
+
+    def compute(self, task: str, *, seed: int) -> Knowledge:
+        """Run a task and keep its result."""
+
+    def evict(self) -> list[str]:
+        """Drop what the window no longer holds."""
+
+    def close(self) -> None:
+        """Let go of everything."""
+
+
+def jobs_of(world: World) -> list[Job]:
+    """Return the jobs of a workspace: the tasks that its schema has something for, and its upkeep."""
+    from workbench.analysis import tasks  # noqa: PLC0415  (kept out of start-up)
+
+    looking = world.beside()
+    classes = {name: tasks.load(name) for name in tasks.names()}
+    able = {
+        name: task
+        for name, task in classes.items()
+        if task.can_run() is True and not task.lacks(world.schema)
+    }
+    jobs = [
+        Job(
+            name,
+            _computing(world, name),
+            task.priority,
+            task.period,
+            _inputs(looking, name),
+            tuple(other for other in task.after if other in able),
+        )
+        for name, task in able.items()
+    ]
+    if world.settings.window != "all":
+        jobs.append(Job("window", lambda _: _beside(world, "evict"), "P2", _WINDOW_SECONDS))
+    return jobs
+
+
+def scheduler_of(world: World) -> Scheduler:
+    """Return what keeps a workspace's knowledge current once it is started."""
+    seconds = 2 * world.settings.stream_seconds  # a checkpoint takes its time, too
+    return Scheduler(
+        jobs_of(world),
+        backlog=Overdue(lambda: world.streams, seconds).count,
+        busy=lambda: world.is_asked,
+        workers=world.settings.worker_threads,
+        status_file=world.path / STATUS_FILE,
+    )
+
+
+def _inputs(looking: World, task: str) -> Any:
+    def inputs() -> str:
+        looking.refresh()
+        return looking.inputs_of(task)
+
+    return inputs
+
+
+def _computing(world: World, task: str) -> Any:
+    def run(seed: int) -> None:
+        # one engine a run: it holds no generation and no graph in between
+        engine = world.beside()
+        try:
+            if engine.inputs_of(task):
+                engine.compute(task, seed=seed)
+        finally:
+            engine.close()
+
+    return run
+
+
+def _beside(world: World, what: str) -> None:
+    engine = world.beside()
+    try:
+        getattr(engine, what)()
+    finally:
+        engine.close()
