@@ -193,6 +193,7 @@ class TestStatus:
             "texts_without_vectors": 0,
             "sources": 1,
             "knowledge": [],
+            "background": None,
             "missing": [],
             "files": len(files),
             "bytes": sum(p.stat().st_size for p in files),
