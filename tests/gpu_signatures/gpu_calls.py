@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
+from pathlib import Path
 
-LIBRARIES = frozenset({"cudf", "cugraph"})
+PACKAGE = Path(__file__).parents[2] / "workbench"
+CHECKED = [
+    *(PACKAGE / "compute" / name for name in ("gpu.py", "_gpu_device.py", "_gpu_points.py")),
+    PACKAGE / "graph" / "export.py",
+]
+LIBRARIES = frozenset({"cudf", "cugraph", "cuml", "rmm"})
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
     python tests/gpu_signatures/record.py            compare; exit status 1 and a list if they differ
     python tests/gpu_signatures/record.py --write    write signatures-26.10.json
 
-Downloads the Python-level wheels (4 MB) into ``--cache`` and reads their sources; imports nothing of
+Downloads the Python-level wheels (14 MB) into ``--cache`` and reads their sources; imports nothing of
 them, so it needs no GPU.
 """
 
@@ -17,14 +17,14 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from gpu_calls import library_uses
+from gpu_calls import CHECKED, library_uses
 from wheel_signatures import read_name
 
 HERE = Path(__file__).parent
 RECORD = HERE / "signatures-26.10.json"
-PACKAGE = HERE.parents[1] / "workbench"
-CHECKED = (PACKAGE / "compute" / "gpu.py", PACKAGE / "graph" / "export.py")
-WHEELS = {"cudf-cu13": "26.10.2", "cugraph-cu13": "26.10.0"}
+WHEELS = {"cudf-cu13": "26.10.2", "cugraph-cu13": "26.10.0", "cuml-cu13": "26.10.0", "rmm-cu13": "26.10.0"}
+# What stands for a module's source where it is compiled is in the wheels too.
+SOURCES = (".py", ".pyi", ".pyx")
 # pip matches each glibc level on its own; the wheels name these two.
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_24_x86_64")
 
@@ -38,7 +38,7 @@ def unpack(cache: Path) -> Path:
             download(f"{name}=={version}", cache)
         (wheel,) = cache.glob(pattern)
         with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(site, [member for member in archive.namelist() if member.endswith(".py")])
+            archive.extractall(site, [member for member in archive.namelist() if member.endswith(SOURCES)])
     return site
 
 

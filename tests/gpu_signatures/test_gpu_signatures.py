@@ -8,35 +8,41 @@ import json
 from pathlib import Path
 
 import pytest
-from gpu_calls import Use, library_uses
+from gpu_calls import CHECKED, Use, library_uses
 from wheel_signatures import misfit, parse, read_name
 
 from workbench.compute import backends
-from workbench.graph import export
 
 HERE = Path(__file__).parent
 RECORD = json.loads((HERE / "signatures-26.10.json").read_text())
 SIGNATURES: dict[str, str | None] = RECORD["signatures"]
-SOURCES = [Path(inspect.getfile(found)) for found in (backends.load("gpu"), export)]
-USES = [use for source in SOURCES for use in library_uses(source.read_text())]
-CALLS = [use for use in USES if use.call is not None]
+USES = [(file.name, use) for file in CHECKED for use in library_uses(file.read_text())]
+CALLS = [(file, use) for file, use in USES if use.call is not None]
 
 
-@pytest.mark.parametrize("use", CALLS, ids=lambda use: f"line{use.line}-{use.name}")
-def test_call_fits_the_recorded_signature(use: Use) -> None:
+@pytest.mark.parametrize(("file", "use"), CALLS, ids=[f"{file}-{use.line}-{use.name}" for file, use in CALLS])
+def test_call_fits_the_recorded_signature(file: str, use: Use) -> None:
     signature = SIGNATURES.get(use.name)
-    assert signature, f"line {use.line}: {use.name} has no recorded signature"
+    assert signature, f"{file}:{use.line}: {use.name} has no recorded signature"
     assert misfit(signature, use.call) == ""
 
 
+def test_the_checked_files_are_those_of_the_backend() -> None:
+    classes = [c for c in backends.load("gpu").__mro__ if c.__module__.startswith("workbench.compute")]
+    files = {Path(inspect.getfile(c)).name for c in classes}
+    assert {"gpu.py", "_gpu_points.py"} <= files & {file.name for file in CHECKED}
+
+
 def test_record_holds_exactly_the_names_in_use() -> None:
-    assert set(SIGNATURES) == {use.name for use in USES}
+    assert set(SIGNATURES) == {use.name for _, use in USES}
 
 
 def test_every_kernel_calls_its_algorithm() -> None:
-    assert {"cugraph.pagerank", "cugraph.leiden", "cugraph.weakly_connected_components"} <= {
-        use.name for use in CALLS
-    }
+    graph = ("pagerank", "leiden", "louvain", "weakly_connected_components", "core_number", "bfs", "sssp")
+    points = ("cluster.KMeans", "cluster.DBSCAN", "cluster.HDBSCAN", "decomposition.PCA")
+    more = ("ensemble.IsolationForest", "neighbors.NearestNeighbors")
+    wanted = {*(f"cugraph.{name}" for name in graph), *(f"cuml.{name}" for name in (*points, *more))}
+    assert wanted <= {use.name for _, use in CALLS}
 
 
 @pytest.mark.parametrize(
@@ -75,7 +81,22 @@ def site(tmp_path: Path) -> Path:
         "class Base:\n    def __init__(self, data=None): ...\n    def head(self, n=5): ...\n"
         "class Frame(Base):\n    @classmethod\n    def of(cls, table): ...\n"
     )
+    (package / "fast.pyx").write_text(
+        "from lib.base cimport handle\n\ncdef extern from 'x':\n    cdef void fit(int *rows)\n\n"
+        "cdef class Raw:\n    def __init__(self, Other upstream, size=None):\n        pass\n\n"
+        "class Model(Raw):\n    labels_ = Reflected()\n\n    def __init__(\n        self,\n        *,\n"
+        "        eps=1 << 3,  # a comment\n    ):\n        cdef int n = 0\n\n"
+        "    @wrapped(to='x')\n    def fit(self, X, y=None) -> 'Model':\n        n = <int>y\n"
+    )
     return tmp_path
+
+
+def test_signatures_are_read_from_cython(site: Path) -> None:
+    assert read_name(site, "lib.fast.Model") == "(*, eps=1 << 3)"
+    assert read_name(site, "lib.fast.Model.fit") == "(X, y=None)"
+    assert read_name(site, "lib.fast.Model.labels_") is None
+    with pytest.raises(LookupError):
+        read_name(site, "lib.fast.Model.centres_")
 
 
 def test_signatures_are_read_through_re_exports_and_bases(site: Path) -> None:

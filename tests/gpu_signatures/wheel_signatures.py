@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -54,6 +56,8 @@ def _find(site: Path, parts: list[str]) -> _Definition | None:
         raise LookupError(f"no module {name!r}")
     parent = _find(site, owner)
     method = _method(site, parent, name) if parent else None
+    if method is None and parent and _assigned(site, parent, name):
+        return None
     if method is None:
         raise LookupError(f"{'.'.join(owner)} has no {name!r}")
     return method
@@ -61,14 +65,62 @@ def _find(site: Path, parts: list[str]) -> _Definition | None:
 
 def _file(site: Path, parts: list[str]) -> Path | None:
     stem = site.joinpath(*parts)
-    return next((f for f in (stem / "__init__.py", stem.with_suffix(".py")) if f.is_file()), None)
+    found = (stem / "__init__.py", *(stem.with_suffix(suffix) for suffix in (".py", ".pyi", ".pyx")))
+    return next((f for f in found if f.is_file()), None)
+
+
+def _syntax(file: Path) -> ast.Module:
+    """Return a module's syntax; of Cython, which is not Python, what its classes say in Python's words.
+
+    That is each class with its bases, the heads of its methods and the names that it assigns.
+    """
+    text = file.read_text()
+    if file.suffix != ".pyx":
+        return ast.parse(text)
+    statements = []
+    for found in _HEAD.finditer(text):
+        indent, name = found["indent"], found["name"]
+        head = f"{indent}{name} = None" if name else _until_colon(text[found.start() :]) + " ..."
+        statements.append(head)
+    return _parsed(statements)
+
+
+# A class, a method's head, or a name that a class assigns.
+_HEAD = re.compile(r"^(?P<indent>(?:    )?)(?:(?:cdef )?class |def |(?P<name>[A-Za-z_]\w*) = )", re.MULTILINE)
+
+
+def _until_colon(text: str) -> str:
+    """Return a statement's head: up to the colon outside all brackets."""
+    depth = 0
+    for place, letter in enumerate(text):
+        depth += (letter in "([{") - (letter in ")]}")
+        if letter == ":" and not depth:
+            return text[: place + 1].removeprefix("cdef ")
+    return text
+
+
+def _parsed(statements: list[str]) -> ast.Module:
+    """Return the syntax of heads, those left out that only Cython understands."""
+    module = ast.Module(body=[], type_ignores=[])
+    for statement in statements:
+        try:
+            (node,) = ast.parse(textwrap.dedent(statement)).body
+        except SyntaxError:
+            continue
+        inside = statement.startswith(" ")
+        last = module.body[-1] if module.body else None
+        if not inside:
+            module.body.append(node)
+        elif isinstance(last, ast.ClassDef):
+            last.body.append(node)
+    return module
 
 
 def _member(site: Path, file: Path, name: str) -> _Definition | None:
     """Return what ``name`` is in a module, through re-exports; None for a value."""
     found: _Definition | None = None
     known = False
-    for node in ast.parse(file.read_text()).body:
+    for node in _syntax(file).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
             found, known = _Definition(file, node), True
         elif isinstance(node, ast.ImportFrom):
@@ -107,6 +159,15 @@ def _method(site: Path, owner: _Definition, name: str) -> _Definition | None:
         if found:
             return found
     return None
+
+
+def _assigned(site: Path, owner: _Definition, name: str) -> bool:
+    """Return whether a class says that it has an attribute of this name."""
+    body = owner.node.body if isinstance(owner.node, ast.ClassDef) else []
+    return any(
+        isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets)
+        for node in body
+    )
 
 
 def _text(function: ast.FunctionDef) -> str:

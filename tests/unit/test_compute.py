@@ -326,7 +326,7 @@ def test_listing_backends_imports_no_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "['cpu', 'gpu'] ('cudf', 'cugraph', 'cuda')\n"
+    assert done.stdout == "['cpu', 'gpu'] ('cudf', 'cugraph', 'cuml', 'rmm', 'cuda')\n"
 
 
 @pytest.mark.skipif(backends.load("gpu").can_run() is True, reason="this machine has a GPU")

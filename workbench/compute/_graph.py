@@ -114,6 +114,18 @@ class UndirectedGraph:
         inside = labels[self.low] == labels[self.high]
         return UndirectedGraph(self.nodes, self.low[inside], self.high[inside], self.weight[inside])
 
+    def merged(self) -> UndirectedGraph:
+        """Return the graph with each pair of nodes once, sorted, with the sum of its weights."""
+        key = self.low.astype(np.int64) * self.nodes + self.high
+        pairs, place = np.unique(key, return_inverse=True)
+        low, high = np.divmod(pairs, max(self.nodes, 1))
+        weight = np.asarray(np.bincount(place, self.weight, len(pairs)), np.float64)
+        return UndirectedGraph(self.nodes, low.astype(np.int32), high.astype(np.int32), weight)
+
+    def inverted(self) -> UndirectedGraph:
+        """Return the graph with the inverse of each weight: how far its ends are from each other."""
+        return UndirectedGraph(self.nodes, self.low, self.high, 1 / self.weight)
+
 
 def canonical_labels(labels: NDArray[Any]) -> NDArray[np.int32]:
     """Return ``labels`` with every group named by its smallest member, so that equal partitions are equal.

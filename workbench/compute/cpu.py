@@ -1,4 +1,4 @@
-"""The reference backend: scipy's sparse matrices, networkit's Leiden and scikit-learn, on the CPU."""
+"""The reference backend: scipy's sparse matrices, networkit, igraph and scikit-learn, on the CPU."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from workbench.compute.base import Backend
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import networkit
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
 
     from workbench.compute._graph import UndirectedGraph
+    from workbench.compute._graph_kernels import Method
 
 __all__ = ["CpuBackend"]
 
@@ -28,9 +30,9 @@ _NETWORKIT = threading.Lock()
 
 
 class CpuBackend(Backend):
-    """PageRank and components by scipy, communities by networkit's Leiden, points by scikit-learn."""
+    """Ranks, components and paths by scipy, communities and cores by networkit, points by scikit-learn."""
 
-    requires = ("networkit", "scipy", "sklearn")
+    requires = ("igraph", "networkit", "scipy", "sklearn")
 
     def versions(self) -> dict[str, str]:
         """Return the version of each library that this backend calls."""
@@ -76,21 +78,26 @@ class CpuBackend(Backend):
         figures = {"iterations": float(iterations), "converged": float(residual <= tolerance)}
         return ranks / ranks.sum(), figures | {"residual": float(residual)}
 
-    def solve_communities(self, graph: UndirectedGraph, *, resolution: float, seed: int) -> NDArray[Any]:
-        """Return the communities of Leiden, on one thread.
+    def solve_communities(
+        self, graph: UndirectedGraph, *, method: Method, resolution: float, seed: int
+    ) -> NDArray[Any]:
+        """Return the communities of networkit's Leiden, Louvain or label propagation, on one thread.
 
         With several threads networkit gives another partition at each run, also with a seed.
         """
         import networkit as nk
 
-        # networkit reads the index arrays as unsigned 64-bit without checking their type.
-        ends = (graph.low.astype(np.uint64), graph.high.astype(np.uint64))
         with _seeded(seed):
-            loaded = nk.GraphFromCoo((graph.weight, ends), n=graph.nodes, weighted=True, directed=False)
-            leiden = nk.community.ParallelLeiden(
-                loaded, iterations=_LEIDEN_ROUNDS, randomize=True, gamma=resolution
-            )
-            return np.asarray(leiden.run().getPartition().getVector())
+            loaded = _networkit(graph, weighted=True)
+            if method == "leiden":
+                found = nk.community.ParallelLeiden(
+                    loaded, iterations=_LEIDEN_ROUNDS, randomize=True, gamma=resolution
+                )
+            elif method == "louvain":
+                found = nk.community.PLM(loaded, refine=False, gamma=resolution)
+            else:
+                found = nk.community.PLP(loaded)
+            return np.asarray(found.run().getPartition().getVector())
 
     def solve_components(self, graph: UndirectedGraph) -> NDArray[Any]:
         """Return the connected components by scipy's breadth-first search."""
@@ -101,6 +108,39 @@ class CpuBackend(Backend):
         shape = (graph.nodes, graph.nodes)
         _, labels = connected_components(coo_array((ones, (graph.low, graph.high)), shape), directed=False)
         return np.asarray(labels)
+
+    def solve_core_numbers(self, graph: UndirectedGraph) -> NDArray[Any]:
+        """Return networkit's core numbers."""
+        import networkit as nk
+
+        return np.asarray(nk.centrality.CoreDecomposition(_networkit(graph, weighted=False)).run().scores())
+
+    def solve_betweenness(self, graph: UndirectedGraph, sources: NDArray[np.int32]) -> NDArray[np.float64]:
+        """Return igraph's betweenness over paths from ``sources``."""
+        import igraph
+
+        loaded = igraph.Graph(graph.nodes, np.stack([graph.low, graph.high], axis=1))
+        # igraph counts a path of an undirected graph half at each of its ends.
+        return 2 * np.asarray(loaded.betweenness(sources=sources.tolist()))
+
+    def solve_hops(self, graph: UndirectedGraph, source: int) -> NDArray[Any]:
+        """Return the levels of a breadth-first search, a level at a time."""
+        matrix = _symmetric(graph, np.ones(graph.edges))
+        hops = np.full(graph.nodes, -1, np.int32)
+        front, level = np.array([source]), 0
+        while len(front):
+            hops[front] = level
+            starts, degree = matrix.indptr[front], np.diff(matrix.indptr)[front]
+            ends = np.repeat(starts - np.cumsum(degree) + degree, degree) + np.arange(degree.sum())
+            front = np.unique(matrix.indices[ends])
+            front, level = front[hops[front] < 0], level + 1
+        return hops
+
+    def solve_distances(self, graph: UndirectedGraph, source: int) -> NDArray[np.float64]:
+        """Return the distances by scipy's Dijkstra."""
+        from scipy.sparse.csgraph import dijkstra
+
+        return np.asarray(dijkstra(_symmetric(graph, graph.weight), indices=source), np.float64)
 
     def solve_kmeans(
         self, points: NDArray[np.float64], *, k: int, seed: int
@@ -135,6 +175,37 @@ class CpuBackend(Backend):
 
         found = DBSCAN(eps=eps, min_samples=min_points, metric="cosine").fit(points, sample_weight=weight)
         return np.asarray(found.labels_)
+
+    def solve_hdbscan(
+        self, points: NDArray[np.float64], *, min_cluster: int, min_points: int
+    ) -> NDArray[Any]:
+        """Return the clusters of scikit-learn."""
+        from sklearn.cluster import HDBSCAN
+
+        found = HDBSCAN(min_cluster_size=min_cluster, min_samples=min_points, copy=True).fit(points)
+        return np.asarray(found.labels_)
+
+    def solve_neighbours(
+        self, points: NDArray[np.float64], *, k: int
+    ) -> tuple[NDArray[Any], NDArray[np.float64]]:
+        """Return the nearest points, all distances of a point computed."""
+        from sklearn.neighbors import NearestNeighbors
+
+        with _one_thread():
+            distance, found = (
+                NearestNeighbors(n_neighbors=k, algorithm="brute").fit(points).kneighbors(points)
+            )
+        return np.asarray(found), np.asarray(distance, np.float64)
+
+
+def _networkit(graph: UndirectedGraph, *, weighted: bool) -> networkit.Graph:
+    """Return the graph for networkit, which reads index arrays as unsigned 64-bit without checking."""
+    import networkit as nk
+
+    ends = (graph.low.astype(np.uint64), graph.high.astype(np.uint64))
+    if weighted:
+        return nk.GraphFromCoo((graph.weight, ends), n=graph.nodes, weighted=True, directed=False)
+    return nk.GraphFromCoo(ends, n=graph.nodes, weighted=False, directed=False)
 
 
 def _dot(left: NDArray[np.float64], right: NDArray[np.float64]) -> float:

@@ -1,4 +1,4 @@
-"""The GPU backend: cuDF and cuGraph of RAPIDS 26.10.
+"""The GPU backend: cuDF, cuGraph and cuML of RAPIDS 26.10.
 
 Its calls are checked against the signatures in the libraries' wheels (``tests/gpu_signatures``);
 what they compute is tested only where there is a GPU, by the conformance suite.
@@ -6,24 +6,24 @@ what they compute is tested only where there is a GPU, by the conformance suite.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
 
+from workbench.compute._gpu_device import ask_device, on_device
+from workbench.compute._gpu_points import GpuPoints
 from workbench.compute.base import Backend
 from workbench.errors import KernelFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import cudf
     import cugraph
     from cudf.core.groupby import DataFrameGroupBy
     from numpy.typing import NDArray
 
     from workbench.compute._graph import UndirectedGraph
+    from workbench.compute._graph_kernels import Method
 
 __all__ = ["GpuBackend"]
 
@@ -32,17 +32,15 @@ __all__ = ["GpuBackend"]
 _POWER_STEPS = 4
 
 
-class GpuBackend(Backend):
-    """PageRank, Leiden and weakly connected components by cuGraph."""
+class GpuBackend(GpuPoints, Backend):
+    """Graphs by cuGraph, points by cuML."""
 
-    requires = ("cudf", "cugraph", "cuda")
+    requires = ("cudf", "cugraph", "cuml", "rmm", "cuda")
     extra = "gpu"
     preference = 10
     gaps: ClassVar[dict[str, str]] = {
-        "kmeans": "cuML is not adapted: points are computed on the CPU",
-        "pca": "cuML is not adapted: points are computed on the CPU",
-        "isolation": "cuML has no isolation forest",
-        "dbscan": "cuML is not adapted: points are computed on the CPU",
+        "communities:label_propagation": "cuGraph has no label propagation",
+        "betweenness": "how cuGraph scales what it samples is not known from its wheels",
     }
 
     @classmethod
@@ -53,14 +51,16 @@ class GpuBackend(Backend):
         is asked for one byte of memory. Nothing is imported where a library is missing.
         """
         installed = super().can_run()
-        return _ask_device() if installed is True else installed
+        return ask_device() if installed is True else installed
 
     def versions(self) -> dict[str, str]:
         """Return the version of each library that this backend calls."""
         import cudf
         import cugraph
+        import cuml
 
-        return {"cudf": str(cudf.__version__), "cugraph": str(cugraph.__version__)}
+        libraries = {"cudf": cudf, "cugraph": cugraph, "cuml": cuml}
+        return {name: str(library.__version__) for name, library in libraries.items()}
 
     def solve_pagerank(
         self, graph: UndirectedGraph, *, damping: float, max_iterations: int, tolerance: float
@@ -69,65 +69,59 @@ class GpuBackend(Backend):
         import cugraph
 
         steps = _POWER_STEPS * max_iterations
-        with _failures(f"PageRank did not converge in {steps} power iterations"):
+        with on_device(f"PageRank did not converge in {steps} power iterations"):
             result: cudf.DataFrame = cugraph.pagerank(
                 _load(graph, transposed=True), alpha=damping, max_iter=steps, tol=tolerance
             )
             return _by_vertex(result, "pagerank", graph.nodes).astype(np.float64), {"converged": 1.0}
 
-    def solve_communities(self, graph: UndirectedGraph, *, resolution: float, seed: int) -> NDArray[Any]:
-        """Return the communities of cuGraph's Leiden."""
+    def solve_communities(
+        self, graph: UndirectedGraph, *, method: Method, resolution: float, seed: int
+    ) -> NDArray[Any]:
+        """Return the communities of cuGraph's Leiden or Louvain; the latter draws nothing."""
         import cugraph
 
-        with _failures("Leiden did not converge"):
+        with on_device(f"{method} did not converge"):
             result: cudf.DataFrame
-            result, _ = cugraph.leiden(_load(graph), resolution=resolution, random_state=seed)
+            if method == "leiden":
+                result, _ = cugraph.leiden(_load(graph), resolution=resolution, random_state=seed)
+            else:
+                result, _ = cugraph.louvain(_load(graph), resolution=resolution)
             return _by_vertex(result, "partition", graph.nodes)
 
     def solve_components(self, graph: UndirectedGraph) -> NDArray[Any]:
         """Return cuGraph's weakly connected components."""
         import cugraph
 
-        with _failures("the components did not converge"):
+        with on_device("the components did not converge"):
             result: cudf.DataFrame = cugraph.weakly_connected_components(_load(graph))
             return _by_vertex(result, "labels", graph.nodes)
 
+    def solve_core_numbers(self, graph: UndirectedGraph) -> NDArray[Any]:
+        """Return cuGraph's core numbers."""
+        import cugraph
 
-def _ask_device() -> Literal[True] | str:
-    """Return True if the device gives a byte of memory, else the CUDA runtime's reason."""
-    try:
-        from cuda.bindings import runtime
-    except ImportError as error:
-        return f"needs cuda.bindings, which does not load: {error}"
-    try:
-        status, count = runtime.cudaGetDeviceCount()
-        if int(status) == 0 and not count:
-            return "no CUDA device"
-        if int(status) == 0:
-            status, pointer = runtime.cudaMalloc(1)
-        if int(status) == 0:
-            (status,) = runtime.cudaFree(pointer)
-        if int(status) == 0:
-            return True
-        _, message = runtime.cudaGetErrorString(status)
-    except RuntimeError as error:  # a part of CUDA is missing from the machine
-        return f"no CUDA device: {error}"
-    return f"no CUDA device: {message.decode()}"
+        with on_device():
+            result: cudf.DataFrame = cugraph.core_number(_load(graph))
+            return _by_vertex(result, "core_number", graph.nodes)
 
+    def solve_hops(self, graph: UndirectedGraph, source: int) -> NDArray[Any]:
+        """Return cuGraph's breadth-first search; what it does not reach has the largest number."""
+        import cugraph
 
-@contextmanager
-def _failures(not_converged: str) -> Iterator[None]:
-    """Translate what cuDF and cuGraph raise at run time; their mistakes of use stay as they are."""
-    from cugraph.exceptions import FailedToConvergeError
+        with on_device():
+            result: cudf.DataFrame = cugraph.bfs(_load(graph), start=source, return_predecessors=False)
+            hops = _by_vertex(result, "distance", graph.nodes)
+        return np.where(hops < graph.nodes, hops, -1)
 
-    try:
-        yield
-    except FailedToConvergeError as error:
-        raise KernelFailedError(not_converged) from error
-    except MemoryError as error:
-        raise KernelFailedError(f"out of device memory ({error})") from error
-    except RuntimeError as error:
-        raise KernelFailedError(f"the device failed ({error})") from error
+    def solve_distances(self, graph: UndirectedGraph, source: int) -> NDArray[np.float64]:
+        """Return cuGraph's shortest paths; what it does not reach has the largest number."""
+        import cugraph
+
+        with on_device():
+            result: cudf.DataFrame = cugraph.sssp(_load(graph), source=source)
+            distance = _by_vertex(result, "distance", graph.nodes).astype(np.float64)
+        return np.where(distance <= graph.weight.sum(), distance, np.inf)
 
 
 def _load(graph: UndirectedGraph, *, transposed: bool = False) -> cugraph.Graph:

@@ -14,7 +14,6 @@ failure. Each kernel says how its results are compared: *exact*, *close* or of e
 
 from __future__ import annotations
 
-import functools
 import os
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -23,9 +22,16 @@ import pyarrow as pa
 import pytest
 
 from workbench.compute import EdgeList, Points, backends
+from workbench.testing._graphs import (
+    blobs,
+    component_labels,
+    edge_list,
+    graphs,
+    planted_partition,
+    reference,
+)
 
 if TYPE_CHECKING:
-    import networkx as nx
     from numpy.typing import NDArray
 
     from workbench.compute import Backend
@@ -37,70 +43,7 @@ RANK_TOLERANCE = 1e-4
 MODULARITY_TOLERANCE = 0.02
 AGREEMENT = 0.95
 INERTIA_TOLERANCE = 0.02
-
-
-def edge_list(source: Any, target: Any, weight: Any, nodes: int) -> EdgeList:
-    """Return an :class:`EdgeList` from three sequences.
-
-    >>> edge_list([0], [1], [2.0], nodes=3).nodes
-    3
-    """
-    columns = {
-        "source": pa.array(np.asarray(source, np.int32)),
-        "target": pa.array(np.asarray(target, np.int32)),
-        "weight": pa.array(np.asarray(weight, np.float64)),
-    }
-    return EdgeList(pa.table(columns), nodes)
-
-
-def planted_partition(groups: int = 8, size: int = 60, seed: int = 1) -> tuple[EdgeList, NDArray[np.int64]]:
-    """Return a graph of well separated groups and the group of each node.
-
-    Within a group a fifth of the pairs are edges, between groups one in 250.
-    """
-    nodes = groups * size
-    group = np.random.default_rng(seed).permutation(np.repeat(np.arange(groups), size))
-    low, high = np.triu_indices(nodes, 1)
-    chance = np.where(group[low] == group[high], 0.2, 0.004)
-    kept = np.random.default_rng(seed + 1).random(len(low)) < chance
-    return edge_list(low[kept], high[kept], np.ones(kept.sum()), nodes), group
-
-
-def blobs(sizes: tuple[int, ...] = (120, 80, 50, 30), seed: int = 1) -> tuple[Points, NDArray[np.int64]]:
-    """Return points in well separated groups of these sizes, in three dimensions, and the group of each."""
-    draw = np.random.default_rng(seed)
-    group = draw.permutation(np.repeat(np.arange(len(sizes)), sizes))
-    centres = 15 * np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1], [-1, 0, 1], [0, -1, -1]], float)
-    return Points(centres[group] + draw.normal(size=(len(group), 3))), group
-
-
-def _skewed(nodes: int = 1_500, edges: int = 6_000) -> EdgeList:
-    """Return a graph with hubs, both directions of some pairs, self loops, and isolated nodes."""
-    draw = np.random.default_rng(11)
-    ends = (nodes * draw.random((2, edges)) ** 2.5).astype(np.int32)
-    pairs = np.unique(ends, axis=1)
-    return edge_list(pairs[0], pairs[1], draw.integers(1, 20, pairs.shape[1]), nodes + 25)
-
-
-def _star(leaves: int = 30) -> EdgeList:
-    return edge_list(np.zeros(leaves), np.arange(1, leaves + 1), np.arange(1, leaves + 1), leaves + 1)
-
-
-@functools.cache
-def graphs() -> dict[str, EdgeList]:
-    """Return the graphs of the suite by name: the corner cases first, then two of some size."""
-    return {
-        "empty": edge_list([], [], [], 0),
-        "no edges": edge_list([], [], [], 4),
-        "self loops only": edge_list([1, 2], [1, 2], [3, 1], 4),
-        "one pair": edge_list([3], [0], [2.5], 4),
-        "both directions": edge_list([0, 1, 1, 2], [1, 0, 2, 3], [1, 4, 2, 0.5], 5),
-        "self loop": edge_list([0, 1, 1], [1, 1, 2], [1, 9, 2], 3),
-        "star, bipartite": _star(),
-        "two paths": edge_list([0, 2, 4, 1, 3], [2, 4, 6, 3, 5], [1, 2, 3, 4, 5], 7),
-        "skewed": _skewed(),
-        "planted groups": planted_partition()[0],
-    }
+LOOSE_AGREEMENT = 0.75
 
 
 class BackendSuite:
@@ -130,7 +73,7 @@ class BackendSuite:
         """Comparison: exact."""
         _has(backend, "components")
         table, metrics = backend.components(edges)
-        expected = _component_labels(_reference(edges))
+        expected = component_labels(reference(edges))
         assert _column(table, "component", pa.int32(), edges).tolist() == expected
         sizes = np.unique(expected, return_counts=True)[1]
         assert metrics["components"] == len(sizes)
@@ -143,8 +86,8 @@ class BackendSuite:
         _has(backend, "pagerank")
         table, metrics = backend.pagerank(edges)
         ranks = _column(table, "rank", pa.float64(), edges)
-        reference = nx.pagerank(_reference(edges), max_iter=1_000, tol=1e-15)
-        expected = np.array([reference[node] for node in range(edges.nodes)])
+        ranked = nx.pagerank(reference(edges), max_iter=1_000, tol=1e-15)
+        expected = np.array([ranked[node] for node in range(edges.nodes)])
         np.testing.assert_allclose(ranks, expected, rtol=RANK_TOLERANCE)
         assert metrics["converged"] == 1
         assert edges.nodes == 0 or abs(ranks.sum() - 1) < 1e-9
@@ -157,7 +100,7 @@ class BackendSuite:
         assert hub == sorted(hub)
         assert hub[0] < 2 / edges.nodes
 
-    def test_ranks_are_those_of_the_reference(self, backend: Backend, edges: EdgeList) -> None:
+    def test_ranks_are_those_of_thereference(self, backend: Backend, edges: EdgeList) -> None:
         """Comparison: close, within 1e-4 of each rank of the CPU's."""
         _has(backend, "pagerank")
         expected = _cpu().pagerank(edges)[0]["rank"].to_numpy()
@@ -169,9 +112,9 @@ class BackendSuite:
         _has(backend, "communities")
         table, metrics = backend.communities(edges)
         labels = _column(table, "community", pa.int32(), edges)
-        graph = _reference(edges)
+        graph = reference(edges)
         graph.remove_edges_from([(a, b) for a, b in graph.edges if labels[a] != labels[b]])
-        assert labels.tolist() == _component_labels(graph)
+        assert labels.tolist() == component_labels(graph)
         assert metrics["communities"] == len(np.unique(labels))
 
     def test_modularity_is_that_of_networkx(self, backend: Backend, edges: EdgeList) -> None:
@@ -180,14 +123,14 @@ class BackendSuite:
 
         _has(backend, "communities")
         table, metrics = backend.communities(edges)
-        graph = _reference(edges)
+        graph = reference(edges)
         members: dict[int, set[int]] = {}
         for node, label in enumerate(table["community"].to_pylist()):
             members.setdefault(label, set()).add(node)
         expected = nx.community.modularity(graph, members.values()) if graph.size() else 0.0
         assert metrics["modularity"] == pytest.approx(expected, abs=1e-9)
 
-    def test_modularity_is_near_the_reference(self, backend: Backend, edges: EdgeList) -> None:
+    def test_modularity_is_near_thereference(self, backend: Backend, edges: EdgeList) -> None:
         """Comparison: quality, at most 2 % below the CPU's."""
         _has(backend, "communities")
         expected = _cpu().communities(edges)[1]["modularity"]
@@ -201,6 +144,92 @@ class BackendSuite:
         edges, group = planted_partition(seed=10 * seed)
         labels = backend.communities(edges, seed=seed)[0]["community"].to_numpy()
         assert _adjusted_rand(labels, group) >= AGREEMENT
+
+    @pytest.mark.parametrize("method", ["louvain", "label_propagation"])
+    def test_other_methods_give_connected_communities(
+        self, backend: Backend, edges: EdgeList, method: Any
+    ) -> None:
+        """Each community is in one piece; the same seed gives the same where the method draws."""
+        _has(backend, "communities", method)
+        first, _ = backend.communities(edges, method=method, seed=5)
+        labels = _column(first, "community", pa.int32(), edges)
+        graph = reference(edges)
+        graph.remove_edges_from([(a, b) for a, b in graph.edges if labels[a] != labels[b]])
+        assert labels.tolist() == component_labels(graph)
+        assert backend.communities(edges, method=method, seed=5)[0].equals(first)
+
+    @pytest.mark.parametrize("method", ["louvain", "label_propagation"])
+    def test_other_methods_find_separated_groups(self, backend: Backend, method: Any) -> None:
+        """Comparison: quality, adjusted Rand index of at least 0.75 with what was planted."""
+        _has(backend, "communities", method)
+        edges, group = planted_partition()
+        labels = backend.communities(edges, method=method)[0]["community"].to_numpy()
+        assert _adjusted_rand(labels, group) >= LOOSE_AGREEMENT
+
+    def test_core_numbers_are_those_of_networkx(self, backend: Backend, edges: EdgeList) -> None:
+        """Comparison: exact."""
+        import networkx as nx
+
+        _has(backend, "core_numbers")
+        table, metrics = backend.core_numbers(edges)
+        graph = reference(edges)
+        expected = nx.core_number(graph) if len(graph) else {}
+        found = _column(table, "core", pa.int32(), edges).tolist()
+        assert found == [expected[node] for node in range(edges.nodes)]
+        assert metrics == {"largest": max(found, default=0)}
+
+    def test_betweenness_is_that_of_networkx(self, backend: Backend) -> None:
+        """Comparison: close, within 1e-9."""
+        import networkx as nx
+
+        _has(backend, "betweenness")
+        for edges in (graph for name, graph in graphs().items() if name != "skewed"):
+            table, metrics = backend.betweenness(edges)
+            expected = nx.betweenness_centrality(reference(edges))
+            found = _column(table, "betweenness", pa.float64(), edges)
+            np.testing.assert_allclose(found, [expected[n] for n in range(edges.nodes)], atol=1e-9)
+            assert metrics == {"sources": edges.nodes, "error": 0}
+
+    def test_sampled_betweenness_is_within_its_error(self, backend: Backend) -> None:
+        """Comparison: quality; half of the sources, and the bound holds for every node."""
+        _has(backend, "betweenness")
+        edges = graphs()["planted groups"]
+        exact = backend.betweenness(edges)[0]["betweenness"].to_numpy()
+        table, metrics = backend.betweenness(edges, samples=edges.nodes // 2, seed=3)
+        found = table["betweenness"].to_numpy()
+        assert np.abs(found - exact).max() <= metrics["error"] < 0.2
+        assert found.sum() == pytest.approx(exact.sum(), rel=0.05)
+        again = backend.betweenness(edges, samples=edges.nodes // 2, seed=3)[0]
+        assert again.equals(table)
+
+    def test_hops_are_those_of_networkx(self, backend: Backend, edges: EdgeList) -> None:
+        """Comparison: exact, from the first node and the last."""
+        import networkx as nx
+
+        _has(backend, "hops")
+        graph = reference(edges)
+        for source in {0, edges.nodes - 1} & set(graph):
+            table, metrics = backend.hops(edges, source=source)
+            expected = nx.single_source_shortest_path_length(graph, source)
+            found = _column(table, "hops", pa.int32(), edges).tolist()
+            assert found == [expected.get(node, -1) for node in range(edges.nodes)]
+            assert metrics == {"reached": len(expected), "farthest": max(expected.values())}
+
+    def test_distances_are_those_of_networkx(self, backend: Backend, edges: EdgeList) -> None:
+        """Comparison: close, within 1e-6 of each; an edge is as long as the inverse of its weight."""
+        import networkx as nx
+
+        _has(backend, "distances")
+        graph = reference(edges)
+        for source in {0, edges.nodes - 1} & set(graph):
+            table, metrics = backend.distances(edges, source=source)
+            lengths = nx.single_source_dijkstra_path_length(
+                graph, source, weight=lambda _a, _b, edge: 1 / edge["weight"]
+            )
+            expected = [lengths.get(node, np.inf) for node in range(edges.nodes)]
+            found = _column(table, "distance", pa.float64(), edges)
+            np.testing.assert_allclose(found, expected, rtol=1e-6)
+            assert metrics == {"reached": len(lengths)}
 
     def test_resolution_makes_communities_smaller(self, backend: Backend) -> None:
         """A higher resolution gives more communities."""
@@ -271,6 +300,49 @@ class BackendSuite:
         assert table["cluster"].to_pylist() == [0, 0, 0, 1, 1, -1, 2]
         assert metrics == {"clusters": 3, "noise": 1}
 
+    @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+    def test_densities_of_different_scale_are_clusters(self, backend: Backend, metric: Any) -> None:
+        """Comparison: quality, adjusted Rand index of at least 0.95 with what was planted."""
+        _has(backend, "hdbscan")
+        draw = np.random.default_rng(4)
+        group = np.repeat([0, 1, 2], [80, 60, 40])
+        centres, spread = 20 * np.eye(3)[group], np.array([0.3, 0.6, 1.2])[group, None]
+        points = Points(centres + draw.normal(size=(180, 3)) * spread)
+        table, metrics = backend.hdbscan(points, metric=metric, min_cluster=10)
+        labels = table["cluster"].to_numpy()
+        clustered = labels >= 0
+        assert metrics == {"clusters": 3, "noise": (~clustered).sum()}
+        assert clustered.mean() > 0.8
+        assert _adjusted_rand(labels[clustered], group[clustered]) >= AGREEMENT
+
+    @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+    def test_neighbours_are_the_nearest(self, backend: Backend, metric: Any) -> None:
+        """Comparison: close, each distance within 1e-5 of all distances' smallest; no point is its own."""
+        from scipy.spatial.distance import cdist
+
+        _has(backend, "neighbours")
+        values = np.random.default_rng(8).normal(size=(300, 6))
+        values[1] = values[0]
+        table, metrics = backend.neighbours(Points(values), k=5, metric=metric)
+        found = table["neighbour"].to_numpy().reshape(300, 5)
+        near = table["distance"].to_numpy().reshape(300, 5)
+        every = cdist(values, values, metric)
+        np.testing.assert_allclose(near, np.take_along_axis(every, found, 1), atol=1e-5)
+        np.fill_diagonal(every, np.inf)
+        np.testing.assert_allclose(near, np.sort(every)[:, :5], atol=1e-5)
+        assert (found != np.arange(300)[:, None]).all()
+        assert all(len(set(row)) == 5 for row in found.tolist())
+        assert metrics == {"k": 5}
+
+    def test_few_points_have_all_others_as_neighbours(self, backend: Backend) -> None:
+        """Fewer points than asked for are no error."""
+        _has(backend, "neighbours")
+        three = backend.neighbours(Points(np.eye(3)), k=9)
+        found = three[0]["neighbour"].to_numpy().reshape(3, 2)
+        assert np.sort(found, axis=1).tolist() == [[1, 2], [0, 2], [0, 1]]
+        assert three[1] == {"k": 2}
+        assert backend.neighbours(Points(np.ones((1, 2))), k=9)[0].num_rows == 0
+
     def test_versions_name_the_libraries(self, backend: Backend) -> None:
         """Every result can say which libraries made it."""
         versions = backend.versions()
@@ -284,10 +356,11 @@ def _not_here(reason: str) -> None:
     pytest.skip(reason)
 
 
-def _has(backend: Backend, kernel: Kernel) -> None:
+def _has(backend: Backend, kernel: Kernel, method: str = "") -> None:
     """Skip, with the backend's reason, a kernel that it says it does not have."""
-    if kernel in backend.gaps:
-        pytest.skip(f"{type(backend).__name__} has no {kernel}: {backend.gaps[kernel]}")
+    for gap in (kernel, f"{kernel}:{method}"):
+        if gap in backend.gaps:
+            pytest.skip(f"{type(backend).__name__} has no {gap}: {backend.gaps[gap]}")
 
 
 def _cpu() -> Backend:
@@ -299,26 +372,6 @@ def _column(table: pa.Table, name: str, kind: pa.DataType, edges: EdgeList) -> N
     assert table.schema == pa.schema({"node": pa.int32(), name: kind})
     assert table["node"].to_pylist() == list(range(edges.nodes))
     return cast("NDArray[Any]", table[name].to_numpy())
-
-
-def _reference(edges: EdgeList) -> nx.Graph:
-    """Return the graph that the edge list means: undirected, pairs summed, no self loops."""
-    import networkx as nx
-
-    graph = nx.Graph()
-    graph.add_nodes_from(range(edges.nodes))
-    for source, target, weight in zip(*(column.to_pylist() for column in edges.table.columns), strict=True):
-        if source != target:
-            before = graph.get_edge_data(source, target, {"weight": 0.0})["weight"]
-            graph.add_edge(source, target, weight=before + weight)
-    return graph
-
-
-def _component_labels(graph: nx.Graph) -> list[int]:
-    import networkx as nx
-
-    labels = {node: min(members) for members in nx.connected_components(graph) for node in members}
-    return [labels[node] for node in range(len(labels))]
 
 
 def _adjusted_rand(found: NDArray[Any], planted: NDArray[Any]) -> float:
