@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
+from clicks import SCHEMA
 
 from workbench.engine import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-SCHEMA = """\
-apiVersion: workbench/v1
-kind: EntitySchema
-metadata: {id: test}
-spec:
-  entities: {user: {who: true}, page: {}}
-  edges: {Read: {from: user, to: page}}
-  events:
-    click:
-      entities: {user: user, page: {fields: page, properties: [title]}}
-      edges: [{type: Read, from: user, to: page}]
-  references:
-    users: {entities: {user: {fields: user, properties: [name]}}}
-"""
 
 
 @pytest.fixture
@@ -81,14 +67,19 @@ def two_days(logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture
-def place(two_days: Path, tmp_path: Path) -> Callable[[str], Path]:
-    """Return a function that lays a fresh copy of the two days out."""
+class Place(Protocol):
+    """Lays out a fresh copy of a workspace, by default of the two days."""
 
-    def copy(name: str) -> Path:
+    def __call__(self, name: str, origin: Path | None = None) -> Path:
+        """Return where it lies; the name is that of the directory in which the workspace is ``w``."""
+
+
+@pytest.fixture
+def place(two_days: Path, tmp_path: Path) -> Place:
+    def copy(name: str, origin: Path | None = None) -> Path:
         root = tmp_path / name / "w"
         shutil.rmtree(root.parent, ignore_errors=True)
-        shutil.copytree(two_days, root)
+        shutil.copytree(origin or two_days, root)
         return root
 
     return copy

@@ -27,6 +27,7 @@ __all__ = [
     "Operation",
     "RecordingDisk",
     "State",
+    "points",
     "some",
 ]
 
@@ -34,15 +35,27 @@ T = TypeVar("T")
 
 FULL = os.environ.get("FAULTS") == "full"
 ERRORS = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO, "EACCES": errno.EACCES}
+# Cases that the full form takes of one recording; there are more states after a loss of power.
+MOST = 1_500
+# Errors of the kernel, a short write, a kill before the operation or after it.
+WAYS = (*ERRORS, "short", "before", "after")
 DIRECTORY = -1
+# Unsynced changes of names of which every subset is a state of its own.
+EXHAUSTED = 5
 
 
 def some(items: Sequence[T], number: int, seed: str) -> list[T]:
-    """Return all items in the full form (FAULTS=full), else a drawing of them, in their order."""
-    if FULL or len(items) <= number:
+    """Return a few items in their order; in the full form (FAULTS=full) all, or a drawing of very many."""
+    number = MOST if FULL else number
+    if len(items) <= number:
         return list(items)
     chosen = random.Random(seed).sample(range(len(items)), number)  # noqa: S311
     return [items[i] for i in sorted(chosen)]
+
+
+def points(kinds: Sequence[str]) -> list[tuple[int, str]]:
+    """Return all ways in which each of some operations can go wrong."""
+    return [(at, how) for at, kind in enumerate(kinds) for how in WAYS if how != "short" or kind == "write"]
 
 
 @dataclass(frozen=True)
@@ -124,7 +137,11 @@ class State:
     directories: frozenset[str]
     files: tuple[tuple[str, bytes], ...]
     how: str
-    key: tuple[object, ...]
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What two equal states have in common."""
+        return self.directories, self.files
 
     def write(self, root: Path) -> None:
         """Lay the state out in an empty directory."""
@@ -134,17 +151,26 @@ class State:
             (root / name).write_bytes(data)
 
 
-@dataclass
 class _Inode:
-    durable: bytes = b""
-    current: bytes = b""
+    """A file's bytes as they are read, and those of them that are on the disk: the store only appends."""
+
+    def __init__(self, durable: bytes = b"") -> None:
+        self.durable = self.current = durable
+        self._contents: list[bytes] = [durable]
+
+    def write(self, data: bytes) -> None:
+        self.current += data
+        rest = self.current[len(self.durable) :]
+        kept = [b"", rest[: len(rest) // 2], bytes(len(rest)), rest]
+        self._contents = [self.durable + more for more in dict.fromkeys(kept)]
+
+    def sync(self) -> None:
+        self.durable = self.current
+        self._contents = [self.current]
 
     def contents(self) -> list[bytes]:
         """Return what may be in the file after a loss of power."""
-        if self.durable == self.current:
-            return [self.current]
-        half = len(self.current) // 2
-        return [self.durable, self.current[:half], bytes(len(self.current)), self.current]
+        return self._contents
 
 
 @dataclass
@@ -169,8 +195,7 @@ class Machine:
             if path.is_dir():
                 machine.names[path.relative_to(root).as_posix()] = DIRECTORY
             elif path.name not in skip and path.parent.name != "readers":
-                data = path.read_bytes()
-                machine.inodes.append(_Inode(data, data))
+                machine.inodes.append(_Inode(path.read_bytes()))
                 machine.names[path.relative_to(root).as_posix()] = len(machine.inodes) - 1
         machine.durable = dict(machine.names)
         return machine
@@ -183,10 +208,9 @@ class Machine:
                 self.inodes.append(_Inode())
                 self._name(path, len(self.inodes) - 1)
             case "write":
-                self.inodes[self.names[path]].current += operation.data
+                self.inodes[self.names[path]].write(operation.data)
             case "sync":
-                inode = self.inodes[self.names[path]]
-                inode.durable = inode.current
+                self.inodes[self.names[path]].sync()
             case "rename":
                 number = self.names[path]
                 self._name(operation.target, number)
@@ -206,35 +230,52 @@ class Machine:
 
     def states(self, draw: random.Random) -> Iterator[State]:
         """Yield what may be on the disk if the power fails now."""
-        number = len(self.pending)
-        everything = range(number)
-        subsets = [
-            ("nothing that was not synced", []),
-            *((f"the first {n} changes of names", list(range(n))) for n in range(1, number + 1)),
-            *((f"change {n} alone", [n]) for n in everything),
-            *((f"all changes but {n}", [m for m in everything if m != n]) for n in everything),
-            *(
-                ("some changes", sorted(draw.sample(everything, draw.randrange(1, number))))
-                for _ in range(2 * (number > 2))
-            ),
-        ]
-        for how, chosen in subsets:
-            for content in range(4):
-                yield self._state(chosen, content, how)
+        aside = [n for n, (path, _) in enumerate(self.pending) if PurePosixPath(path).parent.name == "tmp"]
+        others = [n for n in range(len(self.pending)) if n not in set(aside)]
+        # What lies aside is nobody's: it is there whole, not at all, or somehow.
+        beside = [[], aside, [n for n in aside if draw.randrange(2)]]
+        for how, chosen in _subsets(others, draw):
+            for names in {tuple(sorted(chosen + more)): None for more in beside}:
+                yield from self._states(names, how, draw)
 
-    def _state(self, chosen: list[int], content: int, how: str) -> State:
+    def _states(self, chosen: tuple[int, ...], how: str, draw: random.Random) -> Iterator[State]:
+        """Yield what may be in the files if just these changes of names reached the disk."""
         names = dict(self.durable)
         _change(names, [self.pending[n] for n in chosen])
         directories = {n for n, inode in names.items() if inode == DIRECTORY}
-        whole = {n for n in names if all(p in directories for p in _parents(n))}
-        files, key = [], []
-        for name in sorted(whole - directories):
-            contents = self.inodes[names[name]].contents()
-            variant = min(content, len(contents) - 1)
-            files.append((name, contents[variant]))
-            key.append((name, names[name], len(contents), variant, len(contents[variant])))
-        found = frozenset(directories & whole)
-        return State(found, tuple(files), how, (found, tuple(key)))
+        found = frozenset(n for n in directories if directories.issuperset(_parents(n)))
+        contents = [
+            (name, self.inodes[inode].contents())
+            for name, inode in sorted(names.items())
+            if inode != DIRECTORY and directories.issuperset(_parents(name))
+        ]
+        for variant in range(max((len(c) for _, c in contents), default=1)):
+            files = tuple((name, c[min(variant, len(c) - 1)]) for name, c in contents)
+            yield State(found, files, how)
+        if sum(len(c) > 1 for _, c in contents) > 1:
+            files = tuple((name, draw.choice(c)) for name, c in contents)
+            yield State(found, files, how)
+
+
+def _subsets(changes: list[int], draw: random.Random) -> list[tuple[str, list[int]]]:
+    """Return which changes may have reached the disk: all ways of choosing where they are few."""
+    number = len(changes)
+    if number <= EXHAUSTED:
+        ways = range(1 << number)
+        return [
+            (f"changes {way:b} of {number}", [c for n, c in enumerate(changes) if way >> n & 1])
+            for way in ways
+        ]
+    return [
+        ("nothing that was not synced", []),
+        *((f"the first {n} changes of names", changes[:n]) for n in range(1, number + 1)),
+        *((f"change {n} alone", [changes[n]]) for n in range(number)),
+        *((f"all changes but {n}", changes[:n] + changes[n + 1 :]) for n in range(number)),
+        *(
+            ("some changes", sorted(draw.sample(changes, draw.randrange(1, number))))
+            for _ in range(1 << EXHAUSTED)
+        ),
+    ]
 
 
 @functools.cache

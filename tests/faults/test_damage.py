@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from clicks import SCHEMA
 
 from workbench.engine import Engine
 from workbench.errors import CorruptFileError, StorageError, WorkspaceError
@@ -19,20 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-SCHEMA = """\
-apiVersion: workbench/v1
-kind: EntitySchema
-metadata: {id: test}
-spec:
-  entities: {user: {who: true}, page: {}}
-  edges: {Read: {from: user, to: page}}
-  events:
-    click:
-      entities: {user: user, page: {fields: page, properties: [title]}}
-      edges: [{type: Read, from: user, to: page}]
-  references:
-    users: {entities: {user: {fields: user, properties: [name]}}}
-"""
 FLIPS = 40
 
 

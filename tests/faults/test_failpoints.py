@@ -1,6 +1,7 @@
 """Failpoints: at each operation of a step the disk refuses, or the process dies.
 
-Steps are ingest, late events, eviction, compaction and forgetting.
+Steps are ingest, late events, eviction, compaction, forgetting, a computation's result, and a stream with
+its checkpoints; ``test_repair_faults.py`` takes repair, ``test_beside.py`` mirrors and kept tables.
 
 Of every one it is asserted that
 
@@ -18,96 +19,56 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from faulty_disk import ERRORS, BreakingDisk, KilledError, some
+from faulty_disk import BreakingDisk, KilledError, points, some
+from steps import STEPS, facts, opened, outcome, sitting
 
 from workbench.engine import Engine
 from workbench.errors import DiskFullError, StorageError
-from workbench.partials.shapes import KINDS
+from workbench.ingest.stream import Stream
 from workbench.storage import SegmentStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from workbench.storage import Snapshot
-
-QUICK = 20
-FEW = {"compact": 8, "forget": 8}  # of the quick form; their steps take longer
-WAYS = [*ERRORS, "short", "before", "after"]
-
-
-def _evict(engine: Engine, logs: Path) -> object:
-    return engine.evict("2025-01-01") if "2025-01-01" in engine.store.snapshot().segments else None
-
-
-def _compact(engine: Engine, logs: Path) -> object:
-    """Compaction of late events; what it leaves is what they left."""
-    engine.ingest(logs / "late.csv", type="click")
-    return engine.compact()
-
-
-def _forget(engine: Engine, logs: Path) -> object:
-    return engine.forget("user:u1", apply=True)
-
-
-STEPS: dict[str, Callable[[Engine, Path], object]] = {
-    "ingest": lambda engine, logs: engine.ingest(logs / "click-3.csv", type="click"),
-    "late events": lambda engine, logs: engine.ingest(logs / "late.csv", type="click"),
-    "evict": _evict,
-    "compact": _compact,
-    "forget": _forget,
-}
-
-
-def opened(root: Path, disk: BreakingDisk) -> Engine:
-    engine = Engine(root)
-    engine.store = SegmentStore(root, disk=disk)
-    return engine
-
-
-def facts(snapshot: Snapshot) -> tuple[dict[tuple[str, str], str], int, list[str]]:
-    """Return what a generation holds: partials by hash, documents, sources."""
-    partials = {(f.kind, f.segment): f.hash for kind in KINDS for f in snapshot.files(kind)}
-    return partials, sum(f.rows for f in snapshot.files("events")), sorted(snapshot.manifest.ledger)
-
-
-def outcome(step: Callable[[], object]) -> BaseException | None:
-    """Return how a step failed; what is neither our error nor the kill is a failure of the test."""
-    try:
-        step()
-    except (StorageError, KilledError) as error:
-        return error
-    return None
+QUICK = 12
+FEW = {"forget": 6, "stream": 8}  # of the quick form; these steps take longer
 
 
 @pytest.mark.parametrize("name", STEPS)
 def test_every_operation_may_fail(
-    name: str, place: Callable[[str], Path], logs: Path, count: Callable[[str, int], None]
+    name: str,
+    place: Callable[[str], Path],
+    logs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    count: Callable[[str, int], None],
 ) -> None:
+    monkeypatch.setattr(Stream, "_run", sitting)
     step = STEPS[name]
+    origin = place("origin")
+    with Engine(origin) as engine:
+        step.prepare(engine, logs)
     whole = BreakingDisk()
-    root = place("whole")
+    root = place("whole", origin)
     before = facts(SegmentStore(root).snapshot())
-    step(opened(root, whole), logs)
+    step.run(opened(root, whole), logs)
     after = facts(SegmentStore(root).snapshot())
     assert before != after
 
-    points = [
-        (at, how) for at, kind in enumerate(whole.kinds) for how in WAYS if how != "short" or kind == "write"
-    ]
-    for at, how in (chosen := some(points, FEW.get(name, QUICK), name)):
-        root = place("w")
+    everywhere = points(whole.kinds)
+    for at, how in (chosen := some(everywhere, FEW.get(name, QUICK), name)):
+        root = place("w", origin)
         disk = BreakingDisk(at, how)
-        error = outcome(lambda: step(opened(root, disk), logs))  # noqa: B023  (called at once)
+        error = outcome(lambda: step.run(opened(root, disk), logs))  # noqa: B023  (called at once)
         if isinstance(error, StorageError):
             assert isinstance(error, DiskFullError) == (how == "ENOSPC"), (at, how, error)
         elif error is None:
             assert facts(SegmentStore(root).snapshot()) == after, (at, how)
         assert (how in ("before", "after")) == isinstance(error, KilledError), (at, how, error)
-        engine = Engine(root)
-        assert facts(engine.snapshot) in (before, after), (at, how)
+        engine = Engine(root, stream_seconds=3600)
+        assert step.commits > 1 or facts(engine.snapshot) in (before, after), (at, how)
         assert engine.verify(full=True) == [], (at, how)
-        step(engine, logs)
+        step.run(engine, logs)
         assert facts(engine.store.snapshot()) == after, (at, how)
         assert list((root / "tmp").iterdir()) == [], (at, how)
-    count(f"failpoints of {name}, of {len(points):,} at {len(whole.kinds):,} operations", len(chosen))
+    count(f"failpoints of {name}, of {len(everywhere):,} at {len(whole.kinds):,} operations", len(chosen))

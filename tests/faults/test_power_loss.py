@@ -8,6 +8,7 @@ not, in the order in which they were made and in others. Of each state that this
   whose commit returned: nothing acknowledged is lost;
 * ``verify --full`` finds every file that the generation names as it was published;
 * the next ingest works and adds exactly its documents;
+* of a stream every event that was acknowledged is there, and sent again none is there twice;
 * a workspace whose making did not end is none, and can be made.
 
 That the states are severe enough is shown by stores that leave out a sync or publish in another order:
@@ -24,64 +25,68 @@ from typing import TYPE_CHECKING
 
 import pytest
 from faulty_disk import BreakingDisk, KilledError, Machine, Operation, RecordingDisk, State, some
+from steps import SENT, STEPS, opened, send, sitting
 
 from workbench.engine import Engine
 from workbench.errors import StorageError, WorkbenchError
+from workbench.ingest.stream import Stream
 from workbench.storage import SegmentStore, manifest
 from workbench.storage.files import hash_bytes, make_directories, publish
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from conftest import Place
 
     from workbench.storage import Manifest, Snapshot, Transaction
     from workbench.storage.disk import Disk
 
-QUICK = 30
-
-
-def opened(root: Path, disk: Disk) -> Engine:
-    engine = Engine(root)
-    engine.store = SegmentStore(root, disk=disk)
-    return engine
+QUICK = 24
+FEW = 8
+CHAINS = {
+    "ingest, late events, eviction and a result": ["ingest", "late events", "evict", "compute"],
+    "compaction": ["late events", "compact"],
+    "forgetting": ["forget"],
+}
 
 
 @dataclass
 class Recording:
-    """What a store did, and when it said that it was done."""
+    """What a store did, and when it said that it was done: a generation, or another number that grows."""
 
     machine: Machine
     log: list[Operation]
     acknowledged: list[tuple[int, int]] = field(default_factory=list)
+    first: dict[str, int] = field(default_factory=dict)
 
     @property
     def committed(self) -> dict[str, int]:
-        """Return the generations that were written, by the hash of their manifests."""
+        """Return the generations that were there or written, by the hash of their manifests."""
         data: dict[str, bytes] = {}
         for operation in self.log:
             if "manifests" in operation.target:
                 data[operation.target] = data.pop(operation.path)
             elif operation.kind == "write":
                 data[operation.path] = data.get(operation.path, b"") + operation.data
-        return {hash_bytes(d): int(n[-15:-5]) for n, d in data.items() if n.startswith("w/manifests/")}
+        written = {hash_bytes(d): int(n[-15:-5]) for n, d in data.items() if n.startswith("w/manifests/")}
+        return self.first | written
 
-    def states(self, since: int = 0, every: int = 1) -> Iterator[tuple[State, int]]:
-        """Yield each state from some operation on once, with the newest generation acknowledged before.
+    def states(self, since: int = 0) -> list[tuple[State, int]]:
+        """Return each state from some operation on once, with the newest generation acknowledged before.
 
         Args:
             since: The first operation before which the power fails.
-            every: Only at each so many operations.
         """
-        seen: set[tuple[object, int]] = set()
+        found: dict[tuple[object, ...], tuple[State, int]] = {}
         draw = random.Random(1)  # noqa: S311
         for number in range(len(self.log) + 1):
             known = max((g for n, g in self.acknowledged if n <= number), default=-1)
-            for state in self.machine.states(draw) if number >= since and not number % every else ():
-                if (state.key, known) not in seen:
-                    seen.add((state.key, known))
-                    yield state, known
+            for state in self.machine.states(draw) if number >= since else ():
+                found[state.key] = state, known
             if number < len(self.log):
                 self.machine.apply(self.log[number])
+        return list(found.values())
 
     def last_states(self) -> list[State]:
         """Return what may be on the disk if the power fails after the last operation."""
@@ -90,24 +95,14 @@ class Recording:
         return list({state.key: state for state in self.machine.states(random.Random(1))}.values())  # noqa: S311
 
 
-def record(root: Path, disk: RecordingDisk, steps: list[Callable[[Engine], object]]) -> Recording:
-    recording = Recording(Machine.of(disk.root), disk.log)
-    first = SegmentStore(root).snapshot().generation
-    recording.acknowledged.append((0, first))
+def record(root: Path, disk: RecordingDisk, steps: Sequence[str], logs: Path) -> Recording:
+    first = manifest.read_current(root)
+    recording = Recording(Machine.of(disk.root), disk.log, [(0, first.number)], {first.digest: first.number})
     engine = opened(root, disk)
     for step in steps:
-        step(engine)
+        STEPS[step].run(engine, logs)
         recording.acknowledged.append((len(disk.log), SegmentStore(root).snapshot().generation))
     return recording
-
-
-def steps_of(logs: Path) -> list[Callable[[Engine], object]]:
-    return [
-        lambda engine: engine.ingest(logs / "click-3.csv", type="click"),
-        lambda engine: engine.ingest(logs / "late.csv", type="click"),
-        lambda engine: engine.evict("2025-01-01"),
-        lambda engine: engine.compute("components", device="cpu"),
-    ]
 
 
 def documents(found: Manifest) -> int:
@@ -134,20 +129,16 @@ def check(root: Path, known: int, committed: dict[str, int], more: Path) -> None
     assert engine.status()["stale_segments"] == 0
 
 
-@pytest.fixture
-def recording(place: Callable[[str], Path], logs: Path) -> Recording:
-    root = place("recorded")
-    return record(root, RecordingDisk(root.parent), steps_of(logs))
-
-
+@pytest.mark.parametrize("name", CHAINS)
 def test_every_state_is_a_whole_generation(
-    recording: Recording, two_days: Path, logs: Path, tmp_path: Path, count: Callable[[str, int], None]
+    name: str, place: Place, logs: Path, tmp_path: Path, count: Callable[[str, int], None]
 ) -> None:
+    root = place("recorded")
+    recording = record(root, RecordingDisk(root.parent), CHAINS[name], logs)
     committed = recording.committed
-    first = manifest.read_current(two_days)
-    committed[first.digest] = first.number
-    states = list(recording.states())
-    for number, (state, known) in enumerate(chosen := some(states, QUICK, "power")):
+    states = recording.states()
+    quick = QUICK if len(CHAINS[name]) > 2 else FEW
+    for number, (state, known) in enumerate(chosen := some(states, quick, "power")):
         root = tmp_path / str(number)
         root.mkdir()
         state.write(root)
@@ -156,7 +147,37 @@ def test_every_state_is_a_whole_generation(
         except (AssertionError, WorkbenchError) as error:
             raise AssertionError(f"{state.how}, acknowledged {known}: {error}") from error
         shutil.rmtree(root)
-    count(f"states after a loss of power, of {len(states):,}; {len(recording.log):,} operations", len(chosen))
+    operations = f"{len(recording.log):,} operations"
+    count(f"states after a loss of power in {name}, of {len(states):,}; {operations}", len(chosen))
+
+
+def test_every_event_that_a_stream_acknowledged_is_there(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: Callable[[str, int], None]
+) -> None:
+    monkeypatch.setattr(Stream, "_run", sitting)
+    root = place("recorded")
+    disk = RecordingDisk(root.parent)
+    recording = Recording(Machine.of(disk.root), disk.log)
+    before = documents(SegmentStore(root).snapshot().manifest)
+    send(opened(root, disk), lambda number: recording.acknowledged.append((len(disk.log), number)))
+    states = recording.states()
+    for number, (state, known) in enumerate(chosen := some(states, FEW, "stream")):
+        root = tmp_path / str(number)
+        root.mkdir()
+        state.write(root)
+        with Engine(root / "w", stream_seconds=3600) as engine:
+            assert engine.verify(full=True) == []
+            with engine.stream() as stream:
+                stream.checkpoint()
+            there = documents(engine.snapshot.manifest) - before
+            assert known + 1 <= there <= SENT, (state.how, known, there)
+            send(engine)
+            assert documents(engine.snapshot.manifest) == before + SENT, state.how
+            assert engine.verify() == []
+            assert engine.status()["stale_segments"] == 0
+        shutil.rmtree(root)
+    operations = f"{len(disk.log):,} operations"
+    count(f"states after a loss of power in a stream, of {len(states):,}; {operations}", len(chosen))
 
 
 def test_a_creation_that_the_power_cut_off_is_no_workspace_or_a_whole_one(
@@ -168,7 +189,7 @@ def test_a_creation_that_the_power_cut_off_is_no_workspace_or_a_whole_one(
     recording = Recording(Machine.of(disk.root), disk.log)
     SegmentStore.create(disk.root / "w", files, disk=disk)
     recording.acknowledged.append((len(disk.log), 0))
-    states = some(list(recording.states()), QUICK, "creation")
+    states = some(recording.states(), QUICK, "creation")
     for number, (state, known) in enumerate(states):
         root = tmp_path / str(number)
         root.mkdir()
@@ -184,13 +205,13 @@ def test_a_creation_that_the_power_cut_off_is_no_workspace_or_a_whole_one(
 
 
 def test_what_a_killed_writer_left_is_durable_once_the_next_one_has_seen_it(
-    place: Callable[[str], Path], logs: Path, tmp_path: Path, count: Callable[[str, int], None]
+    place: Place, logs: Path, tmp_path: Path, count: Callable[[str, int], None]
 ) -> None:
     """A writer is killed, another finds what it left, acknowledges that it is there, and the power fails."""
     whole = BreakingDisk()
     opened(place("whole"), whole).ingest(logs / "click-3.csv", type="click")
     tried = 0
-    for at in range(len(whole.kinds) - 12, len(whole.kinds)):
+    for at in some(range(len(whole.kinds) - 12, len(whole.kinds)), 4, "killed"):
         root = place("killed")
         disk = RecordingDisk(root.parent)
         recording = Recording(Machine.of(root.parent), disk.log)
@@ -263,18 +284,17 @@ CARELESS = {
 
 @pytest.mark.parametrize("name", CARELESS)
 def test_a_store_that_is_not_careful_enough_is_caught(
-    name: str, place: Callable[[str], Path], logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, place: Place, logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disk, place_of, changed = CARELESS[name]
     root = place("careless")
-    before = manifest.read_current(root)
     with monkeypatch.context() as patched:
         if changed is not None:
             patched.setattr(place_of, changed)
-        recording = record(root, disk(root.parent), steps_of(logs)[:1])
-    committed = {**recording.committed, before.digest: before.number}
+        recording = record(root, disk(root.parent), ["ingest"], logs)
+    committed = recording.committed
     # what is left out shows when the last operations, and then the acknowledgement, are lost
-    late = list(recording.states(since=len(recording.log) - 20))
+    late = recording.states(since=len(recording.log) - 20)
     for number, (state, known) in enumerate(reversed(late)):
         target = tmp_path / str(number)
         target.mkdir()

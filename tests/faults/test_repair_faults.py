@@ -16,7 +16,8 @@ import shutil
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from faulty_disk import ERRORS, FULL, BreakingDisk, KilledError, Machine, RecordingDisk, some
+from faulty_disk import BreakingDisk, KilledError, Machine, RecordingDisk, points, some
+from steps import outcome
 from test_power_loss import Recording
 
 from workbench.engine import Engine, workspace_schema
@@ -35,11 +36,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from conftest import Place
+
     from workbench.storage.disk import Disk
 
 QUICK = 8
-EVERY = 4 if FULL else 24  # operations between two losses of power
-WAYS = [*ERRORS, "short", "before", "after"]
 
 
 class Damaged(NamedTuple):
@@ -82,17 +83,6 @@ def damaged(two_days: Path, logs: Path, tmp_path_factory: pytest.TempPathFactory
     return Damaged(root, kept)
 
 
-@pytest.fixture
-def place(damaged: Damaged, tmp_path: Path) -> Callable[[str], Path]:
-    def copy(name: str) -> Path:
-        root = tmp_path / name / "w"
-        shutil.rmtree(root.parent, ignore_errors=True)
-        shutil.copytree(damaged.root, root)
-        return root
-
-    return copy
-
-
 def repair(root: Path, disk: Disk = LOCAL) -> None:
     Repair(root, workspace_schema(root), load_settings(root), disk=disk).run(apply=True)
 
@@ -120,18 +110,10 @@ def kept(root: Path) -> set[str]:
     return {hash_bytes(p.read_bytes()) for p in (*paths, root / "CURRENT") if p.is_file()}
 
 
-def outcome(step: Callable[[], object]) -> BaseException | None:
-    try:
-        step()
-    except (StorageError, KilledError) as error:
-        return error
-    return None
-
-
 def test_undisturbed_it_brings_back_what_there_is_and_names_the_rest(
-    place: Callable[[str], Path], damaged: Damaged, two_days: Path
+    place: Place, damaged: Damaged, two_days: Path
 ) -> None:
-    root = place("w")
+    root = place("w", damaged.root)
     repair(root)
     files, _, missing, recovered = facts(root)
     before = {(f.kind, f.segment, f.hash) for f in SegmentStore(two_days).snapshot().manifest.files}
@@ -141,18 +123,14 @@ def test_undisturbed_it_brings_back_what_there_is_and_names_the_rest(
     assert damaged.bytes <= kept(root)
 
 
-def test_every_operation_may_fail(
-    place: Callable[[str], Path], damaged: Damaged, count: Callable[[str, int], None]
-) -> None:
+def test_every_operation_may_fail(place: Place, damaged: Damaged, count: Callable[[str, int], None]) -> None:
     whole = BreakingDisk()
-    root = place("whole")
+    root = place("whole", damaged.root)
     repair(root, whole)
     after = facts(root)
-    points = [
-        (at, how) for at, kind in enumerate(whole.kinds) for how in WAYS if how != "short" or kind == "write"
-    ]
-    for at, how in (chosen := some(points, QUICK, "repair")):
-        root = place("w")
+    everywhere = points(whole.kinds)
+    for at, how in (chosen := some(everywhere, QUICK, "repair")):
+        root = place("w", damaged.root)
         error = outcome(lambda: repair(root, BreakingDisk(at, how)))  # noqa: B023  (called at once)
         if isinstance(error, StorageError):
             assert isinstance(error, DiskFullError) == (how == "ENOSPC"), (at, how, error)
@@ -164,20 +142,20 @@ def test_every_operation_may_fail(
         assert facts(root) == after, (at, how)
         assert damaged.bytes <= kept(root), (at, how)
         assert list((root / "tmp").iterdir()) == [], (at, how)
-    count(f"failpoints of repair, of {len(points):,} at {len(whole.kinds):,} operations", len(chosen))
+    count(f"failpoints of repair, of {len(everywhere):,} at {len(whole.kinds):,} operations", len(chosen))
 
 
 def test_after_any_loss_of_power_the_next_repair_ends_it(
-    place: Callable[[str], Path], damaged: Damaged, tmp_path: Path, count: Callable[[str, int], None]
+    place: Place, damaged: Damaged, tmp_path: Path, count: Callable[[str, int], None]
 ) -> None:
-    root = place("recorded")
+    root = place("recorded", damaged.root)
     disk = RecordingDisk(root.parent)
     recording = Recording(Machine.of(disk.root), disk.log)
     recording.acknowledged.append((0, 0))
     repair(root, disk)
     after = facts(root)
     recording.acknowledged.append((len(disk.log), SegmentStore(root).snapshot().generation))
-    states = list(recording.states(every=EVERY))
+    states = recording.states()
     for number, (state, known) in enumerate(chosen := some(states, QUICK, "repair")):
         target = tmp_path / str(number)
         target.mkdir()
@@ -189,4 +167,5 @@ def test_after_any_loss_of_power_the_next_repair_ends_it(
         assert facts(target / "w") == after, state.how
         assert damaged.bytes <= kept(target / "w"), state.how
         shutil.rmtree(target)
-    count(f"states of repair after a loss of power, of {len(states):,}", len(chosen))
+    operations = f"{len(disk.log):,} operations"
+    count(f"states after a loss of power in repair, of {len(states):,}; {operations}", len(chosen))

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from clicks import SCHEMA
 from typer.testing import CliRunner
 
 from workbench.cli.app import app
@@ -16,18 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SCHEMA = """\
-apiVersion: workbench/v1
-kind: EntitySchema
-metadata: {id: test}
-spec:
-  entities: {user: {who: true}, page: {}}
-  edges: {Read: {from: user, to: page}}
-  events:
-    click:
-      entities: {user: user, page: page}
-      edges: [{type: Read, from: user, to: page}]
-"""
 DAY = "2025-01-02"
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from typing import TYPE_CHECKING, NamedTuple
 
+from workbench.errors import DiskFullError, StorageError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["LOCAL", "NETWORK", "Disk", "Space", "file_system"]
+__all__ = ["LOCAL", "NETWORK", "Disk", "Space", "file_system", "refusal"]
 
 # Kinds of mounts whose locks, renames or syncs may not be what those of a local file system are.
 NETWORK = frozenset(
@@ -75,6 +78,15 @@ class Disk:
         """Return how much the file system that holds ``path`` can hold, and still can."""
         found = shutil.disk_usage(path)
         return Space(found.total, found.free)
+
+
+def refusal(error: OSError) -> type[StorageError]:
+    """Return the kind of error to raise where the disk refused an operation.
+
+    >>> refusal(OSError(errno.ENOSPC, "")).__name__, refusal(OSError(errno.EIO, "")).__name__
+    ('DiskFullError', 'StorageError')
+    """
+    return DiskFullError if error.errno in {errno.ENOSPC, errno.EDQUOT} else StorageError
 
 
 # It has no state: one for everybody.

@@ -186,13 +186,11 @@ def _stage(aside: Path, source: Path | bytes, disk: Disk) -> str:
         data = source if isinstance(source, bytes) else b""
         stage(aside, data, disk)
         return hash_bytes(data)
-    with (
-        source.open("rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
-        memoryview(mapped) as view,
-    ):
-        stage(aside, view, disk)
-        return hash_bytes(view)
+    with source.open("rb") as file:
+        # not closed here: of a write that fails, a part of it is still in somebody's hands
+        view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    stage(aside, view, disk)
+    return hash_bytes(view)
 
 
 def s3_url(source: object) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import secrets
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 from workbench.errors import CorruptFileError, DiskFullError, StorageError, WorkspaceError
 from workbench.logs import get_logger
 from workbench.storage.collect import FOLDERS as DATA
-from workbench.storage.disk import LOCAL
+from workbench.storage.disk import LOCAL, refusal
 from workbench.storage.files import Verifier, hash_file, make_directories, publish
 from workbench.storage.format import FOLDERS
 from workbench.storage.manifest import CURRENT, check_manifest, read_manifest
@@ -239,8 +238,9 @@ class Fetcher(Verifier):
             path.parent.mkdir(parents=True, exist_ok=True)
             aside.replace(path)
         except OSError as error:
-            kind = DiskFullError if error.errno in {errno.ENOSPC, errno.EDQUOT} else StorageError
-            raise kind(f"what is fetched cannot be kept: {error.strerror}.", where=str(path)) from error
+            raise refusal(error)(
+                f"what is fetched cannot be kept: {error.strerror}.", where=str(path)
+            ) from error
         finally:
             aside.unlink(missing_ok=True)
 

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self, TypeAlias
 import google_crc32c
 
 from workbench.errors import CorruptFileError, StorageError, WorkspaceError, WriterLockedError
-from workbench.storage.disk import LOCAL
+from workbench.storage.disk import LOCAL, refusal
 from workbench.storage.files import make_directories, publish
 from workbench.storage.lock import WriterLock
 
@@ -113,6 +113,7 @@ class Log:
         self._turn = threading.Condition()
         self._writing = False
         self._stopped = ""
+        self._refusal = StorageError
         self._queue: list[tuple[int, int, Payload]] = []
         self._descriptor = -1
         self._size = 0
@@ -124,7 +125,7 @@ class Log:
                 published, epoch = position()
                 self.recovered, self.cut, self._files = _recover(folder, published, disk)
             except OSError as error:
-                raise StorageError(f"the log cannot be opened: {error}.", where=str(folder)) from error
+                raise refusal(error)(f"the log cannot be opened: {error}.", where=str(folder)) from error
             self._held = held.pop_all()
         self.epoch = max([epoch, *(file.epoch for file in self._files)]) + 1
         self._synced = self._last = max([published, *(file.last for file in self._files)])
@@ -203,7 +204,7 @@ class Log:
                     self._disk.unlink(file.path)
                     self._files.remove(file)
             except OSError as error:
-                raise StorageError(f"a file cannot be deleted: {error}.", where=str(self.folder)) from error
+                raise refusal(error)(f"a file cannot be deleted: {error}.", where=str(self.folder)) from error
 
     def close(self) -> None:
         """Give the log back; what is queued and not durable is not written."""
@@ -225,7 +226,7 @@ class Log:
 
     def _require_whole(self) -> None:
         if self._stopped:
-            raise StorageError(
+            raise self._refusal(
                 f"the log takes no more records: {self._stopped}.",
                 where=str(self.folder),
                 fix="Mend the cause, then open it again: what was acknowledged is recovered.",
@@ -253,6 +254,7 @@ class Log:
             outcome = ""
         except (OSError, WriterLockedError) as error:
             outcome = f"a write failed ({error})"
+            self._refusal = refusal(error) if isinstance(error, OSError) else StorageError
         finally:
             with self._turn:
                 self._writing = False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 
 from workbench.errors import CorruptFileError, DiskFullError, StorageError
 from workbench.storage.collect import KEPT_MANIFESTS, collect
+from workbench.storage.disk import refusal
 from workbench.storage.files import hash_bytes, make_directories, stage, sync_directories
 from workbench.storage.layout import ROW_GROUP, parquet_options
 from workbench.storage.manifest import FileEntry, LedgerEntry, commit, read_current
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["Transaction", "Writer", "encoded", "now", "refused"]
 
 _GRACE_SECONDS = 600.0
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Writer:
@@ -298,8 +297,7 @@ def encoded(table: pa.Table, row_group: int = ROW_GROUP) -> memoryview:
 
 def refused(error: OSError, root: Path) -> StorageError:
     """Return the error to raise where the disk refused an operation."""
-    kind = DiskFullError if error.errno in _FULL else StorageError
-    return kind(
+    return refusal(error)(
         f"a write failed: {error}.",
         where=str(root),
         fix="Mend the cause and run it again: the step is published as a whole or not at all.",
