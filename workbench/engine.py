@@ -123,7 +123,15 @@ class Engine:
         Raises:
             WorkspaceError: If there is something at ``path`` already.
             ConfigError: If the schema or a setting is wrong; nothing is made then.
+            UsageError: If ``path`` is an address.
         """
+        address = s3_url(path)
+        if address is not None:
+            raise UsageError(
+                "a workspace is made in a local directory.",
+                where=address,
+                fix=f"Make it there, then 'workbench mirror {address}'.",
+            )
         root = Path(path).expanduser().absolute()
         load_settings(**settings)
         files = {} if schema is None else {SCHEMA_FILE.as_posix(): _schema_text(schema)}
@@ -475,11 +483,14 @@ class Engine:
 
         Raises:
             UsageError: If the answer has no question or no plan.
+            ReadOnlyError: If this is a mirror.
+            WorkspaceError: If it cannot be written down.
         """
         from workbench.plans.planners.model import accept  # noqa: PLC0415
 
         if answer.plan is None or not answer.question:
             raise UsageError("there is nothing to accept.", fix="Accept the answer to a question.")
+        self.store.require_writable()
         accept(self, answer.question, answer.plan)
 
     def reword(self, answer: Answer, *, provider: str | None = None) -> Answer:
@@ -644,10 +655,13 @@ class Engine:
 
         Raises:
             SourceError: If a directory does not exist.
+            ReadOnlyError: If this is a mirror.
             WriterLockedError: With ``once``, if another process writes to the workspace.
         """
         from workbench.ingest import Ingest  # noqa: PLC0415
         from workbench.ingest.watch import Watch  # noqa: PLC0415
+
+        self.store.require_writable()
 
         def take(
             paths: Sequence[Path], *, told: Callable[[Outcome], object], stop: threading.Event

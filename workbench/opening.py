@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import tempfile
 import weakref
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.engine import SCHEMA_FILE, Engine, workspace_schema
-from workbench.errors import UnknownNameError, UsageError, WorkspaceError
+from workbench.errors import ReadOnlyError, UnknownNameError, UsageError, WorkbenchError, WorkspaceError
 from workbench.progress import Update, silent
 from workbench.settings import load_settings
 from workbench.storage import SegmentStore
+from workbench.storage.manifest import is_mirror
 from workbench.storage.places import s3_url
 
 if TYPE_CHECKING:
@@ -122,12 +124,21 @@ def repair(
     Raises:
         WorkspaceError: If there is no workspace, or one of a newer format.
         CorruptFileError: If no manifest is whole.
+        ReadOnlyError: If it is a mirror.
         WriterLockedError: If it is to be done and another process writes to the workspace.
     """
     from workbench.ingest.repair import Repair  # noqa: PLC0415
     from workbench.storage.repair import examine, mend  # noqa: PLC0415
 
     root = Path(path).expanduser().absolute()
+    address = s3_url(path)
+    if address is not None or _is_mirror(root):
+        where = address or str(root)
+        raise ReadOnlyError(
+            "this is a mirror, which is not repaired.",
+            where=where,
+            fix=f"Copy again what is damaged, from its workspace: 'workbench mirror --full {where}'.",
+        )
     head = examine(root)
     if head.damages and not apply:
         schema, found = workspace_schema(root), load_settings(root, **settings)
@@ -135,3 +146,10 @@ def repair(
     mend(root, head)
     with Engine(root, **settings) as engine:
         return replace(engine.repair(apply=apply, sources=sources, progress=progress), head=head.damages)
+
+
+def _is_mirror(root: Path) -> bool:
+    # what says so may be what is damaged
+    with suppress(WorkbenchError):
+        return is_mirror(root)
+    return False

@@ -6,13 +6,16 @@ import importlib.util
 import os
 import sys
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workbench.cli.options import JsonOption, WorkspaceOption, default_workspace
+from workbench.cli.options import JsonOption, WorkspaceOption, default_workspace, open_workspace
 from workbench.cli.screen import print_facts, print_json, print_note, print_text
 from workbench.errors import DriverUnavailableError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["config", "drivers", "lab"]
 
@@ -47,12 +50,12 @@ def config(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> No
     from workbench.settings import origins  # noqa: PLC0415  (kept out of start-up)
 
     path = workspace or default_workspace()
-    settings = origins(path)
+    settings = origins(None if path is None else _settings_of(path))
     if as_json:
         documents = [asdict(setting) for setting in settings]
-        print_json({"workspace": None if path is None else str(path.absolute()), "settings": documents})
+        print_json({"workspace": None if path is None else _address(path), "settings": documents})
         return
-    print_text(f"workspace: {path or 'none here'}")
+    print_text(f"workspace: {'none here' if path is None else _address(path, path)}")
     print_facts(
         {setting.name: f"{setting.value!s:12} {setting.origin}" for setting in settings},
         notes={setting.name: setting.description for setting in settings},
@@ -71,6 +74,21 @@ def lab(
             "JupyterLab is not installed.", fix="It comes with workbench's extra 'lab' (or 'make lab')."
         )
     path = workspace or default_workspace()
-    call = "wb.demo()" if path is None else f"wb.open({str(path.absolute())!r})"
+    call = "wb.demo()" if path is None else f"wb.open({_address(path)!r})"
     print_note(f"In a notebook: import workbench as wb; db = {call}")
     os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", *(arguments or ())])  # noqa: S606
+
+
+def _address(path: Path, local: Path | None = None) -> str:
+    """Return what a workspace is opened by: an address in S3, or a directory's path."""
+    from workbench.storage.places import s3_url  # noqa: PLC0415  (kept out of start-up)
+
+    return s3_url(path) or str(local or path.absolute())
+
+
+def _settings_of(path: Path) -> Path:
+    """Return the directory with a workspace's settings; a mirror in S3 has them where it is fetched to."""
+    if "s3:" not in path.parts[:1]:
+        return path
+    with open_workspace(path) as engine:
+        return engine.path

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from workbench.errors import (
     ConfigError,
     DriverUnavailableError,
+    ReadOnlyError,
     SqlError,
     SqlTimeoutError,
     UnknownNameError,
@@ -32,6 +33,7 @@ _STATUS: tuple[tuple[type[WorkbenchError], int], ...] = (
     (SqlError, 400),
     (UsageError, 400),
     (ConfigError, 400),
+    (ReadOnlyError, 403),
     (WriterLockedError, 409),
     (DriverUnavailableError, 503),
 )

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from workbench.errors import WorkspaceError
 from workbench.plans.model import Plan
 from workbench.plans.planners._model_contract import contract
 from workbench.plans.planners._model_form import BUCKETS, CYCLES, EVERYTHING, ORDERS
@@ -36,13 +37,21 @@ def accept(world: World, question: str, plan: Plan) -> None:
     """Keep a question with the plan that answered it well, as an example for later ones.
 
     It is a line of ``examples.jsonl`` in the workspace; a question that is there already is replaced.
+
+    Raises:
+        WorkspaceError: If it cannot be written.
     """
     kept = {q: p for q, p in _read(world) if q != question}
     kept[question] = plan.to_json()
     lines = [json.dumps({"question": q, "plan": p}, ensure_ascii=False) for q, p in kept.items()]
     written = world.path / f"{FILE}.{os.getpid()}"
-    written.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    written.replace(world.path / FILE)
+    try:
+        written.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        written.replace(world.path / FILE)
+    except OSError as error:
+        raise WorkspaceError(
+            f"the example cannot be written: {error.strerror}.", where=str(world.path / FILE)
+        ) from error
 
 
 def accepted(world: World, *, values: bool = True) -> list[Example]:
