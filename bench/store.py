@@ -473,7 +473,13 @@ def main() -> None:
         print(f"{name}: " + ", ".join(f"{k} {v:,.1f}" for k, v in found.items()))
     if options.json:
         facts |= more | {
-            "command": " ".join(["python bench/store.py", *(["--quick"] if options.quick else [])]),
+            "command": " ".join(
+                [
+                    "python bench/store.py",
+                    *(["--quick"] if options.quick else []),
+                    *(["--workspace DIR"] if options.workspace else []),
+                ]
+            ),
             "generated": generated,
             "seed": options.seed,
             "machine": {
