@@ -303,9 +303,10 @@ class Engine:
     @cached_property
     def vectors(self) -> Vectors:
         """Return the search by meaning over events' texts, and entities that are alike."""
-        from workbench.vectors import Vectors, connect  # noqa: PLC0415
+        from workbench.vectors import IndexKind, Vectors, connect  # noqa: PLC0415
 
-        return Vectors(self, connect(self.settings))
+        kind = IndexKind.parse(self.settings.vector_index)
+        return Vectors(self, connect(self.settings), kind, self._follow)
 
     def entity(self, name: str) -> Any:
         """Return one entity by ``type:key``."""
@@ -936,7 +937,7 @@ class Engine:
     def status(self) -> dict[str, Any]:
         """Return the figures of the workspace: generation, segments, documents, bytes, clock, knowledge."""
         from workbench.ingest.derive import stale_segments  # noqa: PLC0415
-        from workbench.vectors import Waiting  # noqa: PLC0415
+        from workbench.vectors import Waiting, without_vectors  # noqa: PLC0415
 
         files = self._snapshot.manifest.files
         rows: dict[str, int] = {}
@@ -964,6 +965,7 @@ class Engine:
             "stale_segments": len(stale_segments(self._snapshot, self.schema, self.fields)),
             "quarantined": sum(f.meta["records"] for f in files if f.kind == "quarantine"),
             "texts_without_vectors": waiting.texts if waiting else 0,
+            "segments_without_vectors": len(without_vectors(self._snapshot)),
             "knowledge": self.knowledge.kinds(),
             "background": self.background,
             "missing": [str(missing) for missing in self._snapshot.missing],

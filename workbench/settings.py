@@ -120,6 +120,10 @@ class Settings(BaseModel):
     embedder: str = Field(
         "static", description="What turns texts into vectors: an embedder, also as name:model."
     )
+    vector_index: str = Field(
+        "usearch:float16",
+        description="The index over the vectors of a segment with many texts, as driver:storage.",
+    )
     embedder_base_url: str = Field("", description="The embedder's server; empty: its own.")
     embedder_api_key: str = Field(
         "",

@@ -191,6 +191,7 @@ class TestStatus:
             "stale_segments": 0,
             "quarantined": 0,
             "texts_without_vectors": 0,
+            "segments_without_vectors": 0,
             "sources": 1,
             "knowledge": [],
             "background": None,

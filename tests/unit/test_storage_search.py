@@ -90,6 +90,12 @@ def test_json_texts_names_and_bytes(tmp_path: Path) -> None:
     assert found(tmp_path, under=("wal", "nowhere")) == [("wal/annika", "name", 0, 1, 0)]
 
 
+def test_numbers_in_which_a_word_stands_by_chance_are_no_text(tmp_path: Path) -> None:
+    (tmp_path / "a.index").write_bytes(b"\0 anna \0")
+    (tmp_path / "a.bin").write_bytes(b"\0 anna \0")
+    assert [hit.path for hit in search(tmp_path, "anna")] == ["a.bin"]
+
+
 def test_the_forms_that_json_and_urls_have(tmp_path: Path) -> None:
     odd = 'å "x"/y'
     (tmp_path / "a.wal").write_text(f"{json.dumps(odd)} {json.dumps(odd, ensure_ascii=False)}", "utf-8")

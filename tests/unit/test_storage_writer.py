@@ -217,6 +217,42 @@ class TestFormat:
         assert json.loads((store.root / "FORMAT").read_text())["format"] == 2
 
 
+@pytest.mark.parametrize(
+    ("kind", "suffix", "ending"), [("vectors", ".parquet", ".vectors.parquet"), ("index", ".index", ".index")]
+)
+def test_bytes_that_somebody_else_laid_out_become_a_file_of_their_segment(
+    store: SegmentStore, kind: str, suffix: str, ending: str
+) -> None:
+    with store.writer() as writer:
+        transaction = writer.begin()
+        entry = transaction.add_file(
+            kind,
+            memoryview(b"numbers"),
+            segment=DAY,
+            name="exact",
+            suffix=suffix,
+            rows=7,
+            inputs="of",
+            meta={"a": 1},
+        )
+        transaction.commit()
+        (stored,) = store.snapshot().files(kind)
+        assert stored == entry
+        assert (stored.rows, stored.bytes, stored.inputs, stored.meta) == (7, 7, "of", {"a": 1})
+        assert stored.path.startswith(f"segments/dt={DAY}/")
+        assert Path(stored.path).name[32:] == ending
+        assert store.snapshot().path(stored).read_bytes() == b"numbers"
+        copied = writer.begin()
+        again = copied.add_copy(stored, memoryview(b"numbers"))
+        assert again.path != stored.path
+        assert Path(again.path).name[32:] == ending
+        assert not writer.has_leftovers()
+        gone = writer.begin()
+        gone.remove([stored])
+        gone.commit()
+        assert writer.has_leftovers()
+
+
 def test_what_cannot_be_deleted_stays_for_the_next_time(store: SegmentStore) -> None:
     stray = store.root / "tmp" / "stray"
     stray.write_text("")

@@ -149,8 +149,9 @@ def test_search_equals_brute_force_over_all_events(db: Engine, query: str, k: in
     vector = STATIC.embed([query])[0]
     if not vector.any():
         return
-    corpus = db.vectors.corpus
-    scores = STATIC.embed(corpus.texts["text"].to_list()) @ vector
+    corpus = read_corpus(db.snapshot, db.snapshot.segments)
+    stored = STATIC.embed(corpus.texts["text"].to_list()).astype(np.float16)
+    scores = stored.astype(np.float32) @ vector
     every = np.sort(scores[corpus.text_of])[::-1][:k]
     rows = db.vectors.search(query, k=k, distinct=False).to_polars()
     assert rows["score"].to_numpy() == pytest.approx(every, abs=1e-5)
@@ -168,7 +169,9 @@ def test_an_entity_and_a_vector_can_be_asked_with(db: Engine) -> None:
     assert all("garden" in text for text in liked["text"])
     vector = STATIC.embed(["running shoes"])[0] * 3
     by_vector = db.vectors.search(vector=vector, k=3).to_polars()
-    assert by_vector.equals(db.vectors.search("running shoes", k=3).to_polars())
+    by_text = db.vectors.search("running shoes", k=3).to_polars()
+    assert by_vector.drop("score").equals(by_text.drop("score"))
+    assert by_vector["score"].to_numpy() == pytest.approx(by_text["score"].to_numpy(), abs=1e-6)
 
 
 def test_entities_that_do_the_same_are_similar(db: Engine) -> None:
@@ -212,43 +215,7 @@ def test_more_that_are_equally_alike_are_told(tmp_path: Path) -> None:
 def test_recall_is_that_of_exact_search(db: Engine) -> None:
     (row,) = db.vectors.recall(sample=500).to_polars().rows(named=True)
     assert (row["index"], row["recall"], row["k"]) == ("exact", 1.0, 10)
-    assert row["vectors"] == row["queries"] == db.vectors.corpus.texts.height
-
-
-def test_many_texts_are_searched_by_an_index_that_keeps_its_recall_and_the_conditions(tmp_path: Path) -> None:
-    (tmp_path / "v.yaml").write_text(SCHEMA)
-    engine = Engine.create(tmp_path / "w", schema=tmp_path / "v.yaml")
-    generator = np.random.default_rng(3)
-    words = np.array(
-        [
-            "garden",
-            "winter",
-            "coffee",
-            "shoe",
-            "chair",
-            "table",
-            "lamp",
-            "door",
-            "river",
-            "stone",
-            "bread",
-            "paper",
-        ]
-    )
-    count = 24_000
-    messages = [" ".join([*row, str(n)]) for n, row in enumerate(generator.choice(words, (count, 4)))]
-    times = [START + timedelta(seconds=n) for n in range(count)]
-    frame = pl.DataFrame({"time": times, "client": ["a"] * count, "message": messages})
-    engine.ingest(frame.with_columns(delay=pl.int_range(count)), type="Failure")
-    (row,) = engine.vectors.recall(sample=300).to_polars().rows(named=True)
-    assert row["index"] == "hnswlib"
-    assert row["vectors"] == count
-    assert row["recall"] >= 0.95
-    found = engine.vectors.search("a stone by the river", k=12, where="delay % 1000 = 1").to_polars()
-    assert found.height == 12
-    assert {int(text.split()[-1]) % 1000 for text in found["text"]} == {1}
-    nearest = engine.vectors.search("river stone river stone", k=5).to_polars()
-    assert all("river" in text or "stone" in text for text in nearest["text"])
+    assert row["vectors"] == row["queries"] == len(db.vectors.window)
 
 
 def test_what_cannot_be_meant_is_told(db: Engine, tmp_path: Path) -> None:

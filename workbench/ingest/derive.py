@@ -13,6 +13,7 @@ from workbench.partials.extract import counts, extract
 from workbench.partials.profiles import profiles
 from workbench.partials.shapes import KINDS, shaped
 from workbench.partials.texts import texts
+from workbench.vectors.files import outdated, texts_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -92,12 +93,16 @@ def add_partials(
     }
     transaction.remove(e for kind in KINDS for e in transaction.base.files(kind, segments=inputs))
 
-    def write(job: tuple[str, str, pl.DataFrame]) -> None:
+    def write(job: tuple[str, str, pl.DataFrame]) -> FileEntry:
         kind, segment, frame = job
-        transaction.add(kind, shaped(frame, kind), segment=segment, inputs=inputs[segment])
+        told = texts_facts(frame.filter(~pl.col("is_test"))["text"].to_list()) if kind == "texts" else None
+        return transaction.add(kind, shaped(frame, kind), segment=segment, inputs=inputs[segment], meta=told)
 
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(write, _split(derived, inputs)))
+        written = list(pool.map(write, _split(derived, inputs)))
+    for entry in written:
+        if entry.kind == "texts":
+            transaction.remove(outdated(transaction, entry))
 
 
 def _split(

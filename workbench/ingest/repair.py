@@ -22,6 +22,7 @@ from workbench.storage.missing import missing_state
 from workbench.storage.repair import close_chain, examine, keep, mend
 from workbench.storage.wal_repair import examine_log, mend_log
 from workbench.storage.writer import refused
+from workbench.vectors.files import KINDS as VECTORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -119,7 +120,7 @@ class Repair:
         transaction = writer.begin()
         damaged = [entry for entry, _ in plan.damaged]
         for entry in damaged:
-            if entry.path not in plan.copies and entry.kind not in KINDS:
+            if entry.path not in plan.copies and entry.kind not in (*KINDS, *VECTORS):
                 self._keep(entry)
         transaction.remove(damaged)
         _add_what_came_back(transaction, plan)

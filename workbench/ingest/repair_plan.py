@@ -13,6 +13,7 @@ from workbench.progress import Update
 from workbench.storage.files import hash_file
 from workbench.storage.missing import Missing
 from workbench.storage.writer import now
+from workbench.vectors.files import KINDS as VECTORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -86,7 +87,8 @@ class Plan:
         if entry.kind in KINDS:
             return "derived again", "from the documents" if entry.segment else "from the reference tables"
         if entry.kind not in ("events", "reference"):
-            return "lost", _NO_COPY
+            again = entry.kind in VECTORS
+            return ("derived again", "from the texts, by the next search") if again else ("lost", _NO_COPY)
         events = entry.kind == "events"
         result = self.documents[entry.name][entry.segment] if events else self.tables[entry.name]
         if entry.path in result.found:
@@ -147,7 +149,7 @@ def _missing(plan: Plan, reader: Reader) -> Iterable[Missing]:
     since = {m.entry.path: m.since for m in plan.base.missing}
     groups: dict[tuple[str, str, str], list[Lost]] = {}
     for kind in dict.fromkeys(entry.kind for entry in plan.entries):
-        if kind not in (*KINDS, "knowledge"):
+        if kind not in (*KINDS, *VECTORS, "knowledge"):
             for x in plan.wanted(kind):
                 groups.setdefault((kind, x.entry.segment, x.entry.name), []).append(x)
     for (kind, segment, name), lost in groups.items():

@@ -52,8 +52,9 @@ def search(
     Parquet files are decoded: every value of every column, also nested ones, dictionaries with the values
     that no row has, and the footer. Of JSON every text counts, keys and values. All other files are searched
     byte by byte: as UTF-8, as JSON and as a URL would write the text. So are names, and what cannot be read
-    as what it is. A short number stands for itself alone: as a word in other texts it means nothing, nor in
-    the names that the store makes of days and numbers.
+    as what it is. Indexes of vectors are left alone: they are numbers, in which any short word stands by
+    chance. A short number stands for itself alone: as a word in other texts it means nothing, nor in the names
+    that the store makes of days and numbers.
 
     Args:
         root: The workspace.
@@ -73,6 +74,8 @@ def search(
                 hits = _in_parquet(path, name, wanted, numeric=path.name.split(".")[-2] in numbers)
             elif path.suffix in {".json", ""}:
                 hits = _in_json(path, name, wanted)
+            elif path.suffix == ".index":
+                continue
             else:
                 hits = _in_file(path, name, wanted)
             yield from hits

@@ -128,7 +128,7 @@ class Writer:
     def has_leftovers(self) -> bool:
         """Return whether segments have files that the newest generation does not name."""
         live = {entry.path for entry in self.snapshot().manifest.files}
-        found = (self.root / "segments").rglob("*.parquet")
+        found = (path for path in (self.root / "segments").rglob("*") if path.is_file())
         return any(path.relative_to(self.root).as_posix() not in live for path in found)
 
     def close(self) -> None:
@@ -201,6 +201,41 @@ class Transaction:
         )
         return self._stage(entry, data)
 
+    def add_file(  # noqa: PLR0913  (a file's facts, each its own)
+        self,
+        kind: str,
+        data: memoryview,
+        *,
+        segment: str,
+        name: str = "",
+        suffix: str = ".parquet",
+        rows: int,
+        inputs: str,
+        meta: dict[str, Any],
+    ) -> FileEntry:
+        """Write bytes that somebody else has laid out as a new file of a segment, and return its entry.
+
+        Args:
+            kind: What they hold.
+            data: The bytes.
+            segment: The day that it belongs to.
+            name: As for :meth:`add`.
+            suffix: How the file's name ends: ``.index`` for what a library of indexes reads.
+            rows: How many rows, or vectors, they hold.
+            inputs: Hash of what it was derived from.
+            meta: Facts to keep in the manifest.
+
+        Raises:
+            DiskFullError: If the disk's reserve would be touched.
+            StorageError: If the disk refuses; the writer then stops.
+        """
+        ending = suffix if suffix == f".{kind}" else f".{kind}{suffix}"
+        path = f"segments/dt={segment}/{uuid.uuid4().hex}{ending}"
+        entry = FileEntry(
+            path, kind, segment, name, rows, len(data), hash_bytes(data), inputs=inputs, meta=meta
+        )
+        return self._stage(entry, data)
+
     def add_copy(self, entry: FileEntry, data: memoryview) -> FileEntry:
         """Write the bytes of a file that was published before as a new one, and return its entry.
 
@@ -211,7 +246,8 @@ class Transaction:
         """
         if hash_bytes(data) != entry.hash:
             raise CorruptFileError("these are not the file's bytes.", where=entry.path)
-        path = Path(entry.path).with_name(f"{uuid.uuid4().hex}.{entry.kind}.parquet").as_posix()
+        before = Path(entry.path)
+        path = before.with_name(uuid.uuid4().hex + "".join(before.suffixes)).as_posix()
         return self._stage(replace(entry, path=path), data)
 
     def _stage(self, entry: FileEntry, data: memoryview) -> FileEntry:

@@ -93,6 +93,11 @@ class VectorCache:
         self._next = 0.0
         self.waiting: Waiting | None = None
 
+    @property
+    def model(self) -> str:
+        """Return whose vectors they are."""
+        return self._embedder.model
+
     @cached_property
     def dimension(self) -> int:
         """Return how many numbers a vector has: by what is kept, so that a server need not be there."""
@@ -131,6 +136,11 @@ class VectorCache:
             raise
         self._note(None if problem is None else Waiting(left, self._embedder.model, str(problem)))
         return self._of(wanted)
+
+    def knows(self, texts: Sequence[str]) -> NDArray[np.bool_]:
+        """Return which texts have a vector here."""
+        places = _hashes(texts).join(self._table(), on="hash", how="left", maintain_order="left")["place"]
+        return places.is_not_null().to_numpy()
 
     def _of(self, wanted: pl.DataFrame) -> NDArray[np.float32]:
         places = wanted.join(self._table(), on="hash", how="left", maintain_order="left")["place"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 from zoneinfo import ZoneInfo
@@ -10,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from workbench.errors import UnknownNameError, UsageError
+from workbench.partials.documents import DAY_US
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,9 +21,9 @@ if TYPE_CHECKING:
 
     from workbench.config.entity_schema import EntitySchema
     from workbench.tabular import Tabular
-    from workbench.vectors.corpus import Corpus
+    from workbench.vectors.window import Window
 
-__all__ = ["World", "fulfilling"]
+__all__ = ["Kept", "World", "fulfilling"]
 
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
@@ -36,19 +38,51 @@ class World(Protocol):
         """Return the rows of one SELECT."""
 
 
+@dataclass(eq=False)
+class Kept:
+    """The events of a window that fulfil all conditions.
+
+    Attributes:
+        window: The window.
+        rows: Which of its rows have such an event.
+        events: By segment, which of its events they are; of a segment that is not here, all of those rows.
+    """
+
+    window: Window
+    rows: NDArray[np.bool_]
+    events: dict[int, NDArray[np.bool_]]
+
+    @property
+    def texts(self) -> NDArray[np.bool_]:
+        """Return which texts such an event says, by number."""
+        found = np.zeros(len(self.window), np.bool_)
+        found[self.window.row_number[self.rows]] = True
+        return found
+
+    def of(self, segment: int) -> slice:
+        """Return where a segment's rows stand."""
+        return slice(*self.window.row_starts[segment : segment + 2])
+
+    def only(self, segment: int, events: NDArray[np.bool_]) -> None:
+        """Keep of a segment's events only some."""
+        both = events & self.events[segment] if segment in self.events else events
+        self.events[segment] = both
+        self.rows[self.of(segment)] &= self.window.segments[segment].postings.any_of(both)
+
+
 def fulfilling(  # noqa: PLR0913  (a condition each)
-    corpus: Corpus,
+    window: Window,
     world: World,
     *,
     since: str | date | None = None,
     until: str | date | None = None,
     type: str | Sequence[str] | None = None,  # noqa: A002  (the word of the specification)
     where: str | None = None,
-) -> NDArray[np.bool_]:
-    """Return which of the corpus's postings fulfil all conditions.
+) -> Kept:
+    """Return the window's events that fulfil all conditions.
 
     Args:
-        corpus: The texts and their events.
+        window: The texts and their events.
         world: The workspace.
         since: A day or time in the workspace's zone.
         until: The end, not included.
@@ -60,17 +94,30 @@ def fulfilling(  # noqa: PLR0913  (a condition each)
         UsageError: If a time is none.
         SqlError: If the condition is none.
     """
-    kept = np.ones(corpus.postings.height, np.bool_)
-    if since is not None:
-        kept &= corpus.times >= _microseconds(since, world.timezone)
-    if until is not None:
-        kept &= corpus.times < _microseconds(until, world.timezone)
     names = _event_types(type, world.schema)
+    kept = Kept(window, np.ones(len(window.row_number), np.bool_), {})
     if names:
-        kept &= corpus.texts["event_type"].is_in(names).to_numpy()[corpus.text_of]
+        wanted = np.array([kind in names for kind in window.kinds], np.bool_)
+        kept.rows &= wanted[window.row_kind]
+    first = None if since is None else _microseconds(since, world.timezone)
+    last = None if until is None else _microseconds(until, world.timezone)
+    _between(kept, first, last)
     if where is not None:
-        kept &= _where(where, names, corpus, world)
+        _where(where, names, kept, world)
     return kept
+
+
+def _between(kept: Kept, first: int | None, last: int | None) -> None:
+    """Keep what was at ``first`` or later, and before ``last``; of days in between no event is looked at."""
+    for place, segment in enumerate(kept.window.segments):
+        begin = segment.midnight
+        end = begin + DAY_US
+        if (first is not None and end <= first) or (last is not None and begin >= last):
+            kept.rows[kept.of(place)] = False
+        elif (first is not None and begin < first) or (last is not None and end > last):
+            times = segment.postings.times
+            inside = np.ones(len(times), np.bool_) if first is None else times >= first
+            kept.only(place, inside if last is None else inside & (times < last))
 
 
 def _event_types(type: str | Sequence[str] | None, schema: EntitySchema) -> list[str]:  # noqa: A002
@@ -82,19 +129,18 @@ def _event_types(type: str | Sequence[str] | None, schema: EntitySchema) -> list
     return [known[name] for name in names]
 
 
-def _where(where: str, types: Sequence[str], corpus: Corpus, world: World) -> NDArray[np.bool_]:
+def _where(where: str, types: Sequence[str], kept: Kept, world: World) -> None:
     tables = [f'"{name.replace(chr(34), chr(34) * 2)}"' for name in types] or ["events"]
     # the line break ends a comment in the condition; whatever it is, it runs as one SELECT or not at all
     parts = (f"SELECT _segment, _id FROM {table} WHERE ({where}\n)" for table in tables)  # noqa: S608
     rows = pl.DataFrame(world.sql(" UNION ALL ".join(parts)).to_arrow())
-    wanted = rows.select(pl.col("_segment").cast(pl.String).alias("segment"), "_id").unique()
-    marked = corpus.postings.select(pl.col("segment").cast(pl.String), "_id").join(
-        wanted.with_columns(pl.lit(value=True).alias("kept")),
-        on=["segment", "_id"],
-        how="left",
-        maintain_order="left",
-    )
-    return marked["kept"].fill_null(value=False).to_numpy()
+    wanted = rows.select(pl.col("_segment").cast(pl.String), "_id").partition_by("_segment", as_dict=True)
+    for place, segment in enumerate(kept.window.segments):
+        mine = wanted.get((segment.name,))
+        if mine is None:
+            kept.rows[kept.of(place)] = False
+        elif kept.rows[kept.of(place)].any():
+            kept.only(place, pl.Series(segment.postings.ids).is_in(mine["_id"].to_list()).to_numpy())
 
 
 def _microseconds(value: Any, timezone: str) -> int:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from workbench.storage import Snapshot
-    from workbench.vectors.corpus import Corpus
+    from workbench.vectors.window import Window
 
 __all__ = ["EntityVectors", "entity_vectors"]
 
@@ -40,8 +40,7 @@ class EntityVectors:
 def entity_vectors(
     snapshot: Snapshot,
     type: str,  # noqa: A002  (the word of the specification)
-    corpus: Corpus,
-    vectors: NDArray[np.float32],
+    window: Window,
 ) -> EntityVectors:
     """Return the vectors of a type's entities.
 
@@ -52,15 +51,14 @@ def entity_vectors(
     Args:
         snapshot: The generation.
         type: The entity type.
-        corpus: The texts.
-        vectors: Their vectors.
+        window: The texts.
 
     Source: Sparck Jones 1972; taking out the common part: Mu and Viswanath 2018.
     """
-    said = _said(snapshot, type, corpus)
+    said = _said(snapshot, type, window)
     keys = said["key"].unique(maintain_order=True)
     if keys.is_empty():
-        none = np.empty((0, vectors.shape[1]), np.float32)
+        none = np.empty((0, window.dimension), np.float32)
         return EntityVectors(keys, none, none, 0.0)
     having = said["text"].value_counts(name="entities")
     weight = (
@@ -71,32 +69,35 @@ def entity_vectors(
         .astype(np.float32)
     )
     ends = said.group_by("key", maintain_order=True).len()["len"].cum_sum().to_numpy()
-    means = _unit(_sums(vectors, said["text"].to_numpy(), weight, ends))
+    used = np.unique(said["text"].to_numpy())
+    places = np.searchsorted(used, said["text"].to_numpy())
+    means = _unit(_sums(window.vectors(used), places, weight, ends))
     some = np.linalg.norm(means, axis=1, keepdims=True) > 0
     rest = np.where(some, means - means.mean(axis=0), 0.0).astype(np.float32)
     return EntityVectors(keys, means, _unit(rest), float(np.linalg.norm(rest, axis=1).mean()))
 
 
-def _said(snapshot: Snapshot, type: str, corpus: Corpus) -> pl.DataFrame:  # noqa: A002
+def _said(snapshot: Snapshot, type: str, window: Window) -> pl.DataFrame:  # noqa: A002
     """Return ``key``, ``text`` and ``events``, sorted by key and text."""
-    files = {entry.segment: entry for entry in snapshot.files("sightings")}
-    postings = corpus.postings.with_columns(pl.col("segment").cast(pl.String)).partition_by(
-        "segment", as_dict=True, include_key=False
-    )
-    counted = [pl.DataFrame(schema={"key": pl.String(), "text": pl.UInt32(), "events": pl.UInt32()})]
-    for entry in snapshot.files("entities", segments=files):
-        if (entry.segment,) not in postings:
+    sightings = {entry.segment: entry for entry in snapshot.files("sightings")}
+    entities = {entry.segment: entry for entry in snapshot.files("entities", segments=sightings)}
+    counted = [pl.DataFrame(schema={"key": pl.String(), "text": pl.Int64(), "events": pl.UInt32()})]
+    for segment, numbers in zip(window.segments, window.numbers, strict=True):
+        if segment.name not in entities:
             continue
-        entities = pl.DataFrame(snapshot.read(entry, columns=["type", "key", "is_test"])).with_row_index(
-            "node"
+        known = pl.DataFrame(snapshot.read(entities[segment.name], columns=["type", "key", "is_test"]))
+        named = known.with_row_index("node").filter(
+            (pl.col("type").cast(pl.String) == type) & ~pl.col("is_test")
         )
-        named = entities.filter((pl.col("type").cast(pl.String) == type) & ~pl.col("is_test"))
         if named.is_empty():
             continue
-        seen = pl.DataFrame(snapshot.read(files[entry.segment], columns=["node", "_id"]))
+        seen = pl.DataFrame(snapshot.read(sightings[segment.name], columns=["node", "_id"]))
+        row = segment.postings.rows()
+        text = np.where(row >= 0, numbers[segment.places[row]], -1)
+        says = pl.DataFrame({"_id": segment.postings.ids, "text": text}).filter(pl.col("text") >= 0)
         counted.append(
             seen.join(named.select(pl.col("node").cast(pl.Int32), "key"), on="node")
-            .join(postings[(entry.segment,)], on="_id")
+            .join(says, on="_id")
             .group_by("key", "text")
             .agg(pl.len().cast(pl.UInt32).alias("events"))
         )
@@ -105,7 +106,7 @@ def _said(snapshot: Snapshot, type: str, corpus: Corpus) -> pl.DataFrame:  # noq
 
 def _sums(
     vectors: NDArray[np.float32],
-    texts: NDArray[np.uint32],
+    texts: NDArray[np.int64],
     weights: NDArray[np.float32],
     ends: NDArray[np.uint32],
 ) -> NDArray[np.float32]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,29 +10,34 @@ import numpy as np
 import polars as pl
 
 from workbench.embedders import Embedder, named
-from workbench.errors import UnknownNameError, UsageError
+from workbench.errors import ProviderError, StorageError, UnknownNameError, UsageError
 from workbench.graph.keys import format_entities, parse_entity
-from workbench.indexes import EXACT_BELOW, indexes
-from workbench.tabular import Tabular
+from workbench.indexes import indexes
+from workbench.logs import get_logger
+from workbench.progress import silent
 from workbench.vectors.cache import VectorCache
 from workbench.vectors.conditions import fulfilling
-from workbench.vectors.corpus import read_corpus
 from workbench.vectors.entities import entity_vectors
+from workbench.vectors.files import files_of
+from workbench.vectors.hits import Hits, said_by
+from workbench.vectors.queue import IndexKind, Queue
+from workbench.vectors.segment import Segment
+from workbench.vectors.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import date
     from pathlib import Path
 
-    import pyarrow as pa
     from numpy.typing import NDArray
 
     from workbench.config.entity_schema import EntitySchema
     from workbench.graph import Graph
-    from workbench.indexes import Index
-    from workbench.storage import Snapshot
-    from workbench.vectors.corpus import Corpus
+    from workbench.progress import Progress
+    from workbench.storage import SegmentStore, Snapshot
+    from workbench.tabular import Tabular
     from workbench.vectors.entities import EntityVectors
+    from workbench.vectors.queue import Indexed
 
 __all__ = ["Hits", "Vectors", "World"]
 
@@ -47,6 +51,7 @@ class World(Protocol):
     """What vectors need of a workspace."""
 
     path: Path
+    store: SegmentStore
     schema: EntitySchema
     timezone: str
 
@@ -62,35 +67,58 @@ class World(Protocol):
         """Return the rows of one SELECT."""
 
 
-@dataclass(frozen=True, repr=False)
-class Hits(Tabular):
-    """What was found, best first."""
-
-    table: pa.Table
-    title: str
-    timezone: str = "UTC"
-
-    def to_arrow(self) -> pa.Table:
-        """Return the rows as an Arrow table."""
-        return self.table
-
-    def _title(self) -> str:
-        return self.title
-
-
 class Vectors:
-    """The vectors of a workspace's window; texts are embedded on first use and kept in its ``cache`` folder.
+    """The vectors of a workspace's window: each segment's in a file of the segment, made once.
+
+    What an embedder has given is also kept in the folder ``cache``, by the text.
 
     Args:
         world: The workspace.
         embedder: The embedder, or its name.
+        index: Which index segments with many texts get.
+        published: Told of the generation in which vectors were written.
     """
 
-    def __init__(self, world: World, embedder: Embedder | str = "static") -> None:
+    def __init__(
+        self,
+        world: World,
+        embedder: Embedder | str = "static",
+        index: IndexKind | None = None,
+        published: Callable[[Snapshot], object] = lambda _: None,
+    ) -> None:
         self._world = world
         self.embedder = embedder if isinstance(embedder, Embedder) else named(embedder)
         self._cache = VectorCache(world.path / "cache" / "vectors", self.embedder)
+        self._queue = Queue(world.store, self._cache, index or IndexKind())
+        self._published = published
         self._entities: dict[str, EntityVectors] = {}
+
+    def index(self, progress: Progress = silent) -> Indexed:
+        """Embed the texts of segments that have no vectors yet, and index those of segments that have many.
+
+        Vectors and indexes become files of their segments. A first search does it too, where nothing hinders.
+
+        Args:
+            progress: Told after each segment.
+
+        Raises:
+            ReadOnlyError: If this is a mirror.
+            WriterLockedError: If another process writes to the workspace.
+            ProviderError: If the embedder's server fails and has never given a vector.
+            StorageError: If the texts have not been derived, or the disk refuses.
+        """
+        self._world.store.require_writable()
+        self._require_texts()
+        done, written = self._queue.work(self._world.snapshot, progress)
+        if written.generation != self._world.snapshot.generation:
+            self._reset()
+            self._published(written)
+        return done
+
+    @property
+    def waiting(self) -> list[str]:
+        """Return the segments that wait for their vectors or their index."""
+        return [files.segment for files in self._queue.waiting(self._world.snapshot)]
 
     def search(  # noqa: PLR0913  (a query's parts, each its own)
         self,
@@ -137,14 +165,14 @@ class Vectors:
             raise UsageError(f"k is {k}, it must be at least 1.")
         self._ask_again()
         query, title = self._query(text, address, entity, vector)
-        corpus = self.corpus
-        kept = fulfilling(corpus, self._world, since=since, until=until, type=type, where=where)
+        window = self.window
+        kept = fulfilling(window, self._world, since=since, until=until, type=type, where=where)
         if address is not None:
-            kept &= ~corpus.is_event(*_parse_address(address))
-        texts = np.zeros(corpus.texts.height, np.bool_)
-        texts[corpus.text_of[kept]] = True
-        found, scores = self.index.search(query[None, :], k, allowed=texts)
-        rows = self._hits(found[0], scores[0], kept, k, distinct)
+            day, identifier = _parse_address(address)
+            place = [segment.name for segment in window.segments].index(day)
+            kept.only(place, window.segments[place].postings.ids != identifier)
+        found, scores = window.search(query[None, :], k, kept.texts)
+        rows = said_by(kept, found[0], scores[0], k, distinct=distinct)
         return Hits(rows, title + self._lacking, self._world.timezone)
 
     def similar(self, entity: str, k: int = 10) -> Hits:
@@ -204,21 +232,21 @@ class Vectors:
             k: How many neighbours of each.
             seed: Seed of the sample.
         """
-        vectors = self.vectors
-        count = min(sample, len(vectors))
-        rows = np.random.default_rng(seed).choice(len(vectors), count, replace=False)
-        exact = indexes.create("exact").build(vectors)
+        window = self.window
+        count = min(sample, len(window))
+        numbers = np.sort(np.random.default_rng(seed).choice(len(window), count, replace=False))
+        queries = window.vectors(numbers)
         begin = time.perf_counter()
-        wanted = exact.search(vectors[rows], k)[1]
+        wanted = window.exactly(queries, k)
         between = time.perf_counter()
-        found = self.index.search(vectors[rows], k)[1]
+        found = window.search(queries, k, None)[1]
         end = time.perf_counter()
         reached = (found >= wanted[:, -1:] - _EQUAL).sum() / max(found.size, 1)
         frame = pl.DataFrame(
             {
-                "index": [self.index_name],
-                "vectors": [len(vectors)],
-                "dimension": [self._cache.dimension],
+                "index": [window.index_name],
+                "vectors": [len(window)],
+                "dimension": [window.dimension],
                 "queries": [count],
                 "k": [k],
                 "recall": [float(reached) if found.size else None],
@@ -227,64 +255,77 @@ class Vectors:
             },
             schema_overrides={"recall": pl.Float64()},
         )
-        title = f"Recall of {self.index_name} with {self.embedder.model}"
+        title = f"Recall of {window.index_name} with {self.embedder.model}"
         return Hits(frame.to_arrow(compat_level=pl.CompatLevel.oldest()), title, self._world.timezone)
 
     # what is searched
 
     @cached_property
-    def corpus(self) -> Corpus:
-        """Return the window's texts and the events that say them.
+    def window(self) -> Window:
+        """Return the window's texts, their vectors and who says them.
 
         Raises:
             UsageError: If the schema has no text templates.
             StorageError: If the texts have not been derived.
+            ProviderError: If the embedder's server fails and has never given a vector.
         """
+        self._require_texts()
+        self._index_if_possible()
+        snapshot = self._world.snapshot
+        segments = [Segment(snapshot, files) for files in files_of(snapshot, self.embedder.model)]
+        return Window(segments, self._cache.dimension, self._cache.embed_some)
+
+    def __repr__(self) -> str:
+        """Return what is searched."""
+        window, model = self.window, self.embedder.model
+        window.stored  # noqa: B018  (what has to wait is known then)
+        share = len(window) / max(window.events, 1)
+        return (
+            f"Vectors: {window.events:,} events say {len(window):,} texts ({share:.1%}), "
+            f"embedded by {model}, searched by {window.index_name}{self._lacking}"
+        )
+
+    # how
+
+    def _require_texts(self) -> None:
         if not any(rule.text for rule in self._world.schema.events.values()):
             raise UsageError(
                 "there are no texts to search: no event type of the entity schema has a text template.",
                 fix='Give event types one, for example  text: "opened {page}".',
             )
-        return read_corpus(self._world.snapshot, self._world.snapshot.segments)
+        snapshot = self._world.snapshot
+        derived = {entry.segment for entry in snapshot.files("texts")}
+        lacking = [segment for segment in snapshot.segments if segment not in derived]
+        if lacking:
+            raise StorageError(
+                f"the texts of {len(lacking)} segments have not been derived, first those of {lacking[0]}.",
+                where=str(snapshot.root),
+                fix="Ingest anything, also what is there already: it derives them first.",
+            )
 
-    @cached_property
-    def vectors(self) -> NDArray[np.float32]:
-        """Return the vector of each text of the corpus; zeros for those that wait for the embedder."""
-        return self._cache.embed_some(self.corpus.texts["text"].to_list())
+    def _index_if_possible(self) -> None:
+        """Do what :meth:`index` does, unless somebody else writes or nothing can be written here."""
+        try:
+            self.index()
+        except ProviderError:
+            raise
+        except (OSError, StorageError) as error:
+            get_logger("vectors").info("vectors are not kept with their segments", reason=str(error))
 
-    @property
-    def index_name(self) -> str:
-        """Return which index is searched: exact up to about 20,000 texts."""
-        approximate = self.corpus.texts.height > EXACT_BELOW and indexes.load("hnswlib").can_run() is True
-        return "hnswlib" if approximate else "exact"
-
-    @cached_property
-    def index(self) -> Index:
-        """Return the index over the texts."""
-        return indexes.create(self.index_name).build(self.vectors)
-
-    def __repr__(self) -> str:
-        """Return what is searched."""
-        corpus, model = self.corpus, self.embedder.model
-        share = corpus.texts.height / max(corpus.postings.height, 1)
-        return (
-            f"Vectors: {corpus.postings.height:,} events say {corpus.texts.height:,} texts ({share:.1%}), "
-            f"embedded by {model}, searched by {self.index_name}{self._lacking}"
-        )
-
-    # how
+    def _reset(self) -> None:
+        self.__dict__.pop("window", None)
+        self._entities.clear()
 
     def _ask_again(self) -> None:
         """Embed what had to wait, if the embedder's server gives it by now."""
         before = self._cache.waiting
-        if before is None or "vectors" not in self.__dict__:
+        if before is None or "window" not in self.__dict__:
             return
-        vectors = self._cache.embed_some(self.corpus.texts["text"].to_list())
+        lacking = self._cache.embed_some(self.window.texts(self.window.made))
+        del lacking
         after = self._cache.waiting
         if after is None or after.texts < before.texts:
-            self.vectors = vectors
-            self.__dict__.pop("index", None)
-            self._entities.clear()
+            self._reset()
 
     @property
     def _lacking(self) -> str:
@@ -305,12 +346,13 @@ class Vectors:
                 raise UsageError(f"{text!r} has no word to search for.")
             return query, f"Nearest to {text!r}"
         if address is not None:
-            place = self.corpus.find(*_parse_address(address))
-            if place is None:
+            number = self.window.find(*_parse_address(address))
+            if number is None:
                 raise UnknownNameError(
                     "event with a text", address, fix="Its type may have no text template."
                 )
-            return self.vectors[place], f"Nearest to {address}: {self.corpus.texts['text'][place]}"
+            (text,) = self.window.texts(np.array([number]))
+            return self.window.vectors(np.array([number]))[0], f"Nearest to {address}: {text}"
         if entity is not None:
             type_, _, row = self._place(entity)
             mean = self._of_type(type_).means[row]
@@ -322,44 +364,6 @@ class Vectors:
         if given.shape != (dimension,) or not np.isfinite(given).all() or not given.any():
             raise UsageError(f"a vector has {dimension} numbers, not all 0; this is {given.shape}.")
         return given / np.linalg.norm(given), "Nearest to a vector"
-
-    def _hits(
-        self,
-        found: NDArray[np.int64],
-        scores: NDArray[np.float32],
-        kept: NDArray[np.bool_],
-        k: int,
-        distinct: bool,
-    ) -> pa.Table:
-        corpus = self.corpus
-        scored = pl.DataFrame({"text": found.astype(np.uint32), "score": scores.astype(np.float64)})
-        events = (
-            corpus.postings.with_columns(pl.Series("time", corpus.times).cast(pl.Datetime("us", "UTC")))
-            .filter(kept)
-            .join(scored, on="text")
-            .sort("score", "text", "time", "_id", descending=[True, False, True, True])
-            .with_columns(
-                pl.len().over("text").cast(pl.Int64).alias("events"),
-                pl.int_range(pl.len()).over("text").alias("said"),
-            )
-        )
-        if distinct:
-            events = events.sort(pl.col("said") > 0, maintain_order=True).head(k)
-            events = events.sort("score", "text", "time", descending=[True, False, True], maintain_order=True)
-        rows = events.head(k)
-        texts = corpus.texts[rows["text"].cast(pl.Int64)]
-        return pl.DataFrame(
-            [
-                rows.select(
-                    pl.concat_str(pl.col("segment").cast(pl.String), pl.lit("/"), "_id").alias("address")
-                ).to_series(),
-                texts["event_type"],
-                rows["time"],
-                texts["text"],
-                rows["score"],
-                rows["events"],
-            ]
-        ).to_arrow(compat_level=pl.CompatLevel.oldest())
 
     def _place(self, entity: str) -> tuple[str, str, int]:
         """Return type, key and row number among the type's vectors."""
@@ -376,7 +380,7 @@ class Vectors:
 
     def _of_type(self, type_: str) -> EntityVectors:
         if type_ not in self._entities:
-            self._entities[type_] = entity_vectors(self._world.snapshot, type_, self.corpus, self.vectors)
+            self._entities[type_] = entity_vectors(self._world.snapshot, type_, self.window)
         return self._entities[type_]
 
     def _labels(self, type_: str, keys: pl.Series) -> pl.Series:
