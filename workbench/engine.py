@@ -306,7 +306,7 @@ class Engine:
         from workbench.vectors import IndexKind, Vectors, connect  # noqa: PLC0415
 
         kind = IndexKind.parse(self.settings.vector_index)
-        return Vectors(self, connect(self.settings), kind, self._follow)
+        return Vectors(self, connect(self.settings), kind, lambda _: self.refresh())
 
     def entity(self, name: str) -> Any:
         """Return one entity by ``type:key``."""
@@ -1234,8 +1234,9 @@ def _latest(snapshot: Snapshot, segments: Iterable[str]) -> datetime:
 
 
 def _same_documents(one: Snapshot, other: Snapshot) -> bool:
-    """Return whether two generations differ in knowledge alone."""
-    files, others = ({f.path for f in s.manifest.files if f.kind != "knowledge"} for s in (one, other))
+    """Return whether two generations differ in knowledge alone, or in vectors, which follow from texts."""
+    made = ("knowledge", "vectors", "index")
+    files, others = ({f.path for f in s.manifest.files if f.kind not in made} for s in (one, other))
     return files == others and one.manifest.state == other.manifest.state
 
 
