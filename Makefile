@@ -21,8 +21,8 @@ COVERAGE_REST := 90
 GPU_ONLY := $(if $(WORKBENCH_REQUIRE_GPU),,workbench/compute/gpu*)
 
 # Commands that write the generated files in the tree; `make check` runs them and asks git for a difference.
-GENERATE :=
-GENERATED :=
+GENERATE := $(BIN)/python -m workbench.config.kinds
+GENERATED := workbench/config/json
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 # No header, no index and no link location: the lock is the same wherever it is made.

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from workbench.analysis import Context
     from workbench.analysis.anomalies import Anomalies
     from workbench.analysis.clusters import Clusters
     from workbench.analysis.features import FeatureMatrix
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from workbench.plans.run import Runs
     from workbench.progress import Progress
     from workbench.reports import Report
+    from workbench.rules import Rules
     from workbench.scheduler import Scheduler
     from workbench.settings import Settings
     from workbench.sql import Result, SqlSession
@@ -307,6 +309,13 @@ class Engine:
 
         kind = IndexKind.parse(self.settings.vector_index)
         return Vectors(self, connect(self.settings), kind, lambda _: self.refresh())
+
+    @cached_property
+    def rules(self) -> Rules:
+        """Return the rules of the workspace: what fires when, and who is told."""
+        from workbench.rules import Rules  # noqa: PLC0415
+
+        return Rules(self)
 
     def entity(self, name: str) -> Any:
         """Return one entity by ``type:key``."""
@@ -789,6 +798,34 @@ class Engine:
 
         segments = self._snapshot.segments
         return input_hash(self._snapshot, segments, task, self._facts()) if segments else ""
+
+    def context(
+        self, segments: Sequence[str], asof: datetime, parameters: Mapping[str, Any] | None = None
+    ) -> Context:
+        """Return what tasks and detectors work on, over some segments as of a moment.
+
+        Args:
+            segments: Days, oldest first.
+            asof: The moment.
+            parameters: The task's, complete.
+        """
+        from workbench.analysis import Context  # noqa: PLC0415
+
+        whole = len(segments) == len(self._snapshot.segments)
+        return Context(
+            load_graph=lambda: self.graph if whole else self._graph_of(segments),
+            device=self.settings.device,
+            seed=0,
+            parameters=dict(parameters or {}),
+            snapshot=self._snapshot,
+            segments=tuple(segments),
+            asof=asof,
+            schema=self.schema,
+            features=self.feature_config,
+            timezone=self.timezone,
+            knowledge=self.knowledge,
+            embed=self._embed,
+        )
 
     def evict(self, *segments: str, before: str | date | None = None, force: bool = False) -> list[str]:
         """Drop segments with everything derived from them and return their days; knowledge keeps its runs.

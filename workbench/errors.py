@@ -19,6 +19,9 @@ The tree, with the standard exception that each also is where users expect one::
     │   ├── ProviderContextError           what was sent is too long for the model
     │   ├── ProviderReplyError             an answer that is not what was asked for
     │   └── ProviderBudgetError            the session's or the day's cap is reached; nothing was sent
+    ├── NotificationError
+    │   ├── NotificationRefusedError       it may not be sent there, or lacks what it needs
+    │   └── NotificationFailedError        it could not be delivered; says whether to try again
     ├── ReportFailedError                  a cell of a report's template failed; says which and why
     ├── SourceError                        input that cannot be read at all
     ├── StorageError
@@ -55,6 +58,9 @@ __all__ = [
     "DriverError",
     "DriverUnavailableError",
     "KernelFailedError",
+    "NotificationError",
+    "NotificationFailedError",
+    "NotificationRefusedError",
     "ProviderAuthError",
     "ProviderBudgetError",
     "ProviderConnectionError",
@@ -209,6 +215,33 @@ class ProviderReplyError(ProviderError):
 
 class ProviderBudgetError(ProviderError):
     """The cap of the session or of the day is reached: nothing was sent."""
+
+
+class NotificationError(WorkbenchError):
+    """A notification of a rule was not delivered."""
+
+
+class NotificationRefusedError(NotificationError):
+    """It may not be sent there: the host is not allowed, or its address is a private one."""
+
+
+class NotificationFailedError(NotificationError):
+    """It could not be delivered.
+
+    Args:
+        message: Why.
+        again: Whether it makes sense to try again.
+        after: Seconds after which, if the other side says so.
+        where: The channel.
+        fix: What to do.
+    """
+
+    def __init__(
+        self, message: str, *, again: bool, after: float = 0.0, where: str = "", fix: str = ""
+    ) -> None:
+        self.again = again
+        self.after = after
+        super().__init__(message, where=where, fix=fix)
 
 
 class ReportFailedError(WorkbenchError):

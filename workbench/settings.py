@@ -22,7 +22,10 @@ PREFIX = "WORKBENCH_"
 FILE = "workbench.toml"
 # a wrong value may be, or hold, a key
 _NOT_SHOWN = frozenset(
-    {"llm_api_key", "llm_base_url", "embedder_api_key", "embedder_base_url", "s3_endpoint"}
+    {
+        *("llm_api_key", "llm_base_url", "embedder_api_key", "embedder_base_url", "s3_endpoint"),
+        *("smtp_password", "telegram_url"),
+    }
 )
 
 
@@ -135,6 +138,33 @@ class Settings(BaseModel):
     )
     step_timeout: float = Field(30.0, gt=0, description="Seconds that one step of a plan may run.")
     plan_rows: int = Field(200_000_000, ge=1, description="Most documents that a plan may read.")
+    notify_hosts: str = Field(
+        "",
+        description="Hosts (comma-separated, host, *.domain or host:port) that rules may send notifications "
+        "to; empty: none.",
+    )
+    notify_private: str = Field(
+        "",
+        description="Those of them that may lie at private, loopback or link-local addresses; empty: none.",
+    )
+    notify_timeout: float = Field(10.0, gt=0, description="Seconds that one notification may take.")
+    notify_retries: int = Field(
+        3, ge=0, le=10, description="How often a notification that failed is sent again at once."
+    )
+    smtp_host: str = Field("", description="Server that sends notifications by e-mail; empty: none.")
+    smtp_port: int = Field(587, ge=1, le=65535, description="Its port.")
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="How the connection to it is encrypted."
+    )
+    smtp_user: str = Field("", description="Name to log in with; empty: without.")
+    smtp_password: str = Field(
+        "",
+        description="Where the password stands, never the password: env:NAME or keyring:SERVICE/NAME.",
+    )
+    smtp_from: str = Field("", description="Sender of notifications by e-mail; empty: the user's name.")
+    telegram_url: str = Field(
+        "https://api.telegram.org", description="Address of Telegram's bots, for what speaks like them."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "warning", description="What is logged to standard error."
     )
@@ -154,14 +184,14 @@ class Settings(BaseModel):
             raise ValueError("must be 'all' or at least 1 day")
         return value
 
-    @field_validator("llm_api_key", "embedder_api_key")
+    @field_validator("llm_api_key", "embedder_api_key", "smtp_password")
     @classmethod
     def _reference(cls, value: str) -> str:
         if value and not re.fullmatch(r"env:\w+|keyring:[^/]+/.+", value):
             raise ValueError("a key itself never stands in settings: write env:NAME or keyring:SERVICE/NAME")
         return value
 
-    @field_validator("llm_base_url", "embedder_base_url", "s3_endpoint")
+    @field_validator("llm_base_url", "embedder_base_url", "s3_endpoint", "telegram_url")
     @classmethod
     def _plain_address(cls, value: str) -> str:
         if value and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#@]*)?", value):

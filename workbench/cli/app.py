@@ -20,6 +20,7 @@ from workbench.cli import (
     query,
     report,
     run,
+    rules,
     serve,
     synth,
     upkeep,
@@ -182,6 +183,12 @@ _COMMANDS: tuple[tuple[str, str, Callable[..., Any], tuple[str, ...]], ...] = (
     ("Operate", "run", run.run, ("workbench run -w shop --watch logs/", "workbench run -w shop --port 5006")),
     (
         "Operate",
+        "schema",
+        machine.schema,
+        ("workbench schema", "workbench schema AnomalyRule -o anomaly-rule.schema.json"),
+    ),
+    (
+        "Operate",
         "serve",
         serve.serve,
         (
@@ -209,6 +216,24 @@ _QUARANTINE_COMMANDS: tuple[tuple[str, Callable[..., Any], tuple[str, ...]], ...
     ),
 )
 
+_RULES_COMMANDS: tuple[tuple[str, Callable[..., Any], tuple[str, ...]], ...] = (
+    ("list", rules.list_, ("workbench rules list -w shop",)),
+    ("check", rules.check, ("workbench rules check -w shop",)),
+    ("add", rules.add, ("workbench rules add trend-spike -w shop",)),
+    (
+        "backtest",
+        rules.backtest,
+        (
+            "workbench rules backtest trend-spike -w shop",
+            "workbench rules backtest draft.yaml --since 2025-06-01 --json",
+        ),
+    ),
+    ("enable", rules.enable, ("workbench rules enable trend-spike -w shop",)),
+    ("disable", rules.disable, ("workbench rules disable trend-spike -w shop",)),
+    ("evaluate", rules.evaluate, ("workbench rules evaluate -w shop --json",)),
+    ("log", rules.log, ("workbench rules log trend-spike -w shop",)),
+)
+
 _REPORT_RUN = ("workbench report run weekly.ipynb -w shop -p month=3 -o weekly.html",)
 
 
@@ -226,10 +251,16 @@ def _register() -> None:
     app.add_typer(graph.app, name="graph", rich_help_panel="Look")
     app.add_typer(quarantine.app, name="quarantine", rich_help_panel="Operate")
     app.add_typer(report.app, name="report", rich_help_panel="Operate")
+    app.add_typer(rules.app, name="rules", rich_help_panel="Operate")
     report.app.command("run", help=_help(report.run), epilog=_epilog(_REPORT_RUN))(report.run)
     for panel, name, function, examples in _COMMANDS:
         app.command(name, rich_help_panel=panel, help=_help(function), epilog=_epilog(examples))(function)
-    for group, commands in ((graph.app, _GRAPH_COMMANDS), (quarantine.app, _QUARANTINE_COMMANDS)):
+    groups = (
+        (graph.app, _GRAPH_COMMANDS),
+        (quarantine.app, _QUARANTINE_COMMANDS),
+        (rules.app, _RULES_COMMANDS),
+    )
+    for group, commands in groups:
         for name, function, examples in commands:
             group.command(name, help=_help(function), epilog=_epilog(examples))(function)
 

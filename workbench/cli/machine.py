@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import sys
 from dataclasses import asdict
@@ -10,14 +11,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workbench.cli.options import JsonOption, WorkspaceOption, default_workspace, open_workspace
-from workbench.cli.screen import print_facts, print_json, print_note, print_text
+from workbench.cli.options import (
+    JsonOption,
+    OutputOption,
+    WorkspaceOption,
+    default_workspace,
+    open_workspace,
+)
+from workbench.cli.screen import print_facts, print_json, print_note, print_text, write_file
 from workbench.errors import DriverUnavailableError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["config", "drivers", "lab"]
+__all__ = ["config", "drivers", "lab", "schema"]
 
 
 def drivers(as_json: JsonOption = False) -> None:
@@ -60,6 +67,24 @@ def config(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> No
         {setting.name: f"{setting.value!s:12} {setting.origin}" for setting in settings},
         notes={setting.name: setting.description for setting in settings},
     )
+
+
+def schema(
+    kind: Annotated[
+        str | None, typer.Argument(metavar="[KIND]", help="Which kind. By default they are listed.")
+    ] = None,
+    output: OutputOption = None,
+) -> None:
+    """Print the JSON Schema of a kind of YAML document, by which editors complete and check it."""
+    from workbench.config.kinds import json_schema, schema_files  # noqa: PLC0415  (kept out of start-up)
+
+    if kind is None:
+        for name, path in schema_files().items():
+            print_text(f"{name:14} {path}")
+    elif output is None:
+        print_json(json_schema(kind))
+    else:
+        write_file(output, json.dumps(json_schema(kind), indent=2) + "\n")
 
 
 def lab(

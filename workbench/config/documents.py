@@ -13,11 +13,12 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from workbench.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from pydantic_core import ErrorDetails
 
-__all__ = ["Metadata", "Strict", "load_document"]
+__all__ = ["Metadata", "Strict", "load_document", "merged"]
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -29,7 +30,17 @@ class Strict(BaseModel):
 
 
 class Metadata(Strict):
-    """Who a document is: ``id`` is unique among documents of its kind."""
+    """Who a document is.
+
+    Attributes:
+        id: Unique among documents of its kind.
+        name: What people call it.
+        description: What it is for.
+        tags: Words to find it by.
+        enabled: Whether it is at work.
+        version: Counted by its author.
+        extends: The id of the document that this one changes: see :func:`merged`.
+    """
 
     id: str
     name: str = ""
@@ -37,6 +48,7 @@ class Metadata(Strict):
     tags: tuple[str, ...] = ()
     enabled: bool = True
     version: int = 1
+    extends: str = ""
 
 
 class _Document(Strict):
@@ -46,27 +58,92 @@ class _Document(Strict):
     spec: dict[str, Any]
 
 
-def load_document(path: Path, kind: str, spec: type[M]) -> tuple[Metadata, M]:
-    """Read one YAML document of ``kind`` and validate its ``spec``.
+# What a document does not take from the one that it extends: who it is.
+_OWN = ("id", "extends", "enabled", "version")
+
+
+def load_document(
+    path: Path, kind: str, spec: type[M], find: Callable[[str], Path | None] | None = None
+) -> tuple[Metadata, M]:
+    """Read one YAML document of ``kind``, with what it extends, and validate its ``spec``.
+
+    Args:
+        path: The file.
+        kind: What its ``kind`` has to be.
+        spec: The model of its ``spec``.
+        find: Returns the file of the document that has an id, for ``extends``; none without it.
 
     Raises:
         ConfigError: With every finding at once, each with file, line, path, reason and suggestion.
             What a model checks across its parts is looked at once the parts themselves are right.
     """
-    data = _parse(path)
-    found = data.get("kind")
-    if isinstance(found, str) and found != kind:
-        # the findings of another kind's spec would mislead
-        where = f"{path}:{_line(data, ('kind',))}"
-        raise ConfigError(f"kind is {found!r}, expected {kind!r}.", where=where)
-    head, findings = _checked(data, data, _Document, ())
+    chain = list(_chain(path, kind, find))
+    data = chain[0][1]
+    for _, base in chain[1:]:
+        data = _extended(data, base)
+    head, findings = _checked(chain, data, _Document, ())
     content = data.get("spec")
-    body, more = _checked(data, content, spec, ("spec",)) if isinstance(content, dict) else (None, [])
+    body, more = _checked(chain, content, spec, ("spec",)) if isinstance(content, dict) else (None, [])
     if head is None or body is None:
-        (line, first), *rest = sorted(findings + more)
-        others = "".join(f"\n{path}:{line}: {text}" for line, text in rest)
-        raise ConfigError(first + others, where=f"{path}:{line}")
+        first, *rest = sorted(findings + more, key=lambda found: (found[0] != path, *found))
+        others = "".join(f"\n{file}:{line}: {text}" for file, line, text in rest)
+        raise ConfigError(first[2] + others, where=f"{first[0]}:{first[1]}")
     return head.metadata, body
+
+
+def merged(base: Any, change: Any) -> Any:
+    """Return ``base`` changed: mappings merge deeply, everything else replaces, null removes.
+
+    Source: RFC 7396, JSON Merge Patch.
+
+    >>> merged({"a": {"b": 1, "c": [1, 2]}}, {"a": {"c": [3], "b": None}, "d": 4})
+    {'a': {'c': [3]}, 'd': 4}
+    """
+    if not isinstance(change, dict):
+        return change
+    found = dict(base) if isinstance(base, dict) else {}
+    for key, value in change.items():
+        if value is None:
+            found.pop(key, None)
+        else:
+            found[key] = merged(found.get(key), value)
+    return found
+
+
+def _chain(
+    path: Path, kind: str, find: Callable[[str], Path | None] | None
+) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield a document and what it extends, up to the one that extends nothing, each with its file."""
+    seen: list[Path] = []
+    next_path: Path | None = path
+    while next_path is not None:
+        file = next_path
+        seen.append(file)
+        data = _parse(file)
+        found = data.get("kind")
+        if isinstance(found, str) and found != kind:
+            # the findings of another kind's spec would mislead
+            where = f"{file}:{_place([(file, data)], ('kind',))[1]}"
+            raise ConfigError(f"kind is {found!r}, expected {kind!r}.", where=where)
+        yield file, data
+        metadata = data.get("metadata")
+        base = metadata.get("extends") if isinstance(metadata, dict) else None
+        if not isinstance(base, str) or not base:
+            return
+        where = f"{file}:{_place([(file, data)], ('metadata', 'extends'))[1]}"
+        next_path = find(base) if find else None
+        if next_path is None:
+            raise ConfigError(f"metadata.extends: there is no {kind} {base!r}.", where=where)
+        if next_path in seen:
+            ring = " -> ".join(p.name for p in [*seen[seen.index(next_path) :], next_path])
+            raise ConfigError(f"metadata.extends: it extends itself: {ring}.", where=where)
+
+
+def _extended(data: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
+    metadata = base.get("metadata")
+    left = {k: v for k, v in metadata.items() if k not in _OWN} if isinstance(metadata, dict) else {}
+    found: dict[str, Any] = merged({**base, "metadata": left}, data)
+    return found
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -92,14 +169,14 @@ def _parse(path: Path) -> dict[str, Any]:
 
 
 def _checked(
-    root: Any, data: Any, model: type[M], prefix: tuple[str, ...]
-) -> tuple[M | None, list[tuple[int, str]]]:
-    """Return the validated model and nothing, or nothing and the findings, each with its line."""
+    chain: Sequence[tuple[Path, Any]], data: Any, model: type[M], prefix: tuple[str, ...]
+) -> tuple[M | None, list[tuple[Path, int, str]]]:
+    """Return the validated model and nothing, or nothing and the findings, each with file and line."""
     try:
         return model.model_validate(data), []
     except ValidationError as error:
         return None, [
-            (_line(root, (*prefix, *e["loc"])), _finding((*prefix, *e["loc"]), e, model))
+            (*_place(chain, (*prefix, *e["loc"])), _finding((*prefix, *e["loc"]), e, model))
             for e in error.errors()
         ]
 
@@ -159,13 +236,24 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
     return []
 
 
-def _line(root: Any, path: tuple[str | int, ...]) -> int:
-    """Return the 1-based line of ``path``, or of the nearest parent that stands in the file."""
-    node, line = root, 1
+def _place(chain: Sequence[tuple[Path, Any]], path: tuple[str | int, ...]) -> tuple[Path, int]:
+    """Return file and 1-based line of ``path``, or of the nearest parent that stands in a file.
+
+    Of a document and those that it extends it is the first in which most of the path stands.
+    """
+    places = [(*_line(root, path), file) for file, root in chain]
+    _, line, file = max(places, key=lambda place: place[0])
+    return file, line
+
+
+def _line(root: Any, path: tuple[str | int, ...]) -> tuple[int, int]:
+    """Return how many parts of ``path`` stand in the document, and the line of the last of them."""
+    node, line, found = root, 1, 0
     for part in path:
         marks = getattr(getattr(node, "lc", None), "data", None)
         if not marks or part not in marks:
             continue  # a part that pydantic added, such as the branch of a union
         line = marks[part][0] + 1
         node = node[part]
-    return line
+        found += 1
+    return found, line

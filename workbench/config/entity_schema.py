@@ -44,7 +44,7 @@ def _tuple(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_tuple)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_tuple, json_schema_input_type=str | tuple[str, ...])]
 
 
 class EntityType(Strict):
@@ -93,7 +93,7 @@ class EntityRule(Strict):
     hash: bool = False
     properties: dict[str, str] = Field(default_factory=dict)
 
-    @field_validator("properties", mode="before")
+    @field_validator("properties", mode="before", json_schema_input_type=str | list[str] | dict[str, str])
     @classmethod
     def _named(cls, value: Any) -> Any:
         names = _tuple(value)
@@ -135,7 +135,13 @@ class EventRule(Strict):
 
     aliases: Names = ()
     synonyms: Names = ()
-    entities: dict[str, Annotated[EntityRule, BeforeValidator(_entity_rule)]] = Field(default_factory=dict)
+    entities: dict[
+        str,
+        Annotated[
+            EntityRule,
+            BeforeValidator(_entity_rule, json_schema_input_type=str | tuple[str, ...] | EntityRule),
+        ],
+    ] = Field(default_factory=dict)
     edges: tuple[EdgeRule, ...] = ()
     text: str = ""
     description: str = ""
@@ -417,5 +423,5 @@ def load_schema(name: str | Path) -> EntitySchema:
     >>> load_schema("flights").metadata.id
     'flights'
     """
-    metadata, spec = load_document(schema_path(name), "EntitySchema", _Spec)
+    metadata, spec = load_document(schema_path(name), "EntitySchema", _Spec, shipped_schemas().get)
     return EntitySchema(metadata=metadata, **dict(spec))
