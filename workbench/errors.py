@@ -237,7 +237,7 @@ class NotificationFailedError(NotificationError):
     """
 
     def __init__(
-        self, message: str, *, again: bool, after: float = 0.0, where: str = "", fix: str = ""
+        self, message: str, *, again: bool = True, after: float = 0.0, where: str = "", fix: str = ""
     ) -> None:
         self.again = again
         self.after = after

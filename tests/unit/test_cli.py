@@ -97,10 +97,12 @@ COMMANDS = [
         "forget",
         "config",
         "drivers",
+        "schema",
     ),
 ]
 GRAPH_COMMANDS = ["around", "path", "shared", "stats"]
 QUARANTINE_COMMANDS = ["list", "show", "retry"]
+RULES_COMMANDS = ["list", "check", "add", "backtest", "enable", "disable", "evaluate", "log"]
 
 
 @pytest.fixture(autouse=True)
@@ -207,7 +209,7 @@ def test_help_shows_every_command_in_its_panel() -> None:
     assert [name for name in ("Start", "Look", "Compute", "Operate") if f" {name} ─" in shown] == [
         *("Start", "Look", "Compute", "Operate")
     ]
-    names = {*COMMANDS, "graph", "quarantine"}
+    names = {*COMMANDS, "graph", "quarantine", "rules"}
     assert {name for name in names if re.search(rf"^│ {name} ", shown, re.MULTILINE)} == names
     assert fine() == shown
 
@@ -218,6 +220,7 @@ def test_help_shows_every_command_in_its_panel() -> None:
         *([name] for name in COMMANDS),
         *(["graph", name] for name in GRAPH_COMMANDS),
         *(["quarantine", name] for name in QUARANTINE_COMMANDS),
+        *(["rules", name] for name in RULES_COMMANDS),
     ],
 )
 def test_the_help_of_a_command_says_what_it_does_and_has_examples(command: list[str]) -> None:
@@ -233,7 +236,7 @@ def test_there_is_no_command_without_a_test_of_its_help() -> None:
     assert {command.name for command in app.registered_commands} == set(COMMANDS)
 
 
-@pytest.mark.parametrize("group", ["graph", "quarantine"])
+@pytest.mark.parametrize("group", ["graph", "quarantine", "rules"])
 def test_a_group_alone_shows_its_help(group: str) -> None:
     assert fine(group) == fine(group, "--help")
 
