@@ -104,7 +104,7 @@ class Rules(Tabular):
                 "cron": rule.schedule.cron,
                 "evaluated": _moment(state.evaluated.get(rule.id)),
                 "active": len(state.active.get(rule.id, {})),
-                "channels": [notification.channel for notification in rule.notifications],
+                "channels": ", ".join(notification.channel for notification in rule.notifications),
                 "file": self._book.file(rule.id).name,
             }
             for rule in self.list()
@@ -377,7 +377,7 @@ _COLUMNS = {
     "cron": pl.String(),
     "evaluated": pl.Datetime("us", "UTC"),
     "active": pl.Int64(),
-    "channels": pl.List(pl.String()),
+    "channels": pl.String(),
     "file": pl.String(),
 }
 _LOG = {
