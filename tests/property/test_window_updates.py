@@ -96,7 +96,8 @@ def follow(events: Sum, parts: Parts, found: Step) -> Sum:
         for day in sorted(parts, reverse=backwards):
             if day <= max(removed) if backwards else day >= min(removed):
                 part = parts[day]
-                yield Day.of(name_of(day), part["entities"], part["edges"], lambda: part["properties"])  # noqa: B023
+                pair = part["entities"], part["edges"]
+                yield Day.of(name_of(day), pair, lambda: part["properties"], backwards=backwards)  # noqa: B023
 
     gone = sum_of((name_of(day), part) for day, part in removed.items())
     return minus(events, gone, days, {name_of(day) for day in removed if day not in added})

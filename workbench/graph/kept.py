@@ -202,7 +202,7 @@ class _Change:
             names = sorted(wanted.keys() - {REFERENCE}, reverse=backwards)
             for segment in names:
                 if segment <= last if backwards else segment >= first:
-                    yield _day(snapshot, segment, wanted[segment])
+                    yield _day(snapshot, segment, wanted[segment], backwards=backwards)
 
         return minus(events, gone, days, self.removed.keys() - wanted.keys())
 
@@ -220,10 +220,12 @@ def _updated(snapshot: Snapshot, wanted: Files, known: list[_Kept]) -> Sum | Non
         return None
 
 
-def _day(snapshot: Snapshot, segment: str, entries: Mapping[str, FileEntry]) -> Day:
-    nodes = snapshot.read(entries["entities"], columns=["first_seen", "last_seen"])
-    edges = snapshot.read(entries["edges"], columns=["type", "source", "target", "first_seen", "last_seen"])
-    return Day.of(segment, nodes, edges, lambda: snapshot.read(entries["properties"]))
+def _day(snapshot: Snapshot, segment: str, entries: Mapping[str, FileEntry], *, backwards: bool) -> Day:
+    seen = "last_seen" if backwards else "first_seen"
+    nodes = snapshot.read(entries["entities"], columns=[seen])
+    edges = snapshot.read(entries["edges"], columns=["type", "source", "target", seen])
+    properties = partial(snapshot.read, entries["properties"])
+    return Day.of(segment, (nodes, edges), properties, backwards=backwards)
 
 
 def _keep(snapshot: Snapshot, kept: Derived, wanted: Files, events: Sum, window: Window) -> Window:

@@ -39,37 +39,54 @@ class Day:
 
     Attributes:
         segment: Its name; later days have greater ones.
-        nodes: Moments of each row of its entities.
+        nodes: The first moment of each row of its entities, or the last, whichever is looked for.
         source: Row of each edge's source in its entities.
         target: Row of each edge's target in its entities.
         kind: Of each edge, as a place in ``kinds``.
         kinds: The names of edge types.
-        edges: Moments of each edge.
+        edges: The moment of each edge.
         values: Returns its properties: ``node``, ``name`` as text, ``value`` and ``at`` in microseconds.
     """
 
     segment: str
-    nodes: Counted
+    nodes: NDArray[np.int64]
     source: NDArray[np.int32]
     target: NDArray[np.int32]
     kind: NDArray[np.int32]
     kinds: tuple[str, ...]
-    edges: Counted
+    edges: NDArray[np.int64]
     values: Callable[[], pl.DataFrame]
 
     @classmethod
-    def of(cls, segment: str, entities: pa.Table, edges: pa.Table, properties: Callable[[], pa.Table]) -> Day:
-        """Return the day of a segment's partials; its properties are seldom needed, and read then."""
+    def of(
+        cls,
+        segment: str,
+        parts: tuple[pa.Table, pa.Table],
+        properties: Callable[[], pa.Table],
+        *,
+        backwards: bool,
+    ) -> Day:
+        """Return the day of a segment's partials; its properties are seldom needed, and read then.
+
+        Args:
+            segment: Its name.
+            parts: Its entities and its edges.
+            properties: Reads its properties.
+            backwards: Whether the last moments are looked for, or the first.
+        """
+        entities, edges = parts
         kind, kinds = coded(edges["type"])
-        ends = edges["source"].to_numpy(), edges["target"].to_numpy()
+        name, nothing = ("last_seen", NOT_YET) if backwards else ("first_seen", NEVER)
         return cls(
-            segment, _moments(entities), *ends, kind, kinds, _moments(edges), lambda: _values(properties())
+            segment,
+            moments(entities[name], nothing),
+            edges["source"].to_numpy(),
+            edges["target"].to_numpy(),
+            kind,
+            kinds,
+            moments(edges[name], nothing),
+            lambda: _values(properties()),
         )
-
-
-def _moments(table: pa.Table) -> Counted:
-    first, last = moments(table["first_seen"], NEVER), moments(table["last_seen"], NOT_YET)
-    return Counted(np.zeros(0, np.int64), first, last)
 
 
 def _values(properties: pa.Table) -> pl.DataFrame:
@@ -154,12 +171,6 @@ class _Missing:
         held = self._moments[places] == (gone.last if backwards else gone.first)
         self.rows: NDArray[Any] = places[held & alive[places]]
         self._moments[self.rows] = self._nothing
-        self._side = "last" if backwards else "first"
-
-    def of(self, counted: Counted) -> NDArray[np.int64]:
-        """Return the moments that this one looks for."""
-        moments: NDArray[np.int64] = getattr(counted, self._side)
-        return moments
 
     def fill(self, hit: NDArray[Any], moments: NDArray[np.int64]) -> None:
         """Take the moments of some of ``rows``; they are found then."""
@@ -180,13 +191,16 @@ def _search(
         row_of = np.full(len(whole), -1)
         row_of[places[places >= 0]] = np.flatnonzero(places >= 0)
         here = row_of[nodes.rows]
-        nodes.fill(np.flatnonzero(here >= 0), nodes.of(day.nodes)[here[here >= 0]])
+        nodes.fill(np.flatnonzero(here >= 0), day.nodes[here[here >= 0]])
+        # most edges of a day are of entities of which nothing is missing; test accounts have no place
+        missing = np.zeros(len(whole) + 1, bool)
+        missing[whole.source[edges.rows]] = True
         ends = places[day.source], places[day.target]
-        real = (ends[0] >= 0) & (ends[1] >= 0)
-        kinds = _codes(day.kind[real], day.kinds, whole.kinds)
-        keys = whole.packed(ends[0][real], ends[1][real], kinds)
+        rows = np.flatnonzero(missing[ends[0]] & (ends[1] >= 0))
+        kinds = _codes(day.kind[rows], day.kinds, whole.kinds)
+        keys = whole.packed(ends[0][rows], ends[1][rows], kinds)
         wanted, found = find(packed[edges.rows], keys)
-        edges.fill(wanted[found], edges.of(day.edges)[real][found])
+        edges.fill(wanted[found], day.edges[rows[found]])
 
 
 def _less_values(whole: Sum, gone: Sum, places: NDArray[Any], days: Iterable[Day]) -> pl.DataFrame:
