@@ -1,9 +1,10 @@
 """The window graph of full-width days: ``python bench/graph.py [--quick] [--days N] [--workspace DIR]``.
 
-The generated gaming log is ingested, or a workspace that holds it is taken as it is (its cache is made
-anew). Every row runs in a process of its own, whose wall time, CPU time and largest resident memory are
-taken after the imports. igraph and networkx get the same arrays; what building their graph takes is said in
-their rows. networkx runs on the largest part of the edges with which it is done within five minutes.
+The generated gaming log is ingested, or a workspace that holds it is copied, by links, without its cache.
+Every row runs in a process of its own, whose wall time, CPU time and largest resident memory are taken after
+the imports; ``load`` is the machine's at its end. igraph and networkx get the same arrays; what building
+their graph takes is said in their rows. networkx runs on the largest part of the edges with which it is done
+within five minutes and 12 GB.
 
 Neighbourhoods start at 1,000 entities drawn uniformly and 1,000 drawn by degree, two hops, at most 200 new
 nodes a hop; igraph has no budget, so its rows stop at what is two hops away.
@@ -16,6 +17,7 @@ import json
 import os
 import platform
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -42,7 +44,8 @@ DAY = 958_000
 LIBRARIES = ("igraph", "networkx", "numpy", "polars", "pyarrow")
 STARTS, PATHS, BUDGET = 1_000, 50, 200
 NETWORKX_SECONDS = 300
-SHARES = (1.0, 0.25, 0.05, 0.01)
+NETWORKX_BYTES = 12 << 30
+SHARES = (1.0, 0.5, 0.25, 0.05, 0.01)
 
 Facts = dict[str, Any]
 
@@ -92,6 +95,41 @@ def opened(engine: Engine) -> Facts:
     return {"nodes": len(graph), "first": first["entity"]}
 
 
+def memory() -> dict[str, float]:
+    """Return the memory of this process in megabytes; getrusage would count that of its parent."""
+    told = (line.split() for line in Path("/proc/self/status").read_text().splitlines())
+    return {line[0].rstrip(":"): int(line[1]) / 1024 for line in told if line[-1] == "kB"}
+
+
+def current(engine: Engine) -> Facts:
+    """Have everything that a workspace in use has: ranks, components, texts of tables, an entity's page."""
+    wall = time.perf_counter()
+    engine.compute("pagerank")
+    facts: Facts = {"pagerank_seconds": time.perf_counter() - wall}
+    graph = engine.graph
+    names = graph.entities_of(starts(graph, "degree")[:20]).to_pylist()
+    stats = graph.stats()
+    for a, b in zip(names[::2], names[1::2], strict=True):
+        graph.around(a, 2, limit=BUDGET)
+        graph.path(a, b)
+        engine.view("entity", entity=a).to_arrow()
+    facts |= {f"{name}_mb": memory()[name] for name in ("VmRSS", "RssAnon", "RssFile")}
+    return facts | {"components": stats.components, "largest_component": stats.largest_component}
+
+
+def pages(how: str) -> Callable[[Engine], Facts]:
+    def run(engine: Engine) -> Facts:
+        graph = engine.graph
+        drawn = starts(graph, how)
+        seen = graph.window.entities["sightings"].to_numpy()
+        heavy = drawn[np.argsort(-seen[drawn], kind="stable")[:50]] if how == "degree" else drawn[:50]
+        names = graph.entities_of(heavy).to_pylist()
+        engine.view("entity", entity=names[0]).to_arrow()  # what is made once is made
+        return timed(engine.view("entity", entity=name).to_arrow() for name in names[1:])
+
+    return run
+
+
 def starts(graph: Graph, how: str) -> NDArray[np.int64]:
     draw = np.random.default_rng(0)
     if how == "uniform":
@@ -101,13 +139,16 @@ def starts(graph: Graph, how: str) -> NDArray[np.int64]:
 
 
 def timed(calls: Iterator[object]) -> Facts:
-    """Return percentiles of the milliseconds that each step of a generator takes."""
+    """Return percentiles of the milliseconds that each step of a generator takes, by the clock and of a CPU."""
     spent = []
-    before = time.perf_counter()
+    before = time.perf_counter(), time.process_time()
     for _ in calls:
-        spent.append((time.perf_counter() - before) * 1_000)
-        before = time.perf_counter()
-    return {f"p{q}_ms": float(np.percentile(spent, q)) for q in (50, 99)} | {"calls": len(spent)}
+        now = time.perf_counter(), time.process_time()
+        spent.append((now[0] - before[0], now[1] - before[1]))
+        before = time.perf_counter(), time.process_time()
+    wall, cpu = (np.array(times) * 1_000 for times in zip(*spent, strict=True))
+    by_clock = {f"p{q}_ms": float(np.percentile(wall, q)) for q in (50, 99)}
+    return by_clock | {f"p{q}_cpu_ms": float(np.percentile(cpu, q)) for q in (50, 99)} | {"calls": len(spent)}
 
 
 def around(how: str) -> Callable[[Engine], Facts]:
@@ -177,6 +218,9 @@ STEPS: dict[str, Callable[[Engine], Facts]] = {
     "two hops, uniform": around("uniform"),
     "two hops, by degree": around("degree"),
     "path": paths,
+    "entity page, uniform": pages("uniform"),
+    "entity page, most sightings": pages("degree"),
+    "engine, everything current": current,
     "igraph": igraph,
 }
 CHANGES: dict[str, tuple[tuple[int, int | None], tuple[int, int | None]]] = {
@@ -189,6 +233,7 @@ def child(step: str, workspace: Path, share: float) -> None:
     with Engine(workspace) as engine:
         wall, cpu = time.perf_counter(), time.process_time()
         if step == "networkx":
+            resource.setrlimit(resource.RLIMIT_AS, (NETWORKX_BYTES, NETWORKX_BYTES))
             facts = networkx(engine, share)
         elif step.startswith("before "):
             prepared(engine, *CHANGES[step.removeprefix("before ")][0])
@@ -196,18 +241,21 @@ def child(step: str, workspace: Path, share: float) -> None:
         else:
             facts = (STEPS | {name: change(*after) for name, (_, after) in CHANGES.items()})[step](engine)
         facts["wall_seconds"], facts["cpu_seconds"] = time.perf_counter() - wall, time.process_time() - cpu
-        facts["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        facts["peak_mb"] = memory()["VmHWM"]
+        facts["load"] = os.getloadavg()[0]
     print(json.dumps(facts))
 
 
 def run(step: str, workspace: Path, share: float = 1.0, seconds: float | None = None) -> Facts | None:
-    """Return what a step in its own process found; None where it took too long or too much."""
+    """Return what a step in its own process found; None where it took too long or too much memory."""
     command = [sys.executable, __file__, "--child", step, str(workspace), str(share)]
     try:
-        out = subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds).stdout
+        done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True, timeout=seconds)
     except subprocess.TimeoutExpired:
         return None
-    found: Facts = json.loads(out.splitlines()[-1])
+    if done.returncode and seconds is None:
+        raise SystemExit(f"{step} ended with {done.returncode}")
+    found: Facts | None = None if done.returncode else json.loads(done.stdout.splitlines()[-1])
     return found
 
 
@@ -245,6 +293,24 @@ def make(workspace: Path, days: int, events: int, seed: int) -> None:
         engine.ingest(log)
 
 
+def copy(workspace: Path, place: Path) -> None:
+    """Copy a workspace without its cache; what is in segments is never written to, and linked."""
+
+    def link(source: str, target: str) -> None:
+        try:
+            os.link(source, target)
+        except OSError:
+            shutil.copy2(source, target)
+
+    def passing(folder: str, names: list[str]) -> list[str]:
+        return [
+            n for n in names if Path(folder) == workspace and n in {"cache", "readers", "tmp", "segments"}
+        ]
+
+    shutil.copytree(workspace, place, ignore=passing)
+    shutil.copytree(workspace / "segments", place / "segments", copy_function=link)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Time the window graph beside igraph and networkx.")
     parser.add_argument("--quick", action="store_true", help="two days of a twentieth of the events")
@@ -260,18 +326,21 @@ def main() -> None:
     days, events = (2, DAY // 20) if options.quick else (options.days, DAY)
     rows: list[Facts] = []
     with tempfile.TemporaryDirectory(prefix="bench-graph-") as folder:
-        workspace = options.workspace or Path(folder) / "workspace"
-        if not options.workspace:
+        workspace = Path(folder) / "workspace"
+        if options.workspace:
+            copy(options.workspace.resolve(), workspace)
+            days = len(list((workspace / "segments").iterdir()))
+        else:
             make(workspace, days, events, options.seed)
+        machine = {"python": platform.python_version(), "system": platform.machine(), "cpus": os.cpu_count()}
+        record: Facts = {"days": days, "seed": options.seed, "budget": BUDGET, "machine": machine}
+        record["versions"] = {library: version(library) for library in LIBRARIES}
         for name, facts in measure(workspace):
             show(name, facts)
             rows.append({"row": name, **facts})
-    if options.json:
-        machine = {"python": platform.python_version(), "system": platform.machine(), "cpus": os.cpu_count()}
-        record = {"days": days, "seed": options.seed, "budget": BUDGET, "machine": machine}
-        record["versions"] = {library: version(library) for library in LIBRARIES}
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(record | {"rows": rows}, indent=2) + "\n")
+            if options.json:  # after each row: the last ones take long
+                options.json.parent.mkdir(parents=True, exist_ok=True)
+                options.json.write_text(json.dumps(record | {"rows": rows}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import networkx as nx
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.config import EntitySchema
-from workbench.graph import Graph, merge_window
+from workbench.graph import Graph, merge_window, search, traversal
 from workbench.partials.shapes import EDGES, ENTITIES, PROPERTIES
 
 if TYPE_CHECKING:
@@ -310,6 +310,32 @@ def test_paths_are_as_short_as_networkx_finds_them(
         assert length(entities) == pytest.approx(found_path.length)
         assert found_path.edges.num_rows == len(entities) - 1
     assert len({tuple(p.nodes["entity"].to_pylist()) for p in several}) == len(several)
+
+
+@settings(max_examples=60)
+@given(
+    found=st.lists(
+        st.tuples(st.integers(0, 30), st.integers(0, 5), st.sampled_from(["E", "F"]), st.integers(1, 40)),
+        min_size=20,
+        max_size=160,
+    ),
+    direction=directions,
+    data=st.data(),
+)
+def test_paths_through_hubs_are_as_short_as_networkx_finds_them(
+    found: list[Link], direction: Direction, data: st.DataObject
+) -> None:
+    graph, full = walked(["a", "b"] * 16, found)
+    a, b = (data.draw(st.sampled_from(sorted(full))) for _ in range(2))
+    walk = steps(full, direction, set(full))
+    expected = nx.single_source_dijkstra_path_length(walk, a, weight="distance").get(b, math.inf)
+    # every node is a hub, of which little is looked at first
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(traversal, "_HUB", 0)
+        patch.setattr(search, "_PROBE", data.draw(st.integers(0, 3)))
+        patch.setattr(search, "_FEWEST", data.draw(st.integers(1, 3)))
+        path = graph.path(a, b, direction=direction)
+    assert path.length == pytest.approx(expected)
 
 
 @given(nodes=st.one_of(kinds, plain), found=links)

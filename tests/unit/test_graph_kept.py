@@ -71,8 +71,7 @@ def opened(store: SegmentStore) -> tuple[Window, list[str]]:
     expected = scratch(snapshot)
     assert found.equals(expected)
     assert found.segments == expected.segments
-    ends = found.edges["source"].to_numpy(), found.edges["target"].to_numpy()
-    fresh = Adjacency.of(*ends, found.entities.num_rows)
+    fresh = Adjacency.of(found.edges, found.entities.num_rows)
     assert found.adjacency is not None
     for side, other in ((found.adjacency.out, fresh.out), (found.adjacency.into, fresh.into)):
         assert side.indptr.tolist() == other.indptr.tolist()

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
 import polars as pl
 import pyarrow.compute as pc
 
@@ -130,18 +129,13 @@ class Entity:
         Read from the partials alone: no document is opened.
         """
         snapshot = self._world.snapshot
-        frames = []
-        sightings = {e.segment: e for e in snapshot.files("sightings")}
-        for entry in snapshot.files("entities"):
-            if entry.segment not in sightings:
-                continue
-            entities = snapshot.read(entry, columns=["type", "key"])
-            nodes = np.flatnonzero(_matches(entities, self.facts["type"], self.facts["key"]))
-            if len(nodes):
-                found = snapshot.read(sightings[entry.segment], filters=pc.field("node").isin(nodes.tolist()))
-                frames.append(
-                    pl.DataFrame(found).select(pl.lit(entry.segment).alias("segment"), "_id", "event_type")
-                )
+        rows = self._world.graph.rows(self.name)
+        frames = [
+            pl.DataFrame(snapshot.read(entry, filters=pc.field("node").isin(rows[entry.segment]))).select(
+                pl.lit(entry.segment).alias("segment"), "_id", "event_type"
+            )
+            for entry in snapshot.files("sightings", segments=rows)
+        ]
         return _with_times(frames)
 
     def seen(self, since: datetime | None, until: datetime | None) -> pl.DataFrame:
@@ -192,24 +186,7 @@ class Entity:
 
     def neighbours(self, limit: int = 20) -> pa.Table:
         """Return the edges that touch the entity, heaviest first, each with its other end."""
-        edges = pl.DataFrame(self._world.graph.around(self.name).edges)
-        ends = edges.with_columns(pl.col("source", "target", "type").cast(pl.String)).filter(
-            (pl.col("source") == self.name) | (pl.col("target") == self.name)
-        )
-        out = pl.col("source") == self.name
-        return (
-            ends.select(
-                pl.when(out).then("target").otherwise("source").alias("entity"),
-                pl.col("type").alias("edge"),
-                pl.when(out).then(pl.lit("out")).otherwise(pl.lit("in")).alias("direction"),
-                "weight",
-                "first_seen",
-                "last_seen",
-            )
-            .sort("weight", "edge", "entity", descending=[True, False, False])
-            .head(limit)
-            .to_arrow(compat_level=pl.CompatLevel.oldest())
-        )
+        return self._world.graph.touching(self.name).heaviest(limit)
 
     @property
     def knowledge(self) -> dict[str, dict[str, Any]]:
@@ -255,12 +232,6 @@ class Entity:
         table = html_table(self.neighbours(), "neighbours", self._world.timezone)
         head = f"<div><p><strong>{html.escape(self._head())}</strong></p><table>{rows}</table>{table}</div>"
         return {"text/plain": repr(self), "text/html": head}
-
-
-def _matches(entities: pa.Table, type_: str, key: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    both = pc.and_(pc.equal(entities["type"], type_), pc.equal(entities["key"], key))
-    found: np.ndarray[Any, np.dtype[np.bool_]] = both.to_numpy(zero_copy_only=False)
-    return found
 
 
 def _with_times(frames: list[pl.DataFrame]) -> pl.DataFrame:

@@ -15,6 +15,7 @@ from workbench.graph.names import EntityIndex
 from workbench.graph.paths import PathFinder
 from workbench.graph.subgraph import Neighbourhood, Path, Subgraph
 from workbench.graph.tables import GraphTables
+from workbench.graph.touching import Touching
 from workbench.graph.traversal import Adjacency, Direction, Reach, Walk
 from workbench.graph.window import single
 from workbench.partials.micros import moment
@@ -119,7 +120,7 @@ class Graph(export.Exports):
         if type is None:
             return self._tables.all_edges
         wanted = self._wanted([type])
-        return self._tables.all_edges.filter(pa.array(wanted[self._edge_codes]))
+        return self._tables.all_edges.filter(pa.array(wanted[self.window.edge_codes]))
 
     def node(self, key: str) -> dict[str, Any]:
         """Return what is known of an entity: its row of :meth:`nodes` and ``properties``.
@@ -134,6 +135,24 @@ class Graph(export.Exports):
         """
         (node,) = self._index.ids(key)
         return self._tables.node(int(node))
+
+    def touching(self, key: str) -> Touching:
+        """Return the edges that touch an entity, heaviest first.
+
+        Raises:
+            UnknownNameError: If the window has no such entity.
+        """
+        (node,) = self._index.ids(key)
+        return Touching.of(self.window, self._index, self._adjacency, int(node))
+
+    def rows(self, key: str) -> dict[str, NDArray[np.int64]]:
+        """Return in which rows of which segment's entities partial an entity stands.
+
+        Raises:
+            UnknownNameError: If the window has no such entity.
+        """
+        (node,) = self._index.ids(key)
+        return self.window.rows_of(int(node))
 
     def around(  # noqa: PLR0913  (the words of a walk)
         self,
@@ -385,17 +404,12 @@ class Graph(export.Exports):
 
     @cached_property
     def _adjacency(self) -> Adjacency:
-        return self.window.adjacency or Adjacency.of(*self._ends, len(self))
+        return self.window.adjacency or Adjacency.of(self.window.edges, len(self))
 
     @cached_property
     def _edge_names(self) -> list[str]:
         names: list[str] = single(self.window.edges["type"]).dictionary.to_pylist()
         return names
-
-    @cached_property
-    def _edge_codes(self) -> NDArray[np.int32]:
-        codes: NDArray[np.int32] = single(self.window.edges["type"]).indices.to_numpy(zero_copy_only=False)
-        return codes
 
     @cached_property
     def _weights(self) -> NDArray[np.int64]:
@@ -404,7 +418,7 @@ class Graph(export.Exports):
 
     @cached_property
     def _default_walk(self) -> Walk:
-        return Walk(self._adjacency, self._edge_codes, self._weights, self._passable(()))
+        return Walk(self._adjacency, self.window.edge_codes, self._weights, self._passable(()))
 
     @cached_property
     def _default_finder(self) -> PathFinder:

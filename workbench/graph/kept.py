@@ -38,7 +38,7 @@ __all__ = ["WORTH", "window_of"]
 
 # Rows of edges in the partials: to merge fewer takes less than to keep what comes out.
 WORTH = 100_000
-_VERSION = 1
+_VERSION = 2
 # Beyond this part of the window's rows a change costs as much as merging all.
 _MOST_CHANGED = 0.5
 _log = get_logger("graph")
@@ -148,15 +148,24 @@ class _Kept:
         out = Csr(pointers["out"].to_numpy(), edges["target"].to_numpy(), rows)
         into = Csr(pointers["into"].to_numpy(), incoming["far"].to_numpy(), incoming["row"].to_numpy())
         segments = tuple(sorted(s for s in self.made.facts["segments"] if s != REFERENCE))
-        return Window(read("entities"), edges, read("properties"), segments, Adjacency(out, into))
+        entities = read("entities")
+        # places are nodes among those that segments bring in
+        seen = np.flatnonzero(entities["segments"].to_numpy() > 0).astype(np.int32)
+        places = self._places()
+        if len(seen) < entities.num_rows:
+            numbers = np.append(seen, np.int32(-1))
+            places = {segment: numbers[nodes] for segment, nodes in places.items()}
+        return Window(entities, edges, read("properties"), segments, Adjacency(out, into), places)
 
-    def events(self) -> Sum:
+    def _places(self) -> dict[str, NDArray[np.int32]]:
         heights = self.made.facts["places"]
         nodes = self.kept.read(self.made, "places")["node"].to_numpy()
         parts = np.split(nodes, np.cumsum([height for _, height in heights])[:-1])
-        places = {segment: part for (segment, _), part in zip(heights, parts, strict=True)}
+        return {segment: part for (segment, _), part in zip(heights, parts, strict=True)} if heights else {}
+
+    def events(self) -> Sum:
         values = pl.DataFrame(self.kept.read(self.made, "values")).cast(VALUES)
-        return sum_within(self.window(), tuple(self.made.facts["names"]), values, places)
+        return sum_within(self.window(), tuple(self.made.facts["names"]), values, self._places())
 
 
 @dataclass(frozen=True)
@@ -230,8 +239,7 @@ def _day(snapshot: Snapshot, segment: str, entries: Mapping[str, FileEntry], *, 
 
 def _keep(snapshot: Snapshot, kept: Derived, wanted: Files, events: Sum, window: Window) -> Window:
     """Put a window on disk and return it as it lies there, or as it is where that cannot be."""
-    ends = window.edges["source"].to_numpy(), window.edges["target"].to_numpy()
-    both = Adjacency.of(*ends, window.entities.num_rows)
+    both = Adjacency.of(window.edges, window.entities.num_rows)
     tables = {
         "entities": window.entities,
         "edges": window.edges,

@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Ball", "between", "meet"]
 
+Way = tuple[float, list[int]]
+
 # Nodes of a step: few while little waits, so that what is near is final before what is far is looked at.
 _FEWEST, _SHARE = 16, 16
+# Edges that come in to a hub when a way is looked for that is short enough to begin with.
+_PROBE = 64
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,14 @@ class Ball:
         """Return how many nodes wait."""
         return len(self._waiting)
 
-    def step(self, limit: float = np.inf) -> _Found:
-        """Follow the edges of the nearest nodes that wait, of those at most ``limit`` away."""
+    def step(self, limit: float = np.inf, *, end: float = np.inf, most: int | None = None) -> _Found:
+        """Follow the edges of the nearest nodes that wait.
+
+        Args:
+            limit: Only of nodes at most so far away.
+            end: What is not nearer may be left out.
+            most: Follow only so many of the edges that come in to a node, the heaviest.
+        """
         distance = self.distance[self._waiting]
         some = max(_FEWEST, len(distance) // _SHARE)
         if not self._weighted:
@@ -77,9 +87,12 @@ class Ball:
         near = distance <= limit
         nodes, self._waiting = self._waiting[near], self._waiting[~near]
         self._waits[nodes] = False
-        links = self._walk.links(nodes)
+        start = self.distance[nodes]
+        # beyond rounding
+        least = (1 - 1e-9) / np.maximum(end - start, 1e-9) if self._weighted and end < np.inf else None
+        links = self._walk.links(nodes, least=least, most=most)
         further = 1.0 / self._walk.weights[links.rows] if self._weighted else 1.0
-        reached = self.distance[nodes][links.origin] + further
+        reached = start[links.origin] + further
         shorter = (reached < self.distance[links.far]) & self._inside[links.far]
         return _Found(links.far[shorter], reached[shorter], nodes[links.origin[shorter]])
 
@@ -137,24 +150,32 @@ def meet(walk: Walk, start: int, end: int, inside: NDArray[np.bool_], *, weighte
     """
     if start == end:
         return np.array([start], np.int64)
-    there = Ball(walk, start, inside, weighted=weighted)
-    back = Ball(walk.reversed(), end, inside, weighted=weighted)
-    best, middle = np.inf, -1
+    ways = (walk, start), (walk.reversed(), end)
+    known: Way = (np.inf, [])
+    for most in (_PROBE, None) if weighted else (None,):
+        there, back = (Ball(way, centre, inside, weighted=weighted) for way, centre in ways)
+        known = _met(there, back, known, most)
+    return np.array(known[1], np.int64)
+
+
+def _met(
+    there: Ball, back: Ball, known: tuple[float, list[int]], most: int | None
+) -> tuple[float, list[int]]:
+    """Return the length and the nodes of a shortest way between two centres, or what is known already."""
+    best, middle = known[0], -1
     while there.radius + back.radius < best:
         side, other = (there, back) if len(there) <= len(back) else (back, there)
-        found = side.step()
+        found = side.step(end=best - other.radius, most=most)
         length = found.distance + other.distance[found.nodes]
-        if length.min(initial=np.inf) < best:
-            shortest = int(length.argmin())
+        shortest = int(length.argmin()) if len(length) else -1
+        nearer = shortest >= 0 and length[shortest] < best
+        if nearer:
             best, middle = float(length[shortest]), int(found.nodes[shortest])
-            keep = found.distance + other.radius < best
+        keep = found.distance + other.radius < best
+        if nearer:
             keep[shortest] = True
-        else:
-            keep = found.distance + other.radius < best
         side.take(found.where(keep))
-    if middle < 0:
-        return np.empty(0, np.int64)
-    return np.array([*there.way(middle)[::-1], *back.way(middle)[1:]], np.int64)
+    return known if middle < 0 else (best, [*there.way(middle)[::-1], *back.way(middle)[1:]])
 
 
 def between(

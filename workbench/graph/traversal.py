@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,6 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import pyarrow as pa
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
 
@@ -19,11 +21,18 @@ Direction = Literal["both", "out", "in"]
 
 # Below this share of the nodes, sorting the new ones is cheaper than a pass over a bitmap of all.
 _SPARSE = 1 / 32
+# Heavier edges are not told apart in the order of what comes in.
+_HEAVY = np.uint16(2**16 - 1)
+# Of a node with more entries, those that are too light are looked for.
+_HUB = 256
 
 
 @dataclass(frozen=True)
 class Csr:
     """One direction of the graph: node ``i`` has the entries ``indptr[i]`` to ``indptr[i + 1]``.
+
+    Entries of a node that come in are sorted by weight, heaviest first: hubs are where edges come in, and
+    who wants the heaviest need not look at all.
 
     Attributes:
         indptr: int64, one more than there are nodes.
@@ -40,9 +49,11 @@ class Csr:
         counts: NDArray[np.int64] = self.indptr[nodes + 1] - self.indptr[nodes]
         return counts
 
-    def positions(self, nodes: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the positions of the entries of ``nodes``, and for each the index into ``nodes``."""
-        counts = self.counts(nodes)
+    def positions(
+        self, nodes: NDArray[Any], counts: NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the positions of the first ``counts`` entries of ``nodes``, and of which each is."""
+        counts = self.counts(nodes) if counts is None else counts
         ends = np.cumsum(counts)
         total = int(ends[-1]) if len(ends) else 0
         origin = np.repeat(np.arange(len(nodes)), counts)
@@ -62,16 +73,21 @@ class Adjacency:
     into: Csr
 
     @classmethod
-    def of(cls, source: NDArray[np.int32], target: NDArray[np.int32], nodes: int) -> Adjacency:
-        """Build both directions from edges that are sorted by source, in linear time."""
+    def of(cls, edges: pa.Table, nodes: int) -> Adjacency:
+        """Build both directions from a window's edges, which are sorted by source, in linear time."""
         from scipy.sparse import csr_array  # noqa: PLC0415  (kept out of start-up)
 
+        source, target, weight = (edges[name].to_numpy() for name in ("source", "target", "weight"))
         rows = np.arange(len(source), dtype=np.int32)
-        indptr = _pointers(source, nodes)
-        by_target = csr_array((rows, target, indptr), shape=(nodes, nodes)).tocsc()
+        # numpy sorts 16 bits by radix
+        heaviest = np.argsort(_HEAVY - np.minimum(weight, _HEAVY).astype(np.uint16), kind="stable")
+        heaviest = heaviest.astype(np.int32)
+        ends = np.arange(len(source) + 1, dtype=np.int32)
+        by_target = csr_array((heaviest, target[heaviest], ends), shape=(len(source), nodes)).tocsc()
+        into = by_target.data
         return cls(
-            out=Csr(indptr, target, rows),
-            into=Csr(by_target.indptr.astype(np.int64), by_target.indices.astype(np.int32), by_target.data),
+            out=Csr(_pointers(source, nodes), target, rows),
+            into=Csr(by_target.indptr.astype(np.int64), source[into], into),
         )
 
     @property
@@ -138,14 +154,33 @@ class Walk:
         back: dict[Direction, Direction] = {"both": "both", "out": "in", "in": "out"}
         return replace(self, direction=back[self.direction])
 
-    def links(self, nodes: NDArray[Any]) -> Links:
-        """Return the edges that lead on from ``nodes``."""
-        out, into = self.adjacency.out, self.adjacency.into
-        sides = {"both": (out, into), "out": (out,), "in": (into,)}[self.direction]
-        return _join(self._side(side, nodes) for side in sides)
+    def links(
+        self, nodes: NDArray[Any], *, least: NDArray[np.float64] | None = None, most: int | None = None
+    ) -> Links:
+        """Return the edges that lead on from ``nodes``.
 
-    def _side(self, side: Csr, nodes: NDArray[Any]) -> Links:
-        positions, origin = side.positions(nodes)
+        Args:
+            nodes: Window ids.
+            least: For each node, edges that come in and are lighter may be left out.
+            most: Of the edges that come in to a node, only so many, the heaviest.
+        """
+        out, into = self.adjacency.out, self.adjacency.into
+        coming = into.counts(nodes) if most is None else np.minimum(into.counts(nodes), most)
+        if least is not None:
+            for hub in np.flatnonzero(coming > _HUB).tolist():
+                coming[hub] = self._heavier(int(nodes[hub]), int(coming[hub]), float(least[hub]))
+        sides = {"both": ((out, None), (into, coming)), "out": ((out, None),), "in": ((into, coming),)}
+        return _join(self._side(side, nodes, counts) for side, counts in sides[self.direction])
+
+    def _heavier(self, node: int, count: int, least: float) -> int:
+        """Return how many of the first edges that come in are at least so heavy."""
+        first = int(self.adjacency.into.indptr[node])
+        rows = self.adjacency.into.rows[first : first + count]
+        least = min(least, float(_HEAVY))
+        return bisect_right(range(count), -least, key=lambda place: -min(self.weights[rows[place]], _HEAVY))
+
+    def _side(self, side: Csr, nodes: NDArray[Any], counts: NDArray[np.int64] | None = None) -> Links:
+        positions, origin = side.positions(nodes, counts)
         links = Links(origin, side.far[positions], side.rows[positions])
         return links if self.edge_types is None else links.where(self.edge_types[self.types[links.rows]])
 

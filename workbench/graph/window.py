@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -81,6 +82,7 @@ class Window:
         properties: One row for each entity and property, sorted by them.
         segments: The segments that were merged, in order.
         adjacency: The edges by source and by target, where they are at hand already.
+        places: For each segment the node of each row of its entities; -1 for test accounts.
     """
 
     entities: pa.Table
@@ -88,6 +90,18 @@ class Window:
     properties: pa.Table
     segments: tuple[str, ...] = ()
     adjacency: Adjacency | None = None
+    places: Mapping[str, NDArray[np.int32]] = field(default_factory=dict)
+
+    @cached_property
+    def edge_codes(self) -> NDArray[np.int32]:
+        """Return the type of each edge, as a place in the dictionary of the column."""
+        codes: NDArray[np.int32] = single(self.edges["type"]).indices.to_numpy(zero_copy_only=False)
+        return codes
+
+    def rows_of(self, node: int) -> dict[str, NDArray[np.int64]]:
+        """Return in which rows of which segment's entities a node stands."""
+        found = {segment: np.flatnonzero(nodes == node) for segment, nodes in self.places.items()}
+        return {segment: rows for segment, rows in sorted(found.items()) if len(rows)}
 
     def equals(self, other: Window) -> bool:
         """Return whether both hold the same rows."""
@@ -159,6 +173,7 @@ def complete(events: Sum, references: Sequence[Mapping[str, pa.Table]]) -> Windo
         ).cast(WINDOW_EDGES),
         properties=_properties(whole),
         segments=tuple(sorted(whole.places)),
+        places=whole.places,
     )
 
 

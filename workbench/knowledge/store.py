@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from workbench.errors import UnknownNameError, UsageError
 from workbench.storage.missing import notes_on
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from workbench.storage import FileEntry, SegmentStore, Snapshot, Transaction
 
 __all__ = ["Knowledge", "KnowledgeStore", "Run", "notes_of", "parse_asof"]
+
+_KEPT = 8
+# Of each open workspace, by path: results are never written anew.
+_tables: WeakKeyDictionary[SegmentStore, dict[str, pa.Table]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -144,7 +149,18 @@ class KnowledgeStore:
 
     def _knowledge(self, snapshot: Snapshot, entry: FileEntry) -> Knowledge:
         run = _run(entry)
-        return Knowledge(run, snapshot.read(entry), self._timezone, notes_of(run, snapshot))
+        return Knowledge(run, self._table(snapshot, entry), self._timezone, notes_of(run, snapshot))
+
+    def _table(self, snapshot: Snapshot, entry: FileEntry) -> pa.Table:
+        """Return a result; the last few stay in memory, since every page and picture asks for them."""
+        tables = _tables.setdefault(self._store, {})
+        table = tables.pop(entry.path, None)
+        if table is None:
+            table = snapshot.read(entry)
+        tables[entry.path] = table
+        for oldest in list(tables)[:-_KEPT]:
+            tables.pop(oldest, None)
+        return table
 
 
 def notes_of(run: Run, snapshot: Snapshot) -> tuple[str, ...]:

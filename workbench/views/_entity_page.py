@@ -167,19 +167,21 @@ def _neighbours(data: EntityPage) -> str:
     groups = edges.group_by("edge", "direction", maintain_order=True)
     for (edge, direction), group in groups:
         shown = group.head(_NEIGHBOURS)
-        more = group.height - shown.height
+        first = group.row(0, named=True)
+        edges_of, weight = first["edges"], first["total"]
+        more = edges_of - shown.height
         rest = f"<span class='soft'>and {more:,} more</span>" if more else ""
         rows.append(
             [
                 (text(edge), "name"),
                 ("→" if direction == "out" else "←", ""),
-                (f"{group.height:,}", "number"),
-                (f"{group['weight'].sum():,}", "number"),
+                (f"{edges_of:,}", "number"),
+                (f"{weight:,}", "number"),
                 ("".join(_link(r["entity"], f"{r['weight']:,}") for r in shown.to_dicts()) + rest, ""),
             ]
         )
     head = ("edge type", "", "edges", "weight", "heaviest first")
-    return heading("Neighbours", f"{edges['entity'].n_unique():,} entities") + table(head, rows)
+    return heading("Neighbours", f"{data.others:,} entities") + table(head, rows)
 
 
 def _similar(data: EntityPage) -> str:

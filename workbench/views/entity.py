@@ -25,6 +25,7 @@ __all__ = ["EntityPage", "EntityView"]
 
 _EVENTS = 20
 _SIMILAR = 10
+_NEIGHBOURS = 1_000
 _WHO = ("clusters", "anomalies")
 _ALL = ("pagerank", "communities")
 _PERIODS = ((3, "1h"), (130, "1d"), (900, "1w"))
@@ -41,7 +42,9 @@ class EntityPage:
         silent: Kinds that are computed and that do not speak of it, though it is of their kind.
         every: Length of a period of the timeline, as polars writes it.
         timeline: ``period``, ``event_type`` and ``events``, in the time that is selected.
-        neighbours: All edges that touch it: ``entity``, ``edge``, ``direction``, ``weight`` and times.
+        neighbours: Of each edge type and direction the heaviest edges that touch it: ``entity``, ``edge``,
+            ``direction``, ``weight``, times, and of all of that type and direction ``edges`` and ``total``.
+        others: How many entities edges join it to.
         events: The newest documents that name it, in the time that is selected.
         similar: Entities that are like it; None where nobody asked.
         unlike: Why there are no similar ones.
@@ -54,6 +57,7 @@ class EntityPage:
     every: str = "1d"
     timeline: pl.DataFrame = field(default_factory=pl.DataFrame)
     neighbours: pl.DataFrame = field(default_factory=pl.DataFrame)
+    others: int = 0
     events: pl.DataFrame = field(default_factory=pl.DataFrame)
     similar: pl.DataFrame | None = None
     unlike: str = ""
@@ -100,6 +104,7 @@ class EntityView(View):
         wanted, known, told = (*who, *ranked), self.world.knowledge.kinds(), entity.knowledge
         similar, unlike = self._similar(entity)
         every = _every(seen)
+        touching = self.world.graph.touching(entity.name)
         return EntityPage(
             entity,
             told,
@@ -107,7 +112,8 @@ class EntityView(View):
             tuple(kind for kind in wanted if kind in known and kind not in told),
             every,
             self._timeline(seen, every),
-            pl.DataFrame(entity.neighbours(limit=entity.facts["sightings"] + 10_000)),
+            pl.DataFrame(touching.by_type(_NEIGHBOURS)),
+            touching.entities,
             events,
             similar,
             unlike,
