@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from workbench.catalog import Catalog
     from workbench.compute.base import Device
     from workbench.config.features import FeatureConfig
+    from workbench.config.tasks import PatternConfig
     from workbench.graph import Graph, Subgraph
     from workbench.graph.entities import Entities
     from workbench.graph.times import Times
@@ -75,6 +76,7 @@ _LARGEST_ID = 2**63 - 1
 _LOADED = ("graph", "trends", "vectors")
 SCHEMA_FILE = Path("schema") / "entity.yaml"
 FEATURES_FILE = Path("schema") / "features.yaml"
+PATTERNS_FILE = Path("schema") / "patterns.yaml"
 
 
 class Engine:
@@ -200,6 +202,14 @@ class Engine:
 
         file = self.path / FEATURES_FILE
         return load_features(file) if file.exists() else FeatureConfig()
+
+    @cached_property
+    def pattern_config(self) -> PatternConfig:
+        """Return how sequences of events are looked for: by ``schema/patterns.yaml``, else the defaults."""
+        from workbench.config.tasks import PatternConfig, load_patterns  # noqa: PLC0415
+
+        file = self.path / PATTERNS_FILE
+        return load_patterns(file) if file.exists() else PatternConfig()
 
     def graph_between(self, since: datetime | None, until: datetime | None) -> Graph:
         """Return the property graph of the segments (UTC days) that a range of time touches.
@@ -772,6 +782,7 @@ class Engine:
             timezone=self.timezone,
             knowledge=self.knowledge,
             embed=self._embed,
+            patterns=self.pattern_config,
         )
         if keep == "always":
             self.store.require_writable()
@@ -1111,6 +1122,7 @@ class Engine:
             "attributes": sorted(self.schema.attributes),
             "who": [self.schema.who, self.schema.fingerprint],
             "features": self.feature_config.fingerprint,
+            "patterns": self.pattern_config.model_dump(mode="json"),
             "terms": {name: [term.events, term.outcomes] for name, term in self.schema.terms.items()},
             "timezone": self.timezone,
         }

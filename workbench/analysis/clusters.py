@@ -73,8 +73,8 @@ class Clusters(Tabular):
         """
         rows = self.knowledge.to_polars().filter(pl.col("cluster") == cluster)
         if rows.is_empty():
-            last = int(self.knowledge.run.metrics["k"]) - 1
-            raise UsageError(f"there is no cluster {cluster!r}; they are numbered from 0 to {last}.")
+            numbers = ", ".join(map(str, self.knowledge.to_polars()["cluster"].unique().sort()))
+            raise UsageError(f"there is no cluster {cluster!r}; there are {numbers}.")
         return rows.sort("distance", "entity")
 
     def profile(self) -> pl.DataFrame:

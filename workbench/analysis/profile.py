@@ -40,10 +40,11 @@ def cluster_profile(matrix: FeatureMatrix, clusters: NDArray[Any]) -> pl.DataFra
 
     Args:
         matrix: The features.
-        clusters: The cluster of each actor, in the matrix's order, from 0 on.
+        clusters: The cluster of each actor, in the matrix's order.
     """
     if not len(clusters):
         return pl.DataFrame(schema=_PROFILE)
+    numbers, clusters = np.unique(clusters, return_inverse=True)
     size = np.bincount(clusters)
     z = _deviations(matrix, clusters)
     known = np.isfinite(matrix.values)
@@ -64,7 +65,7 @@ def cluster_profile(matrix: FeatureMatrix, clusters: NDArray[Any]) -> pl.DataFra
                     "z": z[cluster],
                 }
             ).select(
-                pl.lit(cluster, pl.Int32).alias("cluster"),
+                pl.lit(int(numbers[cluster]), pl.Int32).alias("cluster"),
                 pl.lit(int(size[cluster]), pl.Int64).alias("size"),
                 pl.all(),
             )

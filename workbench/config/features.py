@@ -59,6 +59,7 @@ class _Spec(Strict):
     encodings: dict[str, tuple[Encoding, ...]] = Field(default_factory=dict)
     without: Names = ()
     new_neighbours: Names = ()
+    pairs: tuple[tuple[str, str], ...] = ()
 
 
 class FeatureConfig(_Spec):
@@ -70,6 +71,7 @@ class FeatureConfig(_Spec):
         without: Names of default features that are left out.
         new_neighbours: Edge types in which a neighbour that was not there before counts as new; by
             default all that events give and that do not lead to an attribute type.
+        pairs: Pairs of entity types whose co-occurrence among actors is looked at; by default all.
 
     >>> FeatureConfig().visit_minutes
     30.0

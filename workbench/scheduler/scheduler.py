@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -129,7 +130,10 @@ class Scheduler:
             if self._timer is not None:
                 return
             self._since = datetime.now(UTC).isoformat()
+            quiet = logging.getLogger("workbench.scheduler.timer")
+            quiet.setLevel(logging.ERROR)  # that a look takes longer than a second is no news
             self._timer = BackgroundScheduler(
+                logger=quiet,
                 timezone=UTC,
                 executors={"default": Threads(1)},
                 job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},

@@ -43,6 +43,7 @@ class Anomalies(Task):
     """
 
     priority = "P1"
+    period = 300.0
     inputs: ClassVar[tuple[str, ...]] = (
         "entities",
         "edges",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import polars as pl
 
+from workbench.compute import KernelRun
+from workbench.config.tasks import PatternConfig
 from workbench.errors import UnknownNameError, UsageError
 from workbench.registry import Driver
 
@@ -20,7 +24,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from workbench.compute import KernelRun
     from workbench.compute.base import Device
     from workbench.config.entity_schema import EntitySchema
     from workbench.config.features import FeatureConfig
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from workbench.knowledge import KnowledgeStore
     from workbench.storage import Snapshot
 
-__all__ = ["Context", "Outcome", "Task", "labelled", "numbered"]
+__all__ = ["Context", "Outcome", "Task", "labelled", "measured", "numbered"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Context:
         features: What is measured of an actor beyond the defaults.
         timezone: Zone of local days and hours.
         knowledge: Results of earlier runs.
+        patterns: How sequences of events are looked for.
         embed: Returns the vector of each text; raises DriverUnavailableError where no embedder can run.
     """
 
@@ -62,11 +66,16 @@ class Context:
     timezone: str
     knowledge: KnowledgeStore
     embed: Callable[[list[str]], NDArray[np.float32]]
+    patterns: PatternConfig = field(default_factory=PatternConfig)
 
     @cached_property
     def graph(self) -> Graph:
         """Return the window graph."""
         return self.load_graph()
+
+    def with_parameters(self, parameters: dict[str, Any]) -> Context:
+        """Return the same with the parameters of another task."""
+        return replace(self, parameters=parameters, load_graph=lambda: self.graph)
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,8 @@ class Task(Driver):
         priority: ``P0`` part of ingest, ``P1`` may always run, ``P2`` and ``P3`` yield.
         inputs: The partials that its result depends on.
         facts: What else decides about it: ``attributes`` (the schema's attribute types), ``who`` (its
-            actors with what events give), ``features`` (the feature configuration), ``timezone``.
+            actors with what events give), ``features`` (the feature configuration), ``patterns`` (the
+            pattern configuration), ``timezone``.
         defaults: Its parameters with their default values.
         period: Seconds between two runs in the background, at least.
         after: Tasks whose results it reads: in the background it runs after them.
@@ -122,6 +132,24 @@ class Task(Driver):
             if not isinstance(value, (int, float) if kind is float else kind) or isinstance(value, bool):
                 raise UsageError(f"parameter {name} is {value!r}, expected {kind.__name__}.")
         return {**cls.defaults, **parameters}
+
+
+def measured(
+    table: pl.DataFrame, algorithm: str, begin: float, metrics: dict[str, float], *libraries: str
+) -> Outcome:
+    """Return the outcome of a task that ran no kernel.
+
+    Args:
+        table: Its rows.
+        algorithm: The method.
+        begin: When it began, by :func:`time.perf_counter`.
+        metrics: Figures about the result.
+        libraries: What did the work.
+    """
+    arrow = table.to_arrow(compat_level=pl.CompatLevel.oldest())
+    versions = {name: version(name) for name in libraries}
+    kernel = KernelRun(arrow, "cpu", "", time.perf_counter() - begin, metrics, versions)
+    return Outcome(arrow, algorithm, kernel)
 
 
 def labelled(graph: Graph, ids: NDArray[np.int32], result: pa.Table) -> pl.DataFrame:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import polars as pl
 
 from workbench.analysis.profile import cluster_labels
+from workbench.analysis.stable import renumbered
 from workbench.analysis.tasks.base import Context, Outcome, Task
 from workbench.analysis.window import period_features
 from workbench.compute import Points, backends, run
@@ -23,6 +24,7 @@ class Clusters(Task):
     """
 
     priority = "P3"
+    period = 86_400.0
     inputs: ClassVar[tuple[str, ...]] = ("entities", "edges", "sightings", "properties")
     facts: ClassVar[tuple[str, ...]] = ("who", "features", "timezone")
     defaults: ClassVar[dict[str, Any]] = {"type": "", "lookback_days": 0, "fewest": 2, "most": 20}
@@ -31,8 +33,10 @@ class Clusters(Task):
         """Return a row an actor.
 
         Columns: ``entity``, ``type``, ``key``, ``cluster``, ``size``, ``distance``, ``x``, ``y``, ``label``.
-        Cluster 0 is the largest. ``distance`` is that to the cluster's own centre, ``x`` and ``y`` are the
-        first two principal components, in standardised units. ``label`` says what sets the cluster apart.
+        The largest cluster comes first; in a first run it is 0. Later a cluster keeps the number of the one
+        with which it shares most actors. ``distance`` is that to the cluster's own centre, ``x`` and ``y``
+        are the first two principal components, in standardised units. ``label`` says what sets the cluster
+        apart.
         """
         matrix = period_features(context)
         points = Points(matrix.standardised)
@@ -52,6 +56,6 @@ class Clusters(Task):
             pl.Series("y", plane.table["component_1"]),
             pl.col("cluster").replace_strict(labels, return_dtype=pl.String).alias("label"),
         )
-        table = frame.sort("cluster", "distance", "entity")
-        kernel = replace(found, metrics={**found.metrics, **plane.metrics})
+        table, drift = renumbered(context, "clusters", frame.sort("cluster", "distance", "entity"), "cluster")
+        kernel = replace(found, metrics={**found.metrics, **plane.metrics, **drift})
         return Outcome(table.to_arrow(compat_level=pl.CompatLevel.oldest()), "k-means", kernel)
