@@ -118,7 +118,7 @@ def test_the_accessor_answers_by_cluster_and_by_entity(db: Engine) -> None:
     assert members["distance"].is_sorted()
     with pytest.raises(UnknownNameError, match="Did you mean 'user:resident31'"):
         clusters.of("user:residnet31")
-    with pytest.raises(UsageError, match="from 0 to 2"):
+    with pytest.raises(UsageError, match="there are 0, 1, 2"):
         clusters.members(3)
     assert "k-means" in repr(clusters)
 
