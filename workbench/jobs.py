@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from workbench.ingest.overdue import Overdue
 from workbench.scheduler import Job, Scheduler
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from workbench.config.entity_schema import EntitySchema
     from workbench.ingest.stream import Stream
     from workbench.knowledge import Knowledge
+    from workbench.rules import Rules
     from workbench.settings import Settings
 
 __all__ = ["STATUS_FILE", "jobs_of", "scheduler_of"]
 
 STATUS_FILE = "cache/scheduler.json"
+_RULES_SECONDS = 30.0
 _WINDOW_SECONDS = 60.0
 _THIN_SECONDS = 3600.0
 
@@ -50,10 +52,17 @@ class World(Protocol):
     def compute(self, task: str, *, seed: int) -> Knowledge:
         """Run a task and keep its result."""
 
+    @property
+    def rules(self) -> Rules:
+        """Return what fires when, and who is told."""
+
     def evict(self) -> list[str]:
         """Drop what the window no longer holds."""
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        """Return itself."""
+
+    def __exit__(self, *_: object) -> None:
         """Let go of everything."""
 
 
@@ -79,8 +88,9 @@ def jobs_of(world: World) -> list[Job]:
         )
         for name, task in able.items()
     ]
+    jobs.append(Job("rules", _beside(world, lambda engine: engine.rules.evaluate()), "P1", _RULES_SECONDS))
     if world.settings.window != "all":
-        jobs.append(Job("window", lambda _: _beside(world, "evict"), "P2", _WINDOW_SECONDS))
+        jobs.append(Job("window", _beside(world, lambda engine: engine.evict()), "P2", _WINDOW_SECONDS))
     return jobs
 
 
@@ -96,7 +106,7 @@ def scheduler_of(world: World) -> Scheduler:
     )
 
 
-def _inputs(looking: World, task: str) -> Any:
+def _inputs(looking: World, task: str) -> Callable[[], str]:
     def inputs() -> str:
         looking.refresh()
         return looking.inputs_of(task)
@@ -104,22 +114,20 @@ def _inputs(looking: World, task: str) -> Any:
     return inputs
 
 
-def _computing(world: World, task: str) -> Any:
+def _computing(world: World, task: str) -> Callable[[int], None]:
     def run(seed: int) -> None:
-        # one engine a run: it holds no generation and no graph in between
-        engine = world.beside()
-        try:
+        with world.beside() as engine:
             if engine.inputs_of(task):
                 engine.compute(task, seed=seed)
-        finally:
-            engine.close()
 
     return run
 
 
-def _beside(world: World, what: str) -> None:
-    engine = world.beside()
-    try:
-        getattr(engine, what)()
-    finally:
-        engine.close()
+def _beside(world: World, do: Callable[[World], object]) -> Callable[[int], None]:
+    """Return what does something with an engine of its own: it holds no generation in between."""
+
+    def run(_: int) -> None:
+        with world.beside() as engine:
+            do(engine)
+
+    return run
