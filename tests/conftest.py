@@ -28,7 +28,7 @@ COVERED = "COVERAGE_PROCESS_CONFIG"  # tells new processes to count what they co
 TESTS = Path(__file__).parent
 # Whole flows over the real sample and in a browser, and faults by the thousand. They run last, and uncounted:
 # counting what they cover takes long, and the other tests reach the thresholds alone.
-FAULTS = ("power_loss", "bit_flips", "ingest_kill", "stream_kill", "readers", "soak")
+FAULTS = ("power_loss", "bit_flips", "random_kills", "ingest_kill", "stream_kill", "readers", "soak")
 FLOWS = [
     *(TESTS / name for name in ("docs", "browser", "e2e")),
     *(TESTS / "faults" / f"test_{name}.py" for name in FAULTS),

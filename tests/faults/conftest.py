@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 from clicks import SCHEMA
+from damaged import damage
 
 from workbench.engine import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from damaged import Damaged
 
 
 @pytest.fixture
@@ -65,6 +68,12 @@ def two_days(logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for day in (1, 2):
             engine.ingest(logs / f"click-{day}.csv", type="click")
     return root
+
+
+@pytest.fixture(scope="session")
+def damaged(two_days: Path, logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Damaged:
+    """A workspace that is damaged in every way, which nobody changes."""
+    return damage(two_days, logs, tmp_path_factory.mktemp("damaged") / "w")
 
 
 class Place(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -26,8 +27,12 @@ __all__ = ["add_partials", "add_reference_partials", "digest", "input_hash", "sh
 
 # Raised when the functions in workbench.partials give other results for the same documents.
 VERSION = 1
-# Sketches hold polars' hashes, which another version of polars may compute in another way.
-_HASHES = int(pl.Series(["workbench"]).hash(seed=0)[0])
+
+
+@functools.cache
+def _hashes() -> int:
+    """Return what tells polars' hashes, which sketches hold, from those of another version."""
+    return int(pl.Series(["workbench"]).hash(seed=0)[0])
 
 
 def input_hash(
@@ -40,7 +45,7 @@ def input_hash(
     """
     events = list(events)
     types = sorted({(e.name, f, fields.get(e.name, {}).get(f, "")) for e in events for f in e.meta["fields"]})
-    facts = [VERSION, _HASHES, schema.fingerprint, types, digest(events)]
+    facts = [VERSION, _hashes(), schema.fingerprint, types, digest(events)]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
 
