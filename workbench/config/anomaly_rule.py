@@ -43,6 +43,8 @@ __all__ = [
 Operator = Literal[">", ">=", "<", "<=", "=", "!="]
 Severity = Literal["notable", "significant", "critical"]
 SIGNALS = ("z_score", "dbscan_noise", "behavioral_deviation", "graph_anomaly", "isolation", "trend")
+# Signals that detectors find, which look at whole days.
+_OF_DAYS = frozenset({"dbscan_noise", "behavioral_deviation", "graph_anomaly", "isolation"})
 _CLASSES = Literal["normal", "mild", "anomalous", "highly anomalous"]
 
 
@@ -136,17 +138,14 @@ def _step(value: Any) -> Any:
 class Sequence_(Strict):  # noqa: N801  (typing's Sequence is another thing)
     """Events of one subject in an order, within a span of time; others may lie between them."""
 
-    pattern: Annotated[
-        tuple[
-            Annotated[SequenceStep, BeforeValidator(_step, json_schema_input_type=str | SequenceStep)], ...
-        ],
-        Field(min_length=1),
+    pattern: tuple[
+        Annotated[SequenceStep, BeforeValidator(_step, json_schema_input_type=str | SequenceStep)], ...
     ]
     within: Span
 
-    @field_validator("within")
+    @field_validator("within", "pattern")
     @classmethod
-    def _positive(cls, value: timedelta) -> timedelta:
+    def _something(cls, value: Any) -> Any:
         if not value:
             raise ValueError("must be longer than nothing")
         return value
@@ -207,8 +206,8 @@ class Condition(Strict):
         threshold: With what.
     """
 
-    and_: Annotated[tuple[Condition, ...] | None, Field(alias="and", min_length=1)] = None
-    or_: Annotated[tuple[Condition, ...] | None, Field(alias="or", min_length=1)] = None
+    and_: Annotated[tuple[Condition, ...] | None, Field(alias="and")] = None
+    or_: Annotated[tuple[Condition, ...] | None, Field(alias="or")] = None
     not_: Annotated[Condition | None, Field(alias="not")] = None
     signal: (
         Literal["z_score", "dbscan_noise", "behavioral_deviation", "graph_anomaly", "isolation", "trend"]
@@ -222,6 +221,8 @@ class Condition(Strict):
     @model_validator(mode="after")
     def _fits(self) -> Condition:
         _one_of(self, ("and_", "or_", "not_", "signal", "feature"), "a condition")
+        if () in (self.and_, self.or_):
+            raise ValueError("'and' and 'or' are of one condition at least")
         leaf = self.signal is not None or self.feature is not None
         if leaf != (self.threshold is not None):
             raise ValueError(
@@ -305,6 +306,9 @@ class _Spec(Strict):
     @model_validator(mode="after")
     def _one(self) -> _Spec:
         _one_of(self, ("template", "composition"), "what a rule looks for")
+        for leaf in self.composition.leaves() if self.composition else ():
+            if leaf.signal in _OF_DAYS and self.lookback < timedelta(days=1):
+                raise ValueError(f"the signal {leaf.signal} is about whole days: lookback is 1d at least")
         return self
 
 

@@ -78,9 +78,9 @@ def load_document(
             What a model checks across its parts is looked at once the parts themselves are right.
     """
     chain = list(_chain(path, kind, find))
-    data = chain[0][1]
-    for _, base in chain[1:]:
-        data = _extended(data, base)
+    data = chain[-1][1]
+    for _, change in reversed(chain[:-1]):
+        data = _extended(change, data)
     head, findings = _checked(chain, data, _Document, ())
     content = data.get("spec")
     body, more = _checked(chain, content, spec, ("spec",)) if isinstance(content, dict) else (None, [])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -96,11 +96,13 @@ class Telegram(Strict):
 class Email(Strict):
     """An e-mail by the server of the settings ``smtp_…``."""
 
-    to: Annotated[Names, Field(min_length=1)]
+    to: Names
 
     @field_validator("to")
     @classmethod
     def _mailboxes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("names nobody")
         for address in value:
             if not _MAILBOX.fullmatch(address):
                 raise ValueError(f"{address!r} is no address of e-mail")
