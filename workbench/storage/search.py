@@ -53,8 +53,8 @@ def search(
     that no row has, and the footer. Of JSON every text counts, keys and values. All other files are searched
     byte by byte: as UTF-8, as JSON and as a URL would write the text. So are names, and what cannot be read
     as what it is. Indexes of vectors are left alone: they are numbers, in which any short word stands by
-    chance. A short number stands for itself alone: as a word in other texts it means nothing, nor in the names
-    that the store makes of days and numbers.
+    chance. A short number stands for itself alone: as a word in other texts it means nothing, nor in the
+    names that the store makes of days and numbers.
 
     Args:
         root: The workspace.

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+import polars as pl
 
 from workbench.indexes import indexes
 
@@ -116,7 +117,8 @@ class Window:
         """Return the event type of each row, by its place in :attr:`kinds`."""
         places = {kind: place for place, kind in enumerate(self.kinds)}
         parts = [
-            s.rows["event_type"].replace_strict(places, return_dtype=int).to_numpy() for s in self.segments
+            s.rows["event_type"].replace_strict(places, return_dtype=pl.Int64()).to_numpy()
+            for s in self.segments
         ]
         return np.concatenate([np.empty(0, np.int64), *parts])
 
