@@ -25,6 +25,8 @@ DRIVERS = pl.List(
 )
 
 _NAMED = 3
+_MET = ("concentration", "crowd", "synchrony")  # about one neighbour
+_MEETINGS = ("novelty", "taste", *_MET)  # about neighbours
 _WORTH_NAMING = 2.0  # standard deviations
 
 
@@ -80,8 +82,10 @@ def _clause(kind: str, rows: list[dict[str, Any]], scope: Scope, words: dict[str
             kinds = {end.edge: end.neighbour for end in scope.new_edges}
             return "; ".join(_new(row, kinds[row["source"]]) for row in rows)
         case "rhythm":
-            days = _number(first["value"])
-            return f"active on {days} days between {first['source']}, its own past suggests {typical}"
+            number = f"{_number(first['value'])} visit{'s' if first['value'] != 1 else ''}"
+            return f"{number} between {first['source']}, its own past suggests {typical}"
+        case "regularity" | "concentration" | "crowd" | "synchrony" | "silence" | "taste" | "variety":
+            return "; ".join(_told(kind, row, scope) for row in rows)
         case "peers":
             compared = f"the median {scope.type_} has"
         case "day":
@@ -91,6 +95,46 @@ def _clause(kind: str, rows: list[dict[str, Any]], scope: Scope, words: dict[str
     said = [(_number(r["value"]), words.get(r["feature"], r["feature"]), _number(r["typical"])) for r in rows]
     comma = "" if kind == "day" else ","
     return "; ".join(f"{value} {what}{comma} {compared} {typical}" for value, what, typical in said)
+
+
+def _told(kind: str, row: dict[str, Any], scope: Scope) -> str:
+    """Return what one figure of a shape of behaviour says."""
+    value, typical, edge = row["value"], row["typical"], row["source"]
+    near = {end.edge: end.neighbour for end in scope.new_edges}.get(edge, "")
+    other = f"{near}:{row['other']}"
+    match kind:
+        case "regularity":
+            said = (
+                f"events at even intervals: a gap is {value:.0f} % off the usual one, that of the median "
+                f"{scope.type_} {typical:.0f} %"
+            )
+        case "concentration":
+            said = f"{_number(value)} times {edge} {other}, {_number(typical)} of so many would be usual"
+        case "crowd":
+            said = f"{_others(value)} came to {other} by {edge} within {_hours(typical)} of it"
+        case "synchrony":
+            said = (
+                f"{_others(value)} came by {edge} to the same {near} within 5 minutes of it on up to "
+                f"{_number(typical)} days, most often to {other}"
+            )
+        case "variety":
+            said = f"{_number(value)} distinct {near} neighbours by {edge}, the median {scope.type_} has one"
+        case "silence":
+            said = f"no event for {_number(value)} days, it came on {typical:.0f} % of the days before"
+        case _:
+            said = (
+                f"{edge} leads to other sorts of {near} than before: similarity {value:.2f}, that of the "
+                f"median {scope.type_} {typical:.2f}"
+            )
+    return said
+
+
+def _others(number: float) -> str:
+    return f"{_number(number)} other{'s' if number != 1 else ''}"
+
+
+def _hours(number: float) -> str:
+    return "an hour" if number == 1 else f"{_number(number)} hours"
 
 
 def _new(row: dict[str, Any], neighbour: str) -> str:
@@ -134,7 +178,7 @@ def events_behind(scope: Scope, chosen: pl.DataFrame) -> pl.DataFrame:
         (pl.col("ts") >= scope.since) & pl.col("actor").is_in(chosen["actor"].unique().implode())
     )
     named = chosen.select("actor", "kind", "source", "since", "until")
-    timed = events.join(named.filter(pl.col("kind") != "novelty"), on="actor").filter(
+    timed = events.join(named.filter(~pl.col("kind").is_in(_MEETINGS)), on="actor").filter(
         pl.col("ts").is_between(pl.col("since"), pl.col("until"), closed="left")
     )
     counted = timed.filter(
@@ -143,7 +187,7 @@ def events_behind(scope: Scope, chosen: pl.DataFrame) -> pl.DataFrame:
     hour = local_hour(scope.context.timezone).cast(pl.Int32)
     first, end = (pl.col("source").str.slice(at, 2).cast(pl.Int32) for at in (0, 6))  # of 03:00-06:00
     hours = timed.filter(pl.col("kind") == "rhythm").filter((hour >= first) & (hour < end))
-    parts = (counted, hours, _first_meetings(scope, chosen, events))
+    parts = (counted, hours, _first_meetings(scope, chosen, events), _meetings(scope, chosen, events))
     found = pl.concat([part.select("actor", "day", "_id", "ts") for part in parts])
     day = pl.from_epoch(pl.col("day").cast(pl.Int64) * (DAY_US // 1_000_000), "s").dt.strftime("%Y-%m-%d")
     return (
@@ -157,14 +201,27 @@ def events_behind(scope: Scope, chosen: pl.DataFrame) -> pl.DataFrame:
 
 def _first_meetings(scope: Scope, chosen: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     """Return the events that showed a new neighbour first: an edge tells to the microsecond when that was."""
-    new = chosen.filter(pl.col("kind") == "novelty").select("actor", edge="source")
-    pairs = [(end.edge, event) for end in scope.new_edges for event in end.events]
-    givers = pl.DataFrame(pairs, schema={"edge": pl.String(), "event_type": pl.String()}, orient="row")
+    new = chosen.filter(pl.col("kind").is_in(("novelty", "taste"))).select("actor", edge="source")
     first = (
         scope.activity.edges.join(new, on=["actor", "edge"], how="semi")
         .group_by("actor", "edge", "neighbour")
         .agg(pl.col("first").min().alias("ts"))
         .filter(pl.col("ts") >= scope.since)
-        .join(givers, on="edge")
+        .join(_givers(scope), on="edge")
     )
     return events.join(first, on=["actor", "ts", "event_type"], how="semi")
+
+
+def _meetings(scope: Scope, chosen: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    """Return the events that showed a neighbour that is spoken of, the first and the last of each day."""
+    named = chosen.filter(pl.col("kind").is_in(_MET)).select("actor", edge="source", neighbour="other")
+    edges = scope.activity.edges.join(named, on=["actor", "edge", "neighbour"], how="semi")
+    times = pl.concat([edges.select("actor", "edge", ts=end) for end in ("first", "last")]).unique()
+    shown = times.filter(pl.col("ts") >= scope.since).join(_givers(scope), on="edge")
+    return events.join(shown, on=["actor", "ts", "event_type"], how="semi")
+
+
+def _givers(scope: Scope) -> pl.DataFrame:
+    """Return each ``edge`` type with the ``event_type`` that give it."""
+    pairs = [(end.edge, event) for end in scope.new_edges for event in end.events]
+    return pl.DataFrame(pairs, schema={"edge": pl.String(), "event_type": pl.String()}, orient="row")

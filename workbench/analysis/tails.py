@@ -15,6 +15,7 @@ __all__ = [
     "calibrated",
     "combined",
     "count_tails",
+    "evidence_of",
     "normal_score",
     "score",
     "upper_tail",
@@ -24,6 +25,7 @@ __all__ = [
 # No probability is below this: far in a tail no model is right.
 SMALLEST = 1e-30
 _LEAST_MEAN = 0.1
+_USUAL = 3.0  # -log of a probability that nobody would mention
 # A bulk of fewer actors says nothing about its tail.
 FEWEST = 50
 
@@ -31,7 +33,9 @@ FEWEST = 50
 # than are ever anomalous, so that anomalies do not widen the tail that they are judged by.
 _EXCEEDED = (0.32, 0.08, 0.02)
 _STEP = 4.0  # the ratio of two of them
-_HEAVIEST = 1.0
+_SOME = 0.5  # where a smaller part is above the smallest value, that part is judged by itself
+# Logarithms of probabilities have an exponential tail, of another slope where a model is too narrow.
+_OF_LOGARITHMS = 0.3
 
 # Scores at probabilities: the classes' limits lie at 3 %, 0.4 % and 0.02 %. Promised is 1 % and 0.1 % of
 # actors where nothing is wrong; the rest is left for what the fits miss.
@@ -76,12 +80,13 @@ def normal_score(probability: NDArray[np.float64]) -> NDArray[np.float64]:
     return found
 
 
-def upper_tail(statistic: NDArray[np.float64]) -> NDArray[np.float64]:
+def upper_tail(statistic: NDArray[np.float64], heaviest: float = 0.5) -> NDArray[np.float64]:
     """Return each value's upper-tail probability in the distribution that the bulk of them has.
 
     Below the point that 32 % exceed, it is the part of actors that have more. Above, a generalised Pareto
-    tail through the points that 32, 8 and 2 % exceed, never lighter than an exponential one. Not a number
-    stays not a number; with fewer than 50 values all are.
+    tail through the points that 32, 8 and 2 % exceed, never lighter than an exponential one. Where most
+    values are the smallest one, nothing happened there: the tail is that of the others, times their part.
+    Not a number stays not a number; with fewer than 50 values all are.
 
     Source: Pickands 1975 (the estimator by three quantiles).
 
@@ -94,21 +99,36 @@ def upper_tail(statistic: NDArray[np.float64]) -> NDArray[np.float64]:
     values = statistic[known]
     if len(values) < FEWEST:
         return result
+    more = values > values.min()
+    if more.mean() < _SOME:
+        inner = upper_tail(values[more], heaviest)
+        few = _part_above(values[more]) if more.any() else inner
+        values = np.where(more, 0.0, 1.0)
+        values[more] = np.where(np.isfinite(inner), inner, few) * more.mean()
+        result[known] = values
+        return result
     ordered = np.sort(values)
-    above = (len(values) - np.searchsorted(ordered, values, side="left")) / len(values)
-    tail = _pareto(values, np.quantile(ordered, 1 - np.array(_EXCEEDED)))
+    above = _part_above(values)
+    tail = _pareto(values, np.quantile(ordered, 1 - np.array(_EXCEEDED)), heaviest)
     start = np.quantile(ordered, 1 - _EXCEEDED[0])
     result[known] = np.where(values > start, np.clip(tail, SMALLEST, _EXCEEDED[0]), above)
     return result
 
 
-def _pareto(values: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float64]:
+def _part_above(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return which part of all values is at least as large as each."""
+    ordered = np.sort(values)
+    found: NDArray[np.float64] = (len(values) - np.searchsorted(ordered, values, side="left")) / len(values)
+    return found
+
+
+def _pareto(values: NDArray[np.float64], points: NDArray[np.float64], heaviest: float) -> NDArray[np.float64]:
     first, second = points[1] - points[0], points[2] - points[1]
     if first <= 0 or second <= 0:
         # too many equal values for a shape: an exponential tail through the last point
         width = max(points[2] - points[0], 1e-12) / np.log(_EXCEEDED[0] / _EXCEEDED[2])
         return _exponential(values - points[0], width)
-    shape = float(np.clip(np.log(second / first) / np.log(_STEP), 0.0, _HEAVIEST))
+    shape = float(np.clip(np.log(second / first) / np.log(_STEP), 0.0, heaviest))
     excess = np.maximum(values - points[0], 0)
     if shape < 1e-3:
         width = max(first / np.log(_STEP), (first + second) / (2 * np.log(_STEP)))
@@ -129,34 +149,44 @@ def calibrated(probability: NDArray[np.float64]) -> NDArray[np.float64]:
     A model that is too narrow gives too many small ones. The tail of their logarithms is fitted, and the
     larger of the two is kept: never smaller than the model's own.
     """
-    fitted = upper_tail(-np.log(np.clip(probability, SMALLEST, 1.0)))
+    fitted = upper_tail(-np.log(np.clip(probability, SMALLEST, 1.0)), _OF_LOGARITHMS)
     return np.where(np.isfinite(fitted), np.fmax(probability, np.minimum(fitted, 1.0)), probability)
 
 
-def combined(probabilities: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return one probability a column from several, however they depend on one another.
+def evidence_of(probabilities: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how much each probability adds to what speaks against an actor: a row a signal.
 
-    What one signal finds usual takes nothing away from what another finds: probabilities over a half count
-    as a half.
+    It is -log of the probability beyond e^-3, times the signal's weight: what is as usual as one in twenty
+    says nothing, and neither does a signal that has nothing to say. A signal that knows few actors finds as
+    many of all of them odd as any other: its probabilities are those among all.
+
+    >>> evidence_of(np.array([[0.5, np.exp(-5.0)]]), np.array([2.0])).tolist()
+    [[0.0, 4.0]]
+    """
+    known = np.isfinite(probabilities)
+    rarity = np.where(known, probabilities, 1.0) * known.mean(1, keepdims=True)
+    far = -np.log(np.clip(np.where(known, rarity, 1.0), SMALLEST, 1.0)) - _USUAL
+    found: NDArray[np.float64] = weights[:, None] * np.maximum(far, 0.0)
+    return found
+
+
+def combined(probabilities: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return one upper-tail probability a column from several that may depend on one another.
+
+    The evidence is summed: an actor that two signals find odd is odder than one that one of them does. How
+    improbable a sum is, the bulk of all sums says, whatever the signals have in common.
 
     Args:
         probabilities: A row a signal, a column an actor; not a number where a signal has nothing to say.
         weights: Of the signals.
 
-    Source: Liu and Xie 2020, the Cauchy combination; truncated as by Fang et al. 2023.
-
-    >>> combined(np.array([[0.01], [np.nan]]), np.array([1.0, 1.0])).round(4).tolist()
-    [0.01]
+    Source: Zaykin et al. 2002, the truncated product of probabilities, weighted; calibrated on the data.
     """
-    known = np.isfinite(probabilities)
-    bounded = np.clip(np.where(known, probabilities, 0.5), SMALLEST, 0.5)
-    # for small p, tan((1/2 - p)π) is 1/(pπ), and exact where the tangent no longer is
-    terms = np.where(bounded < 1e-12, 1 / (bounded * np.pi), np.tan((0.5 - bounded) * np.pi))
-    weight = np.where(known, weights[:, None], 0.0)
-    total = weight.sum(0)
-    mean = (weight * terms).sum(0) / np.where(total > 0, total, 1.0)
-    tail = np.where(mean > 1e12, 1 / (np.maximum(mean, 1.0) * np.pi), 0.5 - np.arctan(mean) / np.pi)
-    return np.where(total > 0, np.clip(tail, SMALLEST, 1.0), 1.0)
+    total = evidence_of(probabilities, weights).sum(0)
+    tail = upper_tail(total, _OF_LOGARITHMS)
+    # too few to know a bulk: the rarest signal, as improbable as the rarest of so many is
+    least = np.where(np.isfinite(probabilities), probabilities, 1.0).min(0, initial=1.0)
+    return np.where(np.isfinite(tail), tail, np.minimum(least * len(probabilities), 1.0))
 
 
 def score(probability: NDArray[np.float64]) -> NDArray[np.float64]:

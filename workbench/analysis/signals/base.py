@@ -30,6 +30,7 @@ EVIDENCE = {
     "kind": pl.String(),  # which sentence says it
     "feature": pl.String(),
     "source": pl.String(),  # event type or edge type; empty: all events
+    "other": pl.String(),  # key of the neighbour that it is about, null where it is about none
     "value": pl.Float64(),
     "typical": pl.Float64(),
     "z": pl.Float64(),  # signed, in standard deviations

@@ -14,7 +14,7 @@ __all__ = ["Ecod", "ecod"]
 class Ecod(Signal):
     """Empirical cumulative distributions of the standardised features. Source: Li et al. 2022."""
 
-    weight = 0.2
+    weight = 0.05
 
     def find(self, scope: Scope) -> Finding:
         """Return the tail probability of each actor's summed tails."""

@@ -14,7 +14,7 @@ __all__ = ["Hbos", "hbos"]
 class Hbos(Signal):
     """Histograms of the standardised features. Source: Goldstein and Dengel 2012."""
 
-    weight = 0.1
+    weight = 0.05
 
     def find(self, scope: Scope) -> Finding:
         """Return the tail probability of each actor's summed rarity."""

@@ -15,7 +15,7 @@ __all__ = ["Isolation"]
 class Isolation(Signal):
     """An isolation forest on the standardised features. Source: Liu, Ting and Zhou 2008."""
 
-    weight = 0.2
+    weight = 0.05
 
     def find(self, scope: Scope) -> Finding:
         """Return the tail probability of each actor's isolation."""

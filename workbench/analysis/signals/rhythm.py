@@ -1,4 +1,4 @@
-"""Whether each actor is active at other hours of the day than it used to be."""
+"""Whether each actor comes at other hours of the day than it used to."""
 
 from __future__ import annotations
 
@@ -7,73 +7,98 @@ import polars as pl
 
 from workbench.analysis.activity import local_hour
 from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
-from workbench.analysis.tails import SMALLEST, calibrated, normal_score
-from workbench.partials.documents import DAY_US
+from workbench.analysis.tails import FEWEST, normal_score, upper_tail
 
 __all__ = ["Rhythm"]
 
-_HOURS = 3
-_BINS = 24 // _HOURS
-_PRIOR = 10.0  # active hours of everybody's day
-_FEWEST_BEFORE, _FEWEST_NOW = 15, 5
+_HOURS = 24
+_SHOWN = 3  # hours that are named together
+_WIDTH = 1.5  # hours, of the kernel
+_PRIOR = 4.0  # visits at everybody's hours
+_FEWEST_BEFORE, _FEWEST_NOW = 6, 2
+_SHRINK = 5.0  # visits of everybody's variance
 
 
 class Rhythm(Signal):
-    """The hours of the local day at which an actor is active, against its own history, by a G-test.
+    """How much less likely the hours of an actor's visits are by its own past than that past's own were.
 
-    Counted is on how many days it was active within each three hours: a thousand events in an hour are
-    one active time. What moves for everybody, summer time for example, is taken out.
+    The past is a smoothed density over the local day, an actor's own beside everybody's; a visit's
+    likelihood is the logarithm of the two densities' ratio. Each past visit is judged by the others, so that
+    one whose hours are all over the day surprises nobody.
     """
 
-    weight = 0.5
+    weight = 0.2
 
     def find(self, scope: Scope) -> Finding:
-        """Return the tail probability of each actor's shift; none with little history or activity."""
-        from scipy.special import gammaincc  # noqa: PLC0415  (loaded when anomalies are)
-
-        before, now = self._profiles(scope)
+        """Return the tail probability of each actor's shift; none with few visits."""
+        before, now = _visits(scope)
         enough = (before.sum(1) >= _FEWEST_BEFORE) & (now.sum(1) >= _FEWEST_NOW)
-        if not enough.any():
-            return Finding(np.full(len(scope), np.nan), reason="too little activity to know hours by")
-        usual, lately = before[enough].sum(0) + 1, now[enough].sum(0) + 1
-        expected = before + _PRIOR * usual / usual.sum()
-        expected = expected * (lately / lately.sum()) / (usual / usual.sum())
-        expected *= now.sum(1, keepdims=True) / expected.sum(1, keepdims=True)
-        # a share learned from few hours is uncertain by itself
-        trust = before.sum(1) / (before.sum(1) + now.sum(1) + _PRIOR)
-        terms = np.where(now > 0, now * np.log(np.maximum(now, 1) / np.maximum(expected, 1e-9)), 0.0)
-        statistic = np.maximum(2 * terms.sum(1), 0) * trust
-        tail = calibrated(
-            np.where(enough, np.clip(gammaincc((_BINS - 1) / 2, statistic / 2), SMALLEST, 1.0), np.nan)
-        )
-        most = ((now - expected) / np.sqrt(np.maximum(expected, 0.5))).argmax(1)
+        if enough.sum() < FEWEST:
+            return Finding(np.full(len(scope), np.nan), reason="too few visits to know hours by")
+        surprise, expected = _surprise(before, now)
+        tail = upper_tail(np.where(enough, surprise, np.nan))
         chosen = np.flatnonzero(enough)
-        hours = np.array([f"{m * _HOURS:02}:00-{(m + 1) * _HOURS:02}:00" for m in range(_BINS)], object)
+        more = _in_turn(now - expected)[chosen]
+        first = more.argmax(1)
+        hours = np.array([f"{h:02}:00-{(h + _SHOWN - 1) % _HOURS + 1:02}:00" for h in range(_HOURS)], object)
         rows = evidence(
             chosen,
             kind="rhythm",
-            feature="active hours",
-            source=hours[most[chosen]],
-            value=now[chosen, most[chosen]],
-            typical=expected[chosen, most[chosen]],
+            feature="hours of visits",
+            source=hours[first],
+            value=_in_turn(now)[chosen, first],
+            typical=_in_turn(expected)[chosen, first],
             z=normal_score(tail[chosen]),
             since=scope.since,
             until=scope.until,
         )
         return Finding(tail, rows)
 
-    @staticmethod
-    def _profiles(scope: Scope) -> tuple[np.ndarray, np.ndarray]:
-        """Return active days by actor and hours of the day, in the history and in the period."""
-        times = scope.activity.events.select(
+
+def _in_turn(hours: np.ndarray) -> np.ndarray:
+    """Return the sums over each hour and the next two; the day is a circle."""
+    found: np.ndarray = sum(np.roll(hours, -step, axis=1) for step in range(_SHOWN))  # type: ignore[assignment]
+    return found
+
+
+def _surprise(before: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return by how many standard deviations the present is less likely, and what is expected."""
+    away = np.minimum(np.arange(_HOURS), _HOURS - np.arange(_HOURS))
+    kernel = np.exp(-0.5 * np.square(away / _WIDTH))
+    kernel /= kernel.sum()
+    smooth = np.stack([np.roll(kernel, hour) for hour in range(_HOURS)])
+    past, present = before.sum(1, keepdims=True), now.sum(1, keepdims=True)
+    everyone = (before.sum(0) + 1) @ smooth
+    everyone /= everyone.sum()
+    smoothed = before @ smooth + _PRIOR * everyone
+    own = smoothed / (past + _PRIOR)
+    others = (smoothed - kernel[0]) / np.maximum(past - 1 + _PRIOR, 1)
+    told, told_past = (np.log(np.maximum(part, 1e-6) / everyone) for part in (own, others))
+    usual = (before * told_past).sum(1) / np.maximum(past[:, 0], 1)
+    spread = (before * np.square(told_past - usual[:, None])).sum(1)
+    known = past[:, 0] >= 2 * _FEWEST_BEFORE
+    common = spread[known].sum() / max(past[known].sum(), 1.0) if known.any() else 1.0
+    variance = (spread + _SHRINK * common) / (past[:, 0] + _SHRINK)
+    seen = (now * told).sum(1) / np.maximum(present[:, 0], 1)
+    error = np.sqrt(variance * (1 / np.maximum(present[:, 0], 1) + 1 / np.maximum(past[:, 0], 1)))
+    return (usual - seen) / np.maximum(error, 1e-9), own * present
+
+
+def _visits(scope: Scope) -> tuple[np.ndarray, np.ndarray]:
+    """Return the visits that begin in each hour of the local day, in the history and in the period."""
+    limit = round(scope.context.features.visit_minutes * 60_000_000)
+    pause = pl.col("ts").diff().over("actor")
+    begins = scope.activity.events.filter(pause.is_null() | (pause > limit))
+    counted = (
+        begins.select(
             "actor",
-            ((scope.until - 1 - pl.col("ts")) // DAY_US).alias("d"),
-            (local_hour(scope.context.timezone).cast(pl.Int32) // _HOURS).alias("bin"),
-            (pl.col("ts") >= scope.since).alias("now"),
-        ).unique()
-        found = times.group_by("actor", "bin", "now").len()
-        profiles = np.zeros((2, len(scope), _BINS))
-        profiles[
-            found["now"].cast(pl.Int8).to_numpy(), found["actor"].to_numpy(), found["bin"].to_numpy()
-        ] = found["len"].to_numpy()
-        return profiles[0], profiles[1]
+            local_hour(scope.context.timezone).cast(pl.Int32).alias("hour"),
+            (pl.col("ts") >= scope.since).cast(pl.Int8).alias("now"),
+        )
+        .group_by("actor", "hour", "now")
+        .len()
+    )
+    found = np.zeros((2, len(scope), _HOURS))
+    places = (counted[c].to_numpy() for c in ("now", "actor", "hour"))
+    found[tuple(places)] = counted["len"].to_numpy()
+    return found[0], found[1]

@@ -13,7 +13,7 @@ import polars as pl
 
 from workbench.analysis.reasons import DRIVERS, drivers, events_behind, reasons
 from workbench.analysis.signals import Scope, signals
-from workbench.analysis.tails import calibrated, combined, score
+from workbench.analysis.tails import combined, score
 from workbench.analysis.tasks.base import Context, Outcome, Task
 from workbench.analysis.window import actor_type, period
 from workbench.compute import KernelRun
@@ -39,7 +39,7 @@ class Anomalies(Task):
     history, of features against the other actors. Its score says how improbable the actor is: 0.5 and more
     for less than 1 % of actors where nothing is wrong. ``classic`` is the origin's weighted sum.
 
-    Source: spec 5.3; Liu and Xie 2020 for the combination.
+    Source: spec 5.3; Zaykin et al. 2002 for the combination.
     """
 
     priority = "P1"
@@ -106,7 +106,7 @@ def _ensemble(
     values: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the signals as scores, and the score of all together."""
-    total = score(calibrated(combined(values, weights))) if values.shape[1] else np.empty(0)
+    total = score(combined(values, weights)) if values.shape[1] else np.empty(0)
     return np.where(np.isfinite(values), score(np.nan_to_num(values, nan=1.0)), np.nan), total
 
 

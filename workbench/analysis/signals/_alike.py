@@ -1,0 +1,63 @@
+"""What the signals share that compare an actor with those of about its own size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from workbench.analysis.tails import FEWEST
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from workbench.analysis.activity import EdgeEnd
+    from workbench.analysis.signals.base import Scope
+
+__all__ = ["among_alike", "meetings"]
+
+_A_BIN = 100
+_MOST_BINS = 40
+
+
+def among_alike(figure: np.ndarray, size: np.ndarray, least: float = 0.1) -> np.ndarray:
+    """Return how far each figure lies above the median of those of about the same size, in upper spreads.
+
+    The spread is what lies between the median and the quantile 0.84, which is one standard deviation of a
+    normal distribution; at least ``least``, and half of the median spread. Fewer than 50 figures are not
+    compared.
+
+    >>> size = np.repeat([1.0, 100.0], 500)
+    >>> figure = np.log(size) + np.tile(np.linspace(-1, 1, 500), 2)
+    >>> bool(np.median(np.abs(among_alike(figure, size))) < 1)
+    True
+    """
+    result = np.full(len(figure), np.nan)
+    known = np.flatnonzero(np.isfinite(figure))
+    if len(known) < FEWEST:
+        return result
+    sizes, figures = size[known], figure[known]
+    bins = int(np.clip(len(known) // _A_BIN, 1, _MOST_BINS))
+    edges = np.unique(np.quantile(sizes, np.linspace(0, 1, bins + 1)[1:-1]))
+    place = np.searchsorted(edges, sizes, side="left")
+    parts = [place == one for one in np.unique(place)]
+    at = np.array([np.median(sizes[part]) for part in parts])
+    middle, upper = np.array([np.quantile(figures[part], [0.5, 0.84]) for part in parts]).T
+    spread = np.maximum(upper - middle, max(least, 0.5 * float(np.median(upper - middle))))
+    result[known] = (figures - np.interp(sizes, at, middle)) / np.interp(sizes, at, spread)
+    return result
+
+
+def meetings(scope: Scope, *, everything: bool = False) -> Iterator[tuple[EdgeEnd, pl.DataFrame]]:
+    """Yield each edge type to other than attributes with its edges in the period, or also of the history.
+
+    A row is an edge and a day, with the times at which it was seen first and last.
+    """
+    edges = scope.activity.edges
+    if not everything:
+        edges = edges.filter(pl.col("first") >= scope.since)
+    for end in scope.new_edges:
+        found = edges.filter((pl.col("edge") == end.edge) & (pl.col("outgoing") == end.outgoing))
+        if found.height:
+            yield end, found

@@ -1,0 +1,60 @@
+"""Whether an actor that came regularly has stopped coming."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
+from workbench.analysis.tails import FEWEST, normal_score, upper_tail
+from workbench.partials.documents import DAY_US
+
+__all__ = ["Silence"]
+
+_FEWEST_DAYS = 4
+_PRIOR = (0.6, 4.0)  # of days with and without an event: most actors come rarely
+
+
+class Silence(Signal):
+    """The days since an actor's last event, against how often it came until then.
+
+    The probability of such a silence is a beta-binomial's; those who come every day and miss four are as
+    far out as those who come every other day and miss nine.
+    """
+
+    weight = 0.8
+
+    def find(self, scope: Scope) -> Finding:
+        """Return the tail probability of each actor's silence; none with fewer than four active days."""
+        from scipy.special import betaln  # noqa: PLC0415  (loaded when anomalies are)
+
+        day = ((scope.until - 1 - pl.col("ts")) // DAY_US).alias("ago")
+        seen = (
+            scope.activity.events.select("actor", day)
+            .unique()
+            .group_by("actor")
+            .agg(pl.col("ago").min().alias("gap"), pl.col("ago").max().alias("age"), pl.len().alias("active"))
+            .filter(pl.col("active") >= _FEWEST_DAYS)
+            .sort("actor")
+        )
+        actors = seen["actor"].to_numpy()
+        found = np.full(len(scope), np.nan)
+        if len(actors) < FEWEST:
+            return Finding(found, reason=f"{len(actors)} actors with several active days are too few")
+        gap, age, active = (seen[c].to_numpy().astype(np.float64) for c in ("gap", "age", "active"))
+        came, missed = active - 1 + _PRIOR[0], age - gap + 1 - active + _PRIOR[1]
+        found[actors] = upper_tail(betaln(came, missed) - betaln(came, missed + gap))
+        rate = active / (age - gap + 1)
+        return Finding(
+            found,
+            evidence(
+                actors,
+                kind="silence",
+                feature="days since the last event",
+                value=gap,
+                typical=100 * rate,
+                z=normal_score(found[actors]),
+                since=scope.until - (gap.astype(np.int64) * DAY_US),
+                until=scope.until,
+            ),
+        )

@@ -1,0 +1,97 @@
+"""Whether an actor keeps meeting the same others at the same place and time."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from workbench.analysis.signals._alike import meetings
+from workbench.analysis.signals._several import smallest
+from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
+from workbench.analysis.tails import FEWEST, normal_score, upper_tail
+
+__all__ = ["Synchrony"]
+
+_MINUTES = 5
+_MINUTE_US = 60_000_000
+_DAY_MINUTES = 1440
+_EVENING = 2.0  # how much busier than a day's mean the time is in which most come
+
+
+class Synchrony(Signal):
+    """Meetings with the same others at the same neighbours within five minutes, on several days.
+
+    A meeting counts by how improbable it is: at a neighbour to which many come all day, to meet somebody
+    is nothing. A pair's first meeting is chance and does not count.
+    """
+
+    weight = 0.9
+
+    def find(self, scope: Scope) -> Finding:
+        """Return the tail probability of each actor's meetings."""
+        tails, rows = [], []
+        active = scope.matrix.events > 0
+        for end, edges in meetings(scope):
+            met = _repeated(edges)
+            if active.sum() < FEWEST:
+                continue
+            actors = met["actor"].to_numpy()
+            surprise = np.where(active, 0.0, np.nan)
+            surprise[actors] = met["surprise"].to_numpy()
+            tail = upper_tail(surprise)
+            tails.append(tail)
+            rows.append(
+                evidence(
+                    actors,
+                    kind="synchrony",
+                    feature=f"{end.edge} in company",
+                    source=end.edge,
+                    other=met["neighbour"].to_numpy(),
+                    value=met["others"].to_numpy().astype(np.float64),
+                    typical=met["days"].to_numpy().astype(np.float64),
+                    z=normal_score(tail[actors]),
+                    since=scope.since,
+                    until=scope.until,
+                )
+            )
+        return smallest(scope, tails, rows, "no edge type of events")
+
+
+def _repeated(edges: pl.DataFrame) -> pl.DataFrame:
+    """Return ``actor``, ``surprise`` of repeated meetings, ``others``, most ``days`` and ``neighbour``."""
+    window = _MINUTES * _MINUTE_US
+    visitors = pl.len().over("neighbour", "day")
+    chance = visitors * (_EVENING * 2 * _MINUTES / _DAY_MINUTES)
+    came = edges.select(
+        "actor",
+        "neighbour",
+        "day",
+        pl.col("first").alias("ts"),
+        (-chance.log()).alias("surprise"),
+        (pl.col("first") // window).alias("turn"),
+    ).filter(pl.col("surprise") > 0)
+    both = pl.concat([came, came.with_columns(pl.col("turn") + 1)])
+    others = both.select("neighbour", "turn", other="actor", then="ts")
+    pairs = (
+        both.join(others, on=["neighbour", "turn"])
+        .filter((pl.col("actor") != pl.col("other")) & ((pl.col("ts") - pl.col("then")).abs() < window))
+        .unique(["actor", "other", "neighbour", "day"])
+        .sort("actor", "other", "day", "neighbour")
+        .group_by("actor", "other", maintain_order=True)
+        .agg(
+            (pl.col("surprise").sum() - pl.col("surprise").max()).alias("surprise"),
+            pl.col("day").n_unique().alias("days"),
+            pl.col("neighbour").mode().min(),
+        )
+        .filter(pl.col("days") > 1)
+    )
+    return (
+        pairs.sort("actor", "surprise", "other", descending=[False, True, False])
+        .group_by("actor", maintain_order=True)
+        .agg(
+            pl.col("surprise").sum(),
+            pl.len().alias("others"),
+            pl.col("days").max(),
+            pl.col("neighbour").first(),
+        )
+    )

@@ -1,0 +1,111 @@
+"""Whether what an actor turns to is of another sort than what it used to turn to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from workbench.analysis.signals._alike import among_alike, meetings
+from workbench.analysis.signals._several import smallest
+from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
+from workbench.analysis.tails import FEWEST, normal_score, upper_tail
+
+__all__ = ["Taste"]
+
+_SORTS = 10
+_MOST_NEIGHBOURS = 400
+_FEWEST_NEIGHBOURS = 30
+_FEWEST_SEEN = 4
+_MANY = 0.05  # of the active actors must have that many neighbours
+_STEADY = 0.5  # where the typical actor is less like itself, there is no taste to change
+
+
+class Taste(Signal):
+    """1 - cosine of the neighbours of the period and of the history, by the sorts that actors make of them.
+
+    Neighbours that the same actors turn to are of one sort: the leading eigenvectors of how often two have
+    an actor in common, popularity left out. To change between two of one sort is nothing. Compared is with
+    actors that have about as many neighbours.
+    """
+
+    weight = 0.4
+
+    def find(self, scope: Scope) -> Finding:
+        """Return the tail probability of each actor's change of taste; none with few neighbours."""
+        tails, rows = [], []
+        for end, edges in meetings(scope, everything=True):
+            compared = _similarity(scope, edges)
+            if compared is None:
+                continue
+            actors, cosine, number = compared
+            if np.median(cosine) < _STEADY:
+                continue
+            tail = np.full(len(scope), np.nan)
+            tail[actors] = upper_tail(among_alike(-cosine, np.log1p(number)))
+            tails.append(tail)
+            rows.append(
+                evidence(
+                    actors,
+                    kind="taste",
+                    feature=f"sorts of {end.edge} neighbours",
+                    source=end.edge,
+                    value=cosine,
+                    typical=float(np.median(cosine)),
+                    z=normal_score(tail[actors]),
+                    since=scope.since,
+                    until=scope.until,
+                )
+            )
+        return smallest(scope, tails, rows, "too few shared neighbours to tell sorts by")
+
+
+def _similarity(scope: Scope, edges: pl.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Return actors, the cosine of their past and present, and the smaller number of neighbours of both."""
+    shared = (
+        edges.group_by("neighbour")
+        .agg(pl.col("actor").n_unique().alias("actors"))
+        .filter(pl.col("actors") > 2)
+        .sort("actors", "neighbour", descending=[True, False])
+        .head(_MOST_NEIGHBOURS)
+        .with_row_index("item")
+    )
+    if shared.height < _FEWEST_NEIGHBOURS:
+        return None
+    known = edges.join(shared.select("neighbour", "item"), on="neighbour")
+    past = _matrix(known.filter(pl.col("first") < scope.since), len(scope), shared.height)
+    now = _matrix(known.filter(pl.col("first") >= scope.since), len(scope), shared.height)
+    seen = np.minimum(*(np.asarray(part.multiply(part).sum(1)).ravel() for part in (past, now)))
+    actors = np.flatnonzero(seen >= _FEWEST_SEEN)
+    if len(actors) < max(FEWEST, _MANY * (scope.matrix.events > 0).sum()):
+        return None
+    sorts = _sorts(past)
+    before, after = past[actors] @ sorts, now[actors] @ sorts
+    length = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
+    return actors, (before * after).sum(1) / np.maximum(length, 1e-9), seen[actors]
+
+
+def _matrix(edges: pl.DataFrame, actors: int, items: int) -> Any:
+    """Return actors by neighbours: the root of the number of days on which they met."""
+    from scipy.sparse import csr_array  # noqa: PLC0415  (loaded when anomalies are)
+
+    met = edges.group_by("actor", "item").len().sort("actor", "item")
+    values = np.sqrt(met["len"].to_numpy().astype(np.float64))
+    return csr_array((values, (met["actor"].to_numpy(), met["item"].to_numpy())), shape=(actors, items))
+
+
+def _sorts(past: Any) -> np.ndarray:
+    """Return a unit vector for each neighbour: its place among the sorts."""
+    from scipy.linalg import eigh  # noqa: PLC0415  (loaded when anomalies are)
+    from scipy.sparse import diags_array  # noqa: PLC0415
+
+    length = np.sqrt(np.asarray(past.multiply(past).sum(1)).ravel())
+    popular = np.sqrt(np.asarray((past > 0).sum(0)).ravel() + 1.0)
+    scaled = diags_array(1 / np.maximum(length, 1e-9)) @ past @ diags_array(1 / popular)
+    last = len(popular) - 1
+    _, vectors = eigh((scaled.T @ scaled).toarray(), subset_by_index=(last - _SORTS, last))
+    # the last is popularity: everybody has it
+    leading = vectors[:, :-1] / popular[:, None]
+    found: np.ndarray = leading / np.maximum(np.linalg.norm(leading, axis=1, keepdims=True), 1e-9)
+    return found
