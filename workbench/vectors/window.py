@@ -13,6 +13,8 @@ import numpy as np
 import polars as pl
 
 from workbench.indexes import indexes
+from workbench.vectors.files import files_of
+from workbench.vectors.segment import Segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -20,11 +22,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from workbench.indexes import Index
-    from workbench.vectors.segment import Segment
+    from workbench.storage import Snapshot
 
     Found = tuple[NDArray[np.int64], NDArray[np.float32]]
 
-__all__ = ["Part", "Window"]
+__all__ = ["Part", "Window", "window_of"]
 
 # Vectors of this many bytes are kept as float32; more stay as short as they are stored.
 _WIDE = 1 << 29
@@ -62,7 +64,7 @@ class Window:
         self,
         segments: Sequence[Segment],
         dimension: int,
-        embed: Callable[[Sequence[str]], NDArray[np.float32]],
+        embed: Callable[[list[str]], NDArray[np.float32]],
     ) -> None:
         self.segments = list(segments)
         self.dimension = dimension
@@ -234,6 +236,25 @@ class Window:
             best = np.concatenate([best, queries @ self.vectors(numbers).T], axis=1)
             best = -np.sort(-best, axis=1)[:, :k]
         return best
+
+
+def window_of(
+    snapshot: Snapshot,
+    segments: Iterable[str],
+    embed: Callable[[list[str]], NDArray[np.float32]],
+    model: str = "",
+) -> Window:
+    """Return the window of some segments.
+
+    Args:
+        snapshot: The generation.
+        segments: Their days; those without texts are left out.
+        embed: Returns the vectors of texts.
+        model: Whose files of vectors count; by default everything comes from ``embed``.
+    """
+    wanted = set(segments)
+    found = [Segment(snapshot, files) for files in files_of(snapshot, model) if files.segment in wanted]
+    return Window(found, int(embed([]).shape[1]), embed)
 
 
 def _merged(numbers: Sequence[NDArray[np.int64]], scores: Sequence[NDArray[np.float32]], k: int) -> Found:

@@ -12,8 +12,8 @@ from workbench.analysis.tasks.event_clusters import EventClusters
 from workbench.analysis.window import actor_type
 from workbench.compute import Points, backends, run
 from workbench.graph.keys import format_entities
-from workbench.vectors.corpus import read_corpus
 from workbench.vectors.entities import entity_vectors
+from workbench.vectors.window import window_of
 
 if TYPE_CHECKING:
     from workbench.config.entity_schema import EntitySchema
@@ -48,10 +48,8 @@ class Similarity(Task):
         type_ = actor_type(context.schema, parameters["type"] or None)
         derived = {f.segment for f in context.snapshot.files("texts")}
         segments = [s for s in context.segments if s in derived][-parameters["days"] :]
-        corpus = read_corpus(context.snapshot, segments)
-        texts = corpus.texts["text"].to_list()
-        vectors = context.embed(texts) if texts else np.empty((0, 1), np.float32)
-        found = entity_vectors(context.snapshot, type_, corpus, vectors)
+        window = window_of(context.snapshot, segments, context.embed)
+        found = entity_vectors(context.snapshot, type_, window)
         rows = np.flatnonzero(np.linalg.norm(found.own, axis=1) > 0)
         points = Points(np.ascontiguousarray(found.own[rows], np.float64))
         drawn = points.sample(parameters["most_actors"], context.seed)
