@@ -27,10 +27,10 @@ def db(flights_workspace: Path) -> Iterator[Engine]:
 
 
 def test_texts_repeat_so_that_few_are_embedded(db: Engine) -> None:
-    corpus = db.vectors.corpus
+    window = db.vectors.window
     # every event has a text
-    assert corpus.postings.height == db.status()["documents"]
-    assert corpus.texts.height < 0.02 * corpus.postings.height
+    assert window.events == db.status()["documents"]
+    assert len(window) < 0.02 * window.events
     (recall,) = db.vectors.recall(sample=200).to_polars()["recall"]
     assert recall >= 0.95
 
