@@ -16,6 +16,8 @@ from workbench.config.anomaly_rule import AnomalyRule
 from workbench.engine import Engine
 from workbench.errors import ConfigError, UnknownNameError, UsageError
 from workbench.rules.judge import Judge
+from workbench.rules.memory import Memory
+from workbench.rules.scene import Scene
 from workbench.rules.sequences import completions
 
 if TYPE_CHECKING:
@@ -171,7 +173,7 @@ def test_a_spike_against_the_mean_of_all(shop: Engine) -> None:
 
 
 def test_a_spike_against_the_subject_s_cluster(own: Engine) -> None:
-    clusters = {row["key"]: row["cluster"] for row in own.compute("clusters").to_polars().to_dicts()}
+    clusters = {row["key"]: row["cluster"] for row in own.compute("clusters", most=3).to_polars().to_dicts()}
     counts = {
         **dict.fromkeys((f"u{n}" for n in range(1, 6)), 2),
         "u0": 3,
@@ -437,6 +439,29 @@ def test_an_example_is_added_disabled(own: Engine) -> None:
 
 
 # backtests
+
+
+@pytest.mark.parametrize("hours", [15, 3])
+def test_what_is_remembered_is_what_would_be_read(shop: Engine, hours: float) -> None:
+    """Every feature of a period and of the periods before, and every signal, are the same."""
+    for day in (DAYS - 5, DAYS - 1):
+        until = to_us(at(day, 18.5))
+        scenes = [
+            Scene(shop, "user", until, timedelta(hours=hours + 12), timedelta(days=4), memory=memory)
+            for memory in (None, Memory(shop, to_us(END)))
+        ]
+        names = list(scenes[0].features)
+        tables = []
+        for scene in scenes:
+            keys = scene.keys.to_list()
+            columns = {name: np.vstack([scene.values(name)[None], scene.before(name)]) for name in names}
+            seen = scene.activity.events["actor"].unique().to_list()
+            tables.append({keys[i]: {n: c[:, i].tolist() for n, c in columns.items()} for i in seen})
+        assert str(tables[0]) == str(tables[1])
+        if hours > 12:
+            for signal in ("behavioral_deviation", "graph_anomaly", "z_score"):
+                found = [dict(zip(s.keys, s.signal(signal)[0], strict=True)) for s in scenes]
+                assert all(found[0][key] == pytest.approx(v, nan_ok=True) for key, v in found[1].items())
 
 
 def test_a_backtest_says_what_evaluations_would_have_said(tmp_path: Path) -> None:

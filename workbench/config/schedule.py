@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -117,7 +118,8 @@ class Schedule(Strict):
             tick = self.after(tick, timezone)
 
 
-def _triggers(cron: str, timezone: str) -> list[CronTrigger]:
+@lru_cache(maxsize=256)
+def _triggers(cron: str, timezone: str) -> tuple[CronTrigger, ...]:
     """Return what fires as a cron line says; two triggers where either day of it is enough.
 
     Raises:
@@ -133,7 +135,7 @@ def _triggers(cron: str, timezone: str) -> list[CronTrigger]:
     either = day != "*" and weekday != "*"
     pairs = [(day, "*"), ("*", weekday)] if either else [(day, weekday)]
     try:
-        return [
+        return tuple(
             CronTrigger(
                 minute=minute,
                 hour=hour,
@@ -144,7 +146,7 @@ def _triggers(cron: str, timezone: str) -> list[CronTrigger]:
                 timezone=ZoneInfo(timezone),
             )
             for first, second in pairs
-        ]
+        )
     except ValueError as error:
         raise ValueError(f"{cron!r} is no schedule: {error}") from None
 

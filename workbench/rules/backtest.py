@@ -18,6 +18,7 @@ from workbench.rules.changes import changes
 from workbench.rules.enrich import agreed
 from workbench.rules.judge import Judge
 from workbench.rules.marks import marks
+from workbench.rules.memory import Memory
 from workbench.rules.scene import window_start
 from workbench.tabular import Tabular, html_table, text_table
 
@@ -165,7 +166,7 @@ def backtest(  # noqa: PLR0913  (what, over which time, how finely)
     """
     begin = time.perf_counter()
     ticks, total = _ticks(world, rule, since, until, most_ticks)
-    judge = Judge(world)
+    judge = Judge(world, Memory(world, to_us(ticks[-1])))
     active: dict[str, dict[str, Any]] = {}
     fired: dict[str, datetime] = {}
     rows: list[dict[str, Any]] = []

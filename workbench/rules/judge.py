@@ -26,11 +26,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from workbench.config.anomaly_rule import AnomalyRule, Template
+    from workbench.rules.memory import Memory
     from workbench.rules.scene import World
     from workbench.rules.verdict import Verdict
 
 __all__ = ["Judge"]
 
+# Signals that compare with what was before the period.
+_OF_HISTORY = frozenset({"behavioral_deviation", "graph_anomaly"})
 _FRESH = timedelta(days=1)
 _US = timedelta(microseconds=1)
 
@@ -41,9 +44,11 @@ class Judge:
 
     Args:
         world: The workspace.
+        memory: Where activity was read already.
     """
 
     world: World
+    memory: Memory | None = None
 
     @cached_property
     def series(self) -> Series:
@@ -76,7 +81,8 @@ class Judge:
         lookback = rule.lookback
         if rule.template and rule.template.absence:
             lookback = timedelta(days=rule.template.absence.lookback_days)
-        scene = Scene(self.world, type_, until, lookback, rule.history)
+        history, reach = _looks_back(rule)
+        scene = Scene(self.world, type_, until, lookback, history, reach, self.memory)
         verdict = self._verdict(scene, rule)
         hit = verdict.hit & self._wanted(scene, rule)
         names = scene.activity.names()
@@ -134,6 +140,18 @@ class Judge:
         subjects = pl.DataFrame({"key": scene.keys})
         chosen = table.select("key", "score", "class")
         return subjects.join(chosen, on="key", how="left", maintain_order="left")
+
+
+def _looks_back(rule: AnomalyRule) -> tuple[timedelta, timedelta]:
+    """Return the history that a rule compares with, and how far before the period it looks at events."""
+    nothing, template = timedelta(), rule.template
+    if template is None:
+        signals = {leaf.signal for leaf in rule.composition.leaves()} if rule.composition else set()
+        return (rule.history if signals & _OF_HISTORY else nothing), nothing
+    if template.sequence:
+        return nothing, template.sequence.within
+    own = template.spike and template.spike.baseline == "own_history"
+    return (rule.history if own or template.absence or template.drift else nothing), nothing
 
 
 def _by_template(scene: Scene, template: Template | None) -> Verdict:

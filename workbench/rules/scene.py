@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from workbench.knowledge import KnowledgeStore
     from workbench.partials.types import FieldType
     from workbench.plans.answer import Answer
+    from workbench.rules.memory import Memory
     from workbench.settings import Settings
     from workbench.storage import SegmentStore, Snapshot
 
@@ -121,7 +122,9 @@ class Scene:
         type_: The entity type.
         until: End of the period, not included, in microseconds since 1970.
         lookback: Length of the period.
-        history: Length of what lies before it.
+        history: Length of what lies before it and is compared with.
+        reach: How far before the period events are looked at, whether there is a history or not.
+        memory: Where activity was read already.
     """
 
     world: World
@@ -129,6 +132,8 @@ class Scene:
     until: int
     lookback: timedelta
     history: timedelta
+    reach: timedelta = timedelta()
+    memory: Memory | None = None
 
     @property
     def since(self) -> int:
@@ -137,8 +142,8 @@ class Scene:
 
     @property
     def start(self) -> int:
-        """Return the start of the history: whole periods, and nothing before the window's start."""
-        return self.since - self.stride * self._periods
+        """Return the start of what is read: whole periods, none before the window's start, or the reach."""
+        return min(self.since - self.stride * self._periods, self.since - _us(self.reach))
 
     @property
     def stride(self) -> int:
@@ -158,7 +163,10 @@ class Scene:
         if not segments:
             raise UsageError("there are no events before the moment of the evaluation.")
         context = self.world.context(segments, from_us(self.until - 1))
-        return Scope(context, self.type_, self.since, self.until, self.start)
+        scope = Scope(context, self.type_, self.since, self.until, self.start)
+        if self.memory and (known := self.memory.activity(self.type_, self.start, self.until)):
+            vars(scope)["activity"] = known
+        return scope
 
     @property
     def activity(self) -> Activity:
