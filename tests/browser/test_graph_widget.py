@@ -77,6 +77,31 @@ def test_in_jupyterlab_a_view_draws_whatever_was_imported_before(
     wait_until(page, lambda: f"Selection: {START}" in cells.run(2).inner_text())
 
 
+def test_in_jupyterlab_a_double_click_expands_and_what_is_drawn_is_exported(
+    capture: Capture, lab: Lab, engine: Engine
+) -> None:
+    page = capture.page()
+    cells = lab.open(
+        page,
+        "expand.ipynb",
+        f"import networkx as nx\nfrom workbench.engine import Engine\ndb = Engine({str(engine.path)!r})",
+        f"view = db.graph.around({START!r}, hops=2, limit=10).view()\nview",
+        "found = view.subgraph()\nfound.to_graphml('drawn.graphml')\n"
+        "print(len(nx.read_graphml('drawn.graphml')), found.to_igraph().vcount(), view['expanded'])",
+    )
+    cells.run(0)
+    drawn = graph(cells.run(1))
+    before = int(drawn.get_attribute("data-nodes") or 0)
+    assert "hidden; not through carrier" in drawn.inner_text()
+    page.wait_for_timeout(600)  # nodes move to their places
+    at = drawn.evaluate("(el, id) => el.locate(id)", "airport:LGA")
+    page.mouse.dblclick(at["x"], at["y"])
+    wait_until(page, lambda: int(drawn.get_attribute("data-nodes") or 0) > before)
+    after = drawn.get_attribute("data-nodes")
+    assert f"{after} {after} ['airport:LGA']" in cells.run(2).inner_text()
+    assert capture.problems == []
+
+
 def test_served_a_click_selects_and_a_double_click_expands(
     capture: Capture, engine: Engine, serve: Serve
 ) -> None:

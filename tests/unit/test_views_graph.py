@@ -356,3 +356,33 @@ def test_an_action_computes_what_was_missing(root: Path, tmp_path: Path) -> None
     assert {n.kind for n in overview.data().picture.nodes} <= {"mostly page", "mostly person"}
     overview._ask({"kind": "expand", "node": overview.data().picture.nodes[0].id})
     assert set(overview["around"]) == set(overview.to_arrow()["entity"].to_pylist())
+
+
+def test_a_layout_leaves_no_node_on_another_and_moves_none_that_is_on_the_screen() -> None:
+    edges = np.array([[0, n] for n in range(1, 60)])
+    spots = place(edges, np.full((60, 2), np.nan))
+    wide = np.ptp(spots, axis=0).max()
+    near = np.hypot(*(spots[:, None] - spots[None]).transpose(2, 0, 1)) + np.eye(60) * wide
+    assert near.min() > 0.02 * wide
+    known = np.vstack([spots, [[np.nan, np.nan]] * 20])
+    grown = place(np.vstack([edges, [[1, n] for n in range(60, 80)]]), known)
+    assert np.array_equal(grown[:60], spots)
+    near = np.hypot(*(grown[:, None] - grown[None]).transpose(2, 0, 1)) + np.eye(80) * wide
+    assert near.min() > 0.02 * wide
+
+
+def test_colours_stay_while_a_picture_grows(db: Engine) -> None:
+    view = db.view("graph", around=["page:home"])
+    before = {entry["name"]: entry["light"] for entry in view.data().picture.kinds}
+    view._ask({"kind": "expand", "node": "person:ann"})
+    view._ask({"kind": "expand", "node": "country:de"})
+    after = {entry["name"]: entry["light"] for entry in view.data().picture.kinds}
+    assert len(after) > len(before) > 1
+    assert {name: after[name] for name in before} == before
+
+
+def test_the_note_says_which_types_the_walk_did_not_pass(db: Engine) -> None:
+    assert "not through" not in db.view("graph", around=["person:ann"]).data().picture.note
+    assert "not through country" in db.view("graph", around=["person:ann"], hops=2).data().picture.note
+    view = db.view("graph", around=["person:ann"], hops=2, through=["country"])
+    assert "not through" not in view.data().picture.note

@@ -37,6 +37,7 @@ class Cut:
         starts: Which nodes were asked for.
         hidden: How many more nodes there are.
         what: What it is, in a few words.
+        ends: Attribute types at whose nodes the walk ended that would have gone on elsewhere.
     """
 
     nodes: pl.DataFrame
@@ -44,6 +45,7 @@ class Cut:
     starts: tuple[str, ...] = ()
     hidden: int = 0
     what: str = ""
+    ends: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,8 @@ class _Growth:
         self._ends = graph.schema.attributes - set(state["through"])
         self.names = dict.fromkeys(names)
         self._left_out: set[str] = set()
+        self._met: set[str] = set()
+        self._ended: set[str] = set()
 
     def step(self, frontier: Sequence[str], job: Job) -> list[str]:
         """Add the neighbours of ``frontier`` that weigh most, and return those that a walk may go on from."""
@@ -121,7 +125,16 @@ class _Growth:
         added = ranked.head(state["limit"])
         self.names.update(dict.fromkeys(added["entity"].to_list()))
         self._left_out.update(ranked["entity"][added.height :].to_list())
-        return added.filter(~pl.col("type").is_in(list(self._ends)))["entity"].to_list()
+        ends = added["type"].is_in(list(self._ends))
+        self._met |= {*added["type"].filter(ends)}
+        return added.filter(~ends)["entity"].to_list()
+
+    def walk(self, starts: Sequence[str], hops: int, job: Job) -> None:
+        """Add what lies within some hops."""
+        frontier = list(starts)
+        for _ in range(hops):
+            self._ended |= self._met
+            frontier = self.step(frontier, job)
 
     def expand(self, job: Job) -> None:
         """Add the neighbours of each expanded entity that is in the picture."""
@@ -132,7 +145,8 @@ class _Growth:
     def cut(self, starts: Sequence[str], hidden: int = 0) -> Cut:
         """Return the picture so far."""
         more = len(self._left_out - self.names.keys())
-        return _cut(self._graph, list(self.names), self._keep, tuple(starts), hidden + more)
+        found = _cut(self._graph, list(self.names), self._keep, tuple(starts), hidden + more)
+        return replace(found, ends=tuple(sorted(self._ended)))
 
 
 def neighbourhood(graph: Graph, state: Mapping[str, Any], job: Job) -> Cut:
@@ -142,9 +156,7 @@ def neighbourhood(graph: Graph, state: Mapping[str, Any], job: Job) -> Cut:
     """
     starts = tuple(state["around"])
     growth = _Growth(graph, state, starts)
-    frontier: list[str] = list(starts)
-    for _ in range(state["hops"]):
-        frontier = growth.step(frontier, job)
+    growth.walk(starts, state["hops"], job)
     growth.expand(job)
     hops = "1 hop" if state["hops"] == 1 else f"{state['hops']} hops"
     cut = _collapsed(graph, growth.cut(starts), starts, state)

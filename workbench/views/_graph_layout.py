@@ -15,6 +15,9 @@ __all__ = ["place"]
 _ROUNDS = 400
 _SPRINGS = 150
 """Up to so many nodes distances on the screen can follow those in the graph; it takes nodes squared."""
+_GAP = 0.05
+"""How near nodes may lie to each other, as a share of the picture's width; less where they are many."""
+_PUSHES, _MOST_APART = 60, 600
 _WIDE: NDArray[np.float64] = np.array([1.5, 1.0])  # screens are wider than high
 
 
@@ -46,7 +49,7 @@ def place(edges: NDArray[np.int64], known: NDArray[np.float64], *, seed: int = 0
         return known.copy()
     start = _start(edges, known, fixed, np.random.default_rng(seed))
     if not fixed.any() and nodes <= _SPRINGS:
-        return np.multiply(_relax("kamada_kawai", edges, start), _WIDE)
+        return _apart(np.multiply(_relax("kamada_kawai", edges, start), _WIDE), ~fixed)
     far = 10.0 * (np.abs(start).max() + np.sqrt(nodes))
     low = np.where(fixed[:, None], known, -far)
     high = np.where(fixed[:, None], known, far)
@@ -61,7 +64,28 @@ def place(edges: NDArray[np.int64], known: NDArray[np.float64], *, seed: int = 0
         miny=low[:, 1].tolist(),
         maxy=high[:, 1].tolist(),
     )
-    return spots if fixed.any() else np.multiply(spots, _WIDE)
+    return _apart(spots if fixed.any() else np.multiply(spots, _WIDE), ~fixed)
+
+
+def _apart(spots: NDArray[np.float64], free: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Push nodes that lie on each other apart, of which some may move; the others stay where they are."""
+    gap = min(_GAP, 0.7 / np.sqrt(len(spots))) * float(np.ptp(spots, axis=0).max(initial=0.0))
+    if not gap or len(spots) > _MOST_APART:
+        return spots
+    spots = spots.copy()
+    first = np.arange(len(spots))
+    for _ in range(_PUSHES):
+        way = spots[:, None] - spots[None]
+        distance = np.hypot(way[..., 0], way[..., 1])
+        close = (distance < gap) & (first[:, None] != first)
+        if not close.any():
+            break
+        # of two in one place the later goes to the right
+        way[..., 0] += np.where(distance == 0, np.sign(first[:, None] - first), 0)
+        length = np.maximum(np.hypot(way[..., 0], way[..., 1]), 1e-9)
+        push = np.where(close, (gap - distance) / 2, 0.0) / length
+        spots[free] += (way * push[..., None]).sum(axis=1)[free]
+    return spots
 
 
 def _relax(

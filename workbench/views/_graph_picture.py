@@ -91,6 +91,7 @@ class Picture:
         summary: The picture in one sentence.
         note: What is left out of it.
         directed: Whether edges point.
+        before: The names of both legends of the picture that this one grew from, which keep their colours.
     """
 
     nodes: tuple[Node, ...] = ()
@@ -98,13 +99,20 @@ class Picture:
     summary: str = ""
     note: str = ""
     directed: bool = True
+    before: tuple[Sequence[str], Sequence[str]] = ((), ())
     kinds: list[dict[str, Any]] = field(init=False)
     links: list[dict[str, Any]] = field(init=False)
 
     def __post_init__(self) -> None:
         """Colour the legend."""
-        object.__setattr__(self, "kinds", legend(n.kind for n in self.nodes))
-        object.__setattr__(self, "links", legend((e.kind for e in self.edges), start=-1))
+        kinds, links = self.before
+        object.__setattr__(self, "kinds", legend((n.kind for n in self.nodes), first=kinds))
+        object.__setattr__(self, "links", legend((e.kind for e in self.edges), start=-1, first=links))
+
+    @property
+    def names(self) -> tuple[list[str], list[str]]:
+        """Return the names of both legends."""
+        return [entry["name"] for entry in self.kinds], [entry["name"] for entry in self.links]
 
     def to_json(self) -> dict[str, Any]:
         """Return the picture as the widget takes it."""
@@ -184,13 +192,15 @@ class Picture:
         return sorted(self.nodes, key=lambda n: (not n.start, -n.size))[:_SVG_NODES]
 
 
-def legend(names: Iterable[str], *, start: int = 0) -> list[dict[str, Any]]:
+def legend(names: Iterable[str], *, start: int = 0, first: Sequence[str] = ()) -> list[dict[str, Any]]:
     """Return each name with its count and its colours on light and on dark, the most frequent first.
 
     Beyond the last colour names share a grey. A negative ``start`` takes the colours from the end, so that
-    two legends beside each other begin differently.
+    two legends beside each other begin differently. Names in ``first`` keep their places.
     """
-    counted = sorted(Counter(names).items(), key=lambda item: (-item[1], item[0]))
+    counts = Counter(names)
+    fresh = sorted(counts.keys() - {*first}, key=lambda name: (-counts[name], name))
+    counted = [(name, counts[name]) for name in (*first, *fresh)]
     colours = _LINKS if start < 0 else _KINDS
     return [
         {"name": name, "count": count, "light": light, "dark": dark}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -78,6 +79,7 @@ class GraphView(View):
 
     def __init__(self, world: Any, selection: Selection | None = None, **state: Any) -> None:
         self._spots: dict[str, tuple[float, float]] = {}
+        self._legends: tuple[list[str], list[str]] = ([], [])
         self._followed: tuple[str, ...] | None = None
         super().__init__(world, selection, **state)
 
@@ -156,7 +158,7 @@ class GraphView(View):
             for row, radius in zip(cut.nodes.to_dicts(), radii, strict=True)
         )
         summary, note = self._summary(cut), self._note(cut, missing)
-        picture = Picture(nodes, drawn_edges(cut.edges), summary, note, directed=False)
+        picture = self._coloured(Picture(nodes, drawn_edges(cut.edges), summary, note, directed=False))
         return _Data(
             cut, cut.nodes.with_columns(pl.col("leading").list.join(", ")), picture, missing, overview=True
         )
@@ -188,7 +190,15 @@ class GraphView(View):
             )
             for row, radius in zip(nodes.to_dicts(), radii, strict=True)
         )
-        return Picture(drawn, drawn_edges(cut.edges), self._summary(cut), self._note(cut, missing))
+        return self._coloured(
+            Picture(drawn, drawn_edges(cut.edges), self._summary(cut), self._note(cut, missing))
+        )
+
+    def _coloured(self, picture: Picture) -> Picture:
+        """Return a picture in which what has a colour on the screen keeps it."""
+        picture = replace(picture, before=self._legends)
+        self._legends = picture.names
+        return picture
 
     def _kind(self, row: Mapping[str, Any]) -> str:
         if self["color"] != "community" or "community" not in row:
@@ -216,6 +226,7 @@ class GraphView(View):
         known = [self._spots.get(name) for name in names]
         if sum(spot is not None for spot in known) < _KEPT * len(names):
             known = [None] * len(names)
+            self._legends = ([], [])
         nothing = (np.nan, np.nan)
         ends = edges.select(
             pl.col("source", "target").replace_strict(numbers, return_dtype=pl.Int64)
@@ -229,6 +240,8 @@ class GraphView(View):
 
     def _note(self, cut: Cut, missing: tuple[str, ...]) -> str:
         parts = [f"+{cut.hidden:,} hidden"] if cut.hidden else []
+        if cut.ends:
+            parts.append(f"not through {', '.join(cut.ends)}")
         if self.selection.since or self.selection.until:
             bounds = self.selection.state
             since, until = bounds.get("since", "the beginning"), bounds.get("until", "now")
