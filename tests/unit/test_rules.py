@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import queue
 import shutil
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -381,6 +383,19 @@ def test_an_empty_workspace_has_nothing_to_evaluate(tmp_path: Path) -> None:
         engine.rules.backtest(rule(**template("threshold", feature="view_count", value=1)))
 
 
+def test_what_rules_did_about_an_entity_is_forgotten_with_it(own: Engine) -> None:
+    write(own, DOCUMENT.replace("value: 30", "value: 2"))
+    own.rules.evaluate(datetime(2025, 6, 14, 12, 0, tzinfo=UTC))
+    assert {"user:spiky", "user:failing"} <= set(own.rules.active()["busy"])
+    assert not own.forget("user:spiky").applied
+    report = own.forget("user:spiky", apply=True)
+    assert report.proved
+    assert {"alerts/state.jsonl", "notifications/told.jsonl"} <= set(report.beside)
+    assert "user:spiky" not in own.rules.active()["busy"]
+    assert "user:failing" in own.rules.active()["busy"]
+    assert own.rules.problems() == []
+
+
 # files
 
 
@@ -422,6 +437,23 @@ def test_a_rule_extends_another_and_two_have_no_id_in_common(own: Engine) -> Non
     assert (busier.name, busier.schedule.cron, busier.schedule.cooldown) == ("Busy", "0 * * * *", timedelta())
     child.write_text(child.read_text().replace("id: busier", "id: busy"))
     assert "'busy' is the id of" in str(own.rules.problems()[0])
+
+
+def test_a_watch_tells_of_what_changes(own: Engine) -> None:
+    said: queue.Queue[str] = queue.Queue()
+    stop = threading.Event()
+    thread = threading.Thread(target=own.rules.watch, args=(said.put, stop))
+    thread.start()
+    try:
+        path = write(own, DOCUMENT)
+        assert said.get(timeout=60) == "1 rules are good"
+        path.write_text(DOCUMENT.replace("threshold:", "treshold:"))
+        text = said.get(timeout=60)
+        assert "unknown key 'treshold'. Did you mean 'threshold'?" in text
+        assert text.endswith("The last good version goes on.")
+    finally:
+        stop.set()
+        thread.join()
 
 
 def test_an_example_is_added_disabled(own: Engine) -> None:

@@ -335,7 +335,7 @@ def _beside(root: Path, key: str, report: Forgetting) -> list[Path]:
     """Return the files beside the generations that have to go or to change."""
     found = [root / hit.path for hit in search(root, key, under=_BESIDE)]
     found += [root / hit.path for hit in search(root, key, under=("wal",)) if hit.path.endswith(".cut")]
-    found += [path for path in root.glob("*.jsonl") if word(key).search(path.read_bytes())]
+    found += [path for path in _by_line(root) if word(key).search(path.read_bytes())]
     if report.documents:
         # a vector says what its text says: of which documents it was made is not kept
         found += (root / "cache" / "vectors").rglob("*.parquet")
@@ -344,11 +344,18 @@ def _beside(root: Path, key: str, report: Forgetting) -> list[Path]:
     return sorted(set(found))
 
 
+def _by_line(root: Path) -> list[Path]:
+    """Return the files beside the generations that are about something else in each line."""
+    patterns = ("*.jsonl", "alerts/*.jsonl", "notifications/*")
+    return sorted(path for pattern in patterns for path in root.glob(pattern) if path.is_file())
+
+
 def _remove_beside(store: SegmentStore, key: str, report: Forgetting) -> None:
     mentioned = word(key)
+    by_line = set(_by_line(store.root))
     for path in _beside(store.root, key, report):
         report.beside.append(path.relative_to(store.root).as_posix())
-        if path.parent == store.root:
+        if path in by_line:
             lines = path.read_bytes().splitlines(keepends=True)
             kept = b"".join(line for line in lines if not mentioned.search(line))
             publish(path, kept, store.root / "tmp", store.disk)

@@ -162,9 +162,18 @@ class Journal:
             raise refused(error, self._folder) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+            self._clear()
             yield
         finally:
             os.close(descriptor)
+
+    def _clear(self) -> None:
+        """Remove what a killed process left on its way."""
+        try:
+            for path in self._folder.glob("*.jsonl.*"):
+                self._store.disk.unlink(path)
+        except OSError as error:
+            raise refused(error, self._folder) from error
 
     def state(self) -> State:
         """Return the state, told from the log as far as it was not written down."""
