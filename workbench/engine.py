@@ -799,6 +799,50 @@ class Engine:
             self.refresh()
         return Knowledge(run, table, self.timezone, notes_of(run, self._snapshot))
 
+    def compute_days(
+        self, task: str, since: str | date, until: str | date | None = None, **options: Any
+    ) -> list[Knowledge]:
+        """Run a task as of each day of a range, the oldest first, and keep what was known then.
+
+        Args:
+            task: Which one.
+            since: The first day (UTC).
+            until: The last day; by default the newest.
+            options: As for :meth:`compute`.
+
+        Raises:
+            UsageError: If no day of the range has a segment.
+        """
+        from workbench.knowledge import parse_asof  # noqa: PLC0415
+
+        first, last = parse_asof(since), parse_asof(until) if until is not None else "~"
+        days = [day for day in self._snapshot.segments if first <= day <= last]
+        if not days:
+            raise UsageError(f"no segment lies between {first} and {last}.", fix="See db.catalog.segments.")
+        return [self.compute(task, asof=day, **options) for day in days]
+
+    def thin(self) -> int:
+        """Remove results that are superfluous, and return how many; it keeps within ``knowledge_mb``.
+
+        All of the last two days stay, then the last of each day of the window, then of each week.
+        """
+        from workbench.knowledge.thin import superfluous  # noqa: PLC0415
+
+        now, live = self.now, self.store.snapshot()
+        if now is None:
+            return 0
+        window = datetime.fromisoformat(live.segments[0]).replace(tzinfo=UTC)
+        most = self.settings.knowledge_mb << 20
+        if not superfluous(live.files("knowledge"), now, window, most):
+            return 0
+        with self.store.writer(within_reserve=True) as writer:
+            transaction = writer.begin()
+            goes = superfluous(transaction.kept("knowledge"), now, window, most)
+            transaction.remove(goes)
+            transaction.commit()
+        self.refresh()
+        return len(goes)
+
     def inputs_of(self, task: str) -> str:
         """Return a hash of all that a task's result depends on but its parameters; empty without documents.
 

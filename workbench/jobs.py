@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
     from workbench.config.entity_schema import EntitySchema
     from workbench.ingest.stream import Stream
-    from workbench.knowledge import Knowledge
+    from workbench.knowledge import Knowledge, KnowledgeStore
     from workbench.rules import Rules
     from workbench.settings import Settings
+    from workbench.storage import Snapshot
 
 __all__ = ["STATUS_FILE", "jobs_of", "scheduler_of"]
 
@@ -49,8 +50,19 @@ class World(Protocol):
     def inputs_of(self, task: str) -> str:
         """Return a hash of what a task would read."""
 
-    def compute(self, task: str, *, seed: int) -> Knowledge:
+    @property
+    def snapshot(self) -> Snapshot:
+        """Return the generation that is being read."""
+
+    @property
+    def knowledge(self) -> KnowledgeStore:
+        """Return the results of compute."""
+
+    def compute(self, task: str, *, asof: str | None = None, seed: int = 0) -> Knowledge:
         """Run a task and keep its result."""
+
+    def thin(self) -> int:
+        """Remove results that are superfluous."""
 
     @property
     def rules(self) -> Rules:
@@ -89,6 +101,10 @@ def jobs_of(world: World) -> list[Job]:
         for name, task in able.items()
     ]
     jobs.append(Job("rules", _beside(world, lambda engine: engine.rules.evaluate()), "P1", _RULES_SECONDS))
+    jobs.append(Job("thinning", _beside(world, lambda engine: engine.thin()), "P3", _THIN_SECONDS))
+    if world.settings.history_days:
+        names = sorted(name for name, task in able.items() if task.priority != "P0")
+        jobs.append(Job("history", _beside(world, lambda engine: _history(engine, names)), "P3"))
     if world.settings.window != "all":
         jobs.append(Job("window", _beside(world, lambda engine: engine.evict()), "P2", _WINDOW_SECONDS))
     return jobs
@@ -104,6 +120,16 @@ def scheduler_of(world: World) -> Scheduler:
         workers=world.settings.worker_threads,
         status_file=world.path / STATUS_FILE,
     )
+
+
+def _history(world: World, tasks: list[str]) -> None:
+    """Compute what was known at the end of a past day, for the oldest that lacks something."""
+    for day in world.snapshot.segments[:-1][-world.settings.history_days :]:
+        lacking = [name for name in tasks if day not in {run.day for run in world.knowledge.runs(name)}]
+        for name in lacking:
+            world.compute(name, asof=day)
+        if lacking:
+            return
 
 
 def _inputs(looking: World, task: str) -> Callable[[], str]:

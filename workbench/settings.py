@@ -87,6 +87,12 @@ class Settings(BaseModel):
     mirror_cache_mb: int = Field(
         10_240, ge=1, description="MB of it that stay, but for files that were used in the last minutes."
     )
+    knowledge_mb: int = Field(
+        2_048, ge=1, description="MB of results that are kept; of older ones the last of each day, then week."
+    )
+    history_days: int = Field(
+        0, ge=0, description="Past days for which 'workbench run' also computes what was known then."
+    )
     s3_endpoint: str = Field("", description="Address of S3, for what speaks like it; empty: the library's.")
     s3_timeout: float = Field(30.0, gt=0, description="Seconds that S3 may be silent.")
     s3_retries: int = Field(4, ge=0, le=10, description="How often a request that failed is sent again.")

@@ -1,226 +1,197 @@
-"""What a new result says that the one before did not: pushed once, when something begins or ends."""
+"""What is worth telling of a new result, against the one that was told of before."""
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
+    from collections.abc import Callable, Iterator
 
     from workbench.knowledge import Knowledge
 
-__all__ = ["INSIGHT_KINDS", "MOST", "Insight", "insights"]
+__all__ = ["INSIGHTS", "TELLERS"]
 
-Type = Literal["anomaly", "trend", "pattern", "cluster", "graph", "rule"]
-Severity = Literal["info", "notable", "significant", "critical"]
+INSIGHTS = {
+    "type": pl.String(),
+    "severity": pl.String(),
+    "subject": pl.String(),
+    "title": pl.String(),
+    "text": pl.String(),
+    "before": pl.String(),
+    "after": pl.String(),
+    "chart": pl.List(pl.Struct({"name": pl.String(), "value": pl.Float64()})),
+    "question": pl.String(),
+    "source": pl.String(),
+    "run": pl.String(),
+}
+_RAISED = ("anomalous", "highly anomalous")
+_SEVERITY = {"anomalous": "significant", "highly anomalous": "critical"}
+_TOP = 10
+_LARGE = 10
+_CHANGED = 0.5
+_DRIFT = 0.2
+_MOST = 50
 
-MOST = 50
-"""At most so many insights come of one result; the last says how many are left out."""
-
-_CLASSES = ("normal", "mild", "anomalous", "highly anomalous")
-_DETECTED = 2  # place in _CLASSES from which on an actor is told of
-_TOLD = ("significant", "critical")
-_RANKED = 10
-_BARS = 8
-
-
-@dataclass(frozen=True)
-class Insight:
-    """One thing worth telling, once.
-
-    Attributes:
-        type: What it is about.
-        severity: How much it matters.
-        title: One line.
-        text: What happened, in sentences.
-        chart: Small chart data: ``kind`` ("bar"), ``x`` and ``y`` lists of equal length, and ``label``, what
-            ``y`` is.
-        question: A question that leads to the details.
-        entities: The entities that it is about.
-        asof: Data time, ISO 8601 in UTC.
-        run: Id of the run that says so.
-        id: Equal for an equal insight of the same run, whenever and wherever it is made.
-    """
-
-    type: Type
-    severity: Severity
-    title: str
-    text: str
-    chart: dict[str, Any]
-    question: str
-    entities: tuple[str, ...]
-    asof: str
-    run: str
-    id: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON data."""
-        return {**asdict(self), "entities": list(self.entities)}
+Row = dict[str, Any]
 
 
-def insights(before: Knowledge | None, after: Knowledge) -> list[Insight]:
-    """Return what is new in a result against the result before it, the most severe first.
-
-    Only what begins or ends counts: an actor that enters or leaves a class from ``anomalous`` on, an
-    episode of a trend that is significant or worse and was not known, an entity that comes into or drops
-    out of the ten highest ranks. Without a result before, what there is now begins; ranks then say nothing.
-    At most :data:`MOST`; the rest is counted in a last one.
-
-    Args:
-        before: The result before: of the same kind and the same parameters, of an earlier time.
-        after: The new one.
-    """
-    make = _MAKERS.get(after.run.kind)
-    if make is None:
-        return []
-    found = make(before, after)
-    order = {"critical": 0, "significant": 1, "notable": 2, "info": 3}
-    found.sort(key=lambda i: order[i.severity])
-    if len(found) <= MOST:
-        return found
-    left = len(found) - MOST + 1
-    kept = found[: MOST - 1]
-    first = found[0]
-    title = f"{left:,} more about {after.run.kind}"
-    text = f"The run has {len(found):,} things to tell; these are the most severe {MOST - 1}."
-    return [*kept, _insight(after, first.type, "info", title, text, {}, _OVERVIEW[after.run.kind], ())]
+def _row(type_: str, severity: str, subject: str, title: str, text: str, **more: Any) -> Row:  # noqa: PLR0913, PLR0917
+    return {"type": type_, "severity": severity, "subject": subject, "title": title, "text": text, **more}
 
 
-def _insight(  # noqa: PLR0913, PLR0917  (the parts of one)
-    of: Knowledge,
-    type_: Type,
-    severity: Severity,
-    title: str,
-    text: str,
-    chart: dict[str, Any],
-    question: str,
-    entities: tuple[str, ...],
-) -> Insight:
-    said = "\0".join((of.run.id, type_, title, *entities))
-    number = hashlib.sha256(said.encode()).hexdigest()[:16]
-    return Insight(
-        type_, severity, title, text, chart, question, entities, of.run.asof, of.run.id, f"{type_}-{number}"
-    )
-
-
-def _bars(names: list[str], values: list[float], label: str) -> dict[str, Any]:
-    return {"kind": "bar", "x": names, "y": [round(float(v), 4) for v in values], "label": label}
-
-
-def _anomalies(before: Knowledge | None, after: Knowledge) -> list[Insight]:
-    now = after.to_polars()
-    columns = {"entity": pl.String, "was": pl.String, "score_was": pl.Float64}
-    past = pl.DataFrame(schema=columns)
-    if before is not None:
-        past = before.to_polars().select("entity", was="class", score_was="score")
-    place = dict(zip(_CLASSES, range(len(_CLASSES)), strict=True))
-    here, there = (
-        pl.col(c).fill_null("normal").replace_strict(place, return_dtype=pl.Int8) for c in ("class", "was")
-    )
-    # who is in the new result no more has left with what was told about it
-    both = now.join(past, on="entity", how="full", coalesce=True).filter(
-        (here != there) & (pl.max_horizontal(here, there) >= _DETECTED)
-    )
-    rows = both.with_columns(pl.col("class", "was").fill_null("normal"), pl.col("score").fill_null(0.0))
-    return [
-        _anomaly(after, row, place)
-        for row in rows.sort("score", "entity", descending=[True, False]).iter_rows(named=True)
-    ]
-
-
-def _anomaly(of: Knowledge, row: dict[str, Any], place: dict[str, int]) -> Insight:
-    entity, now, was = row["entity"], row["class"], row["was"]
-    worse = place[now] > place[was]
-    if worse:
-        title = f"{entity} is {now}"
-        severity: Severity = "critical" if now == _CLASSES[-1] else "significant"
-        known = f" It was {was} before." if row["score_was"] is not None else ""
-        text = f"{row['why']} Score {row['score']:.2f}.{known}"
+def _anomalies(old: Knowledge | None, new: Knowledge) -> Iterator[Row]:
+    """Tell of actors that entered or left a class: not of those that are still in it."""
+    now = new.to_polars().select("entity", "score", "why", after="class")
+    then = None if old is None else old.to_polars().select("entity", before="class", score_before="score")
+    if then is None:
+        both = now.with_columns(before=pl.lit("normal"), score_before=pl.lit(0.0))
     else:
-        title, severity = f"{entity} is no longer {was}", "info"
-        text = f"Its score fell from {row['score_was']:.2f} to {row['score']:.2f}: it is {now} now."
-    signals = {n.removeprefix("signal_"): v for n, v in row.items() if n.startswith("signal_")}
-    heard = sorted(((v, n) for n, v in signals.items() if v is not None), reverse=True)[:_BARS]
-    chart = _bars([n for _, n in heard], [v for v, _ in heard], "signal")
-    return _insight(of, "anomaly", severity, title, text, chart, f"anomalies of {entity}", (entity,))
-
-
-def _trends(before: Knowledge | None, after: Knowledge) -> list[Insight]:
-    """Tell of episodes that overlap none of the same series that was told of at least as severely."""
-    now = after.to_polars().filter(pl.col("severity").is_in(_TOLD))
-    series = ["metric", "dimension", "value"]
-    if before is not None:
-        past = before.to_polars().filter(pl.col("severity").is_in(_TOLD))
-        numbered = now.with_row_index("row")
-        known = (
-            numbered.join(
-                past.select(*series, was_since="since", was_until="until", was="severity"),
-                on=series,
-                nulls_equal=True,
-            )
-            .filter(
-                (pl.col("was_since") < pl.col("until"))
-                & (pl.col("since") < pl.col("was_until"))
-                & ((pl.col("was") == _TOLD[-1]) | (pl.col("severity") == pl.col("was")))
-            )
-            .select("row")
-            .unique()
-        )
-        now = numbered.join(known, on="row", how="anti", maintain_order="left").drop("row")
-    return [_episode(after, row) for row in now.iter_rows(named=True)]
-
-
-def _episode(of: Knowledge, row: dict[str, Any]) -> Insight:
-    what = row["metric"] + (f" of {row['dimension']} {row['value']}" if row["value"] else "")
-    more = "more" if row["direction"] == "up" else "less"
-    since = _local(row["since"], of.timezone)
-    title = f"{what}: {more} than usual from {since}"
-    text = (
-        f"From {since} until {_local(row['until'], of.timezone)} ({of.timezone}): {row['observed']:,.6g} "
-        f"where {row['expected']:,.6g} is expected, z {row['z']:+.1f}."
+        both = now.join(then, on="entity", how="full", coalesce=True)
+    both = both.with_columns(
+        pl.col("before", "after").fill_null("normal"), pl.col("score", "score_before").fill_null(0.0)
     )
-    chart = _bars(["expected", "observed"], [row["expected"], row["observed"]], row["metric"])
-    day = _local(row["since"], of.timezone)[:10]
-    return _insight(of, "trend", row["severity"], title, text, chart, f"what happened on {day}", ())
+    moved = both.filter(
+        (pl.col("before") != pl.col("after"))
+        & (pl.col("before").is_in(_RAISED) | pl.col("after").is_in(_RAISED))
+    ).sort("score", "entity", descending=[True, False])
+    for row in moved.head(_MOST).iter_rows(named=True):
+        entered = row["after"] in _RAISED
+        yield _row(
+            "anomaly",
+            _SEVERITY.get(row["after"], "info"),
+            row["entity"],
+            f"{row['entity']} is {row['after']}",
+            row["why"] if entered and row["why"] else f"It was {row['before']}.",
+            before=row["before"],
+            after=row["after"],
+            chart=[{"name": "before", "value": row["score_before"]}, {"name": "now", "value": row["score"]}],
+            question=f"why is {row['entity']} unusual",
+        )
 
 
-def _ranks(before: Knowledge | None, after: Knowledge) -> list[Insight]:
-    if before is None:
-        return []
-    highest = after.to_polars().sort("rank", "entity", descending=[True, False]).head(_RANKED)
-    was = before.to_polars().sort("rank", "entity", descending=[True, False]).head(_RANKED)
-    chart = _bars(highest["entity"].to_list(), highest["rank"].to_list(), "rank")
-    found = []
-    for place, entity in enumerate(highest["entity"], start=1):
-        if entity not in was["entity"]:
-            title = f"{entity} is among the {_RANKED} highest ranks"
-            text = f"It is at place {place}; in the run before it was not among the first {_RANKED}."
-            found.append(
-                _insight(after, "graph", "notable", title, text, chart, f"describe {entity}", (entity,))
+def _trends(old: Knowledge | None, new: Knowledge) -> Iterator[Row]:
+    """Tell of episodes that were not there before, or were milder."""
+    keys = ["metric", "dimension", "value", "resolution", "since"]
+    wanted = ("significant", "critical")
+    rows = new.to_polars().filter(pl.col("severity").is_in(wanted))
+    if old is not None:
+        known = old.to_polars().select(*keys, before="severity")
+        rows = rows.join(known, on=keys, how="left", nulls_equal=True, maintain_order="left")
+    else:
+        rows = rows.with_columns(before=pl.lit(None, pl.String))
+    for row in rows.filter(pl.col("before").ne_missing(pl.col("severity"))).head(_MOST).iter_rows(named=True):
+        where = f" of {row['dimension']} {row['value']}" if row["dimension"] else ""
+        more = "more" if row["excess"] > 0 else "less"
+        yield _row(
+            "trend",
+            row["severity"],
+            f"{row['metric']}{where}",
+            f"{more.capitalize()} {row['metric']}{where} than usual",
+            f"From {row['since']:%Y-%m-%d %H:%M} to {row['until']:%Y-%m-%d %H:%M} (UTC) there were "
+            f"{row['observed']:,.4g} where {row['expected']:,.4g} are usual.",
+            before=row["before"] or "",
+            after=row["severity"],
+            chart=[
+                {"name": "usual", "value": row["expected"]},
+                {"name": "observed", "value": row["observed"]},
+            ],
+            question=f"how did {row['metric']} develop",
+        )
+
+
+def _groups(kind: str, column: str) -> Callable[[Knowledge | None, Knowledge], Iterator[Row]]:
+    def tell(old: Knowledge | None, new: Knowledge) -> Iterator[Row]:
+        if old is None:
+            return
+        sizes = [k.to_polars().group_by(column).agg(pl.col("size").first()) for k in (old, new)]
+        both = sizes[0].join(sizes[1], on=column, how="full", coalesce=True, suffix="_now")
+        both = both.with_columns(pl.col("size", "size_now").fill_null(0)).filter(
+            (pl.max_horizontal("size", "size_now") >= _LARGE)
+            & (
+                (pl.col("size_now") - pl.col("size")).abs()
+                >= _CHANGED * pl.max_horizontal("size", "size_now")
             )
-    for entity in was.filter(~pl.col("entity").is_in(highest["entity"].implode()))["entity"]:
-        title = f"{entity} is no longer among the {_RANKED} highest ranks"
-        text = f"It was among the first {_RANKED} in the run before."
-        found.append(_insight(after, "graph", "info", title, text, chart, f"describe {entity}", (entity,)))
-    return found
+        )
+        order = pl.max_horizontal("size", "size_now")
+        for row in both.sort(order, column, descending=[True, False]).head(_TOP).iter_rows(named=True):
+            was, now = row["size"], row["size_now"]
+            verb = "is new" if not was else "is gone" if not now else "grew" if now > was else "shrank"
+            yield _row(
+                kind,
+                "notable",
+                f"{column} {row[column]}",
+                f"{column.capitalize()} {row[column]} {verb}",
+                f"It had {was:,} members and has {now:,}.",
+                before=str(was),
+                after=str(now),
+                chart=[{"name": "before", "value": float(was)}, {"name": "now", "value": float(now)}],
+                question=f"what is in {column} {row[column]}",
+            )
+        moved = new.run.metrics.get("moved", 0.0)
+        if moved >= _DRIFT:
+            yield _row(
+                kind,
+                "notable",
+                new.run.kind,
+                f"{moved:.0%} moved to another {column}",
+                f"Of all that were in a {column} before, {moved:.0%} are in another one now.",
+                before="",
+                after=f"{moved:.3f}",
+                chart=[],
+                question=f"show the {new.run.kind}",
+            )
+
+    return tell
 
 
-def _local(moment: datetime, timezone: str) -> str:
-    return f"{moment.astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M}"
+def _sequences(_: Knowledge | None, new: Knowledge) -> Iterator[Row]:
+    rows = new.to_polars().filter(pl.col("change").is_in(["new", "vanished"]) & (pl.col("length") > 1))
+    most = pl.max_horizontal("support", pl.col("support_before").fill_null(0))
+    order = rows.sort(pl.col("class") == "other", most, "pattern", descending=[False, True, False])
+    for row in order.head(_TOP).iter_rows(named=True):
+        was, now = row["support_before"] or 0, row["support"]
+        yield _row(
+            "pattern",
+            "notable",
+            row["pattern"],
+            f"{row['pattern']} is {'new' if row['change'] == 'new' else 'no longer frequent'}",
+            f"{now:,} have it and {was:,} had it; class {row['class']}.",
+            before=str(was),
+            after=str(now),
+            chart=[{"name": "before", "value": float(was)}, {"name": "now", "value": float(now)}],
+            question="which sequences are new",
+        )
 
 
-_MAKERS: dict[str, Callable[[Knowledge | None, Knowledge], list[Insight]]] = {
+def _ranks(_: Knowledge | None, new: Knowledge) -> Iterator[Row]:
+    rows = new.to_polars().filter(
+        pl.col("place_before").is_not_null()
+        & ((pl.col("place") <= _TOP) != (pl.col("place_before") <= _TOP)).fill_null(value=True)
+    )
+    for row in rows.head(_MOST).iter_rows(named=True):
+        entered = row["place"] is not None and row["place"] <= _TOP
+        place = "is not there any more" if row["place"] is None else f"is in place {row['place']:,}"
+        yield _row(
+            "graph",
+            "notable",
+            row["entity"],
+            f"{row['entity']} {'came into' if entered else 'left'} the first {_TOP}",
+            f"Among its type it {place} and was in place {row['place_before']:,}.",
+            before=str(row["place_before"]),
+            after="" if row["place"] is None else str(row["place"]),
+            chart=[],
+            question=f"what is {row['entity']} connected to",
+        )
+
+
+# Kind of knowledge to what tells of it.
+TELLERS: dict[str, Callable[[Knowledge | None, Knowledge], Iterator[Row]]] = {
     "anomalies": _anomalies,
     "trends": _trends,
-    "pagerank": _ranks,
+    "clusters": _groups("cluster", "cluster"),
+    "communities": _groups("graph", "community"),
+    "sequences": _sequences,
+    "rank_shifts": _ranks,
 }
-INSIGHT_KINDS = tuple(_MAKERS)
-"""The kinds of knowledge that give insights."""
-
-_OVERVIEW = {"anomalies": "anomalies", "trends": "trends", "pagerank": "most important entities"}

@@ -12,8 +12,11 @@ from workbench.storage.missing import notes_on
 from workbench.tabular import Tabular
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
 
+    from workbench.knowledge.diff import Difference
     from workbench.storage import FileEntry, SegmentStore, Snapshot, Transaction
 
 __all__ = ["Knowledge", "KnowledgeStore", "Run", "notes_of", "parse_asof"]
@@ -146,6 +149,30 @@ class KnowledgeStore:
                 "its segments live.",
             )
         return self._knowledge(snapshot, found[-1])
+
+    def diff(self, before: str | Knowledge, after: str | Knowledge, *, on: Sequence[str] = ()) -> Difference:
+        """Return the rows of two results of one kind that differ, with the values of both.
+
+        Args:
+            before: A run's id, or a result.
+            after: Another of the same kind.
+            on: The columns by which rows are known; by default what is usual for the kind.
+
+        Raises:
+            UnknownNameError: If there is no such run.
+            UsageError: If they are of different kinds, or rows are not known by ``on``.
+        """
+        from workbench.knowledge.diff import difference  # noqa: PLC0415  (only where it is needed)
+
+        return difference(self._meant(before), self._meant(after), on)
+
+    def _meant(self, given: str | Knowledge) -> Knowledge:
+        if isinstance(given, Knowledge):
+            return given
+        kinds = {run.id: run.kind for run in self.runs()}
+        if given not in kinds:
+            raise UnknownNameError("run", given, kinds)
+        return self.read(kinds[given], run=given)
 
     def _knowledge(self, snapshot: Snapshot, entry: FileEntry) -> Knowledge:
         run = _run(entry)
