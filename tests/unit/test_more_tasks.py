@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -11,9 +12,11 @@ import pytest
 from scipy.stats import chi2, chi2_contingency
 
 from workbench.analysis.cooccurrence import cooccurring
+from workbench.analysis.insights import TELLERS
 from workbench.analysis.stable import lasting
 from workbench.engine import Engine
 from workbench.errors import UnknownNameError
+from workbench.knowledge import Knowledge, Run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -254,3 +257,111 @@ class TestStreamingClusters:
             many = [play(11, f"m{n}", f"g{g}", hour=g % 24) for n in range(30) for g in range(n)]
             db.ingest(pa.Table.from_pylist(many), type="Play")
             assert db.compute("streaming_clusters").run.metrics["k"] == 10
+
+
+class TestInsights:
+    def test_a_class_is_told_when_it_is_entered_and_when_it_is_left(self) -> None:
+        told = list(TELLERS["anomalies"](None, anomalies(("a", "anomalous", 0.6), ("b", "mild", 0.4))))
+        assert [(r["subject"], r["severity"], r["before"], r["after"]) for r in told] == [
+            ("a", "significant", "normal", "anomalous")
+        ]
+        old = anomalies(("a", "anomalous", 0.6), ("b", "mild", 0.4), ("c", "highly anomalous", 0.9))
+        new = anomalies(("a", "anomalous", 0.65), ("b", "highly anomalous", 0.8), ("c", "normal", 0.1))
+        told = list(TELLERS["anomalies"](old, new))
+        assert [(r["subject"], r["severity"], r["before"], r["after"]) for r in told] == [
+            ("b", "critical", "mild", "highly anomalous"),
+            ("c", "info", "highly anomalous", "normal"),
+        ]
+        assert told[0]["text"] == "because"
+        gone = list(TELLERS["anomalies"](old, anomalies(("a", "anomalous", 0.6))))
+        assert [(r["subject"], r["after"]) for r in gone] == [("c", "normal")]
+
+    def test_groups_that_come_go_and_change(self) -> None:
+        tell = TELLERS["communities"]
+        old = groups({0: 40, 1: 20, 2: 12, 3: 4})
+        new = groups({0: 44, 1: 8, 3: 2, 4: 15}, moved=0.3)
+        assert list(tell(None, new)) == []
+        assert [(r["title"], r["before"], r["after"]) for r in tell(old, new)] == [
+            ("Community 1 shrank", "20", "8"),
+            ("Community 4 is new", "0", "15"),
+            ("Community 2 is gone", "12", "0"),
+            ("30% moved to another community", "", "0.300"),
+        ]
+
+    def test_each_is_told_once_and_labels_say_what_groups_are(self, tmp_path: Path) -> None:
+        plays = [play(10, f"m{n}", "x") for n in range(12)] + [play(10, f"n{n}", "y") for n in range(4)]
+        with workspace(tmp_path, *plays) as db:
+            for task in ("communities", "pagerank", "rank_shifts"):
+                db.compute(task)
+            assert db.compute("insights").run.metrics["insights"] == 0  # there is nothing to compare with yet
+            labels = rows(db.compute("labels"), "kind", "group", "size", "label", "source")
+            assert labels[0] == (
+                "communities",
+                0,
+                13,
+                "around game:x and member:m0: 12 member, 1 game",
+                "template",
+            )
+            db.ingest(pa.Table.from_pylist([play(11, f"n{n}", "y") for n in range(40)]), type="Play")
+            for task in ("communities", "pagerank", "rank_shifts"):
+                db.compute(task)
+            found = db.compute("insights").to_polars()
+            assert ("Community 1 grew", "template") in found.select("title", "source").rows()
+            db.ingest(pa.Table.from_pylist([play(12, "z", "z")]), type="Play")
+            assert db.compute("insights").to_polars().height == 0
+
+    def test_trends_sequences_and_ranks(self) -> None:
+        now = datetime(2025, 6, 10, tzinfo=UTC)
+        episode = {
+            "metric": "events",
+            "dimension": None,
+            "value": None,
+            "resolution": "hour",
+            "since": now,
+            "until": now,
+            "observed": 90.0,
+            "expected": 30.0,
+            "excess": 60.0,
+        }
+        old = result("trends", pl.DataFrame([{**episode, "severity": "significant"}]))
+        new = result("trends", pl.DataFrame([{**episode, "severity": "critical"}]))
+        (told,) = TELLERS["trends"](old, new)
+        assert (told["title"], told["severity"], told["before"]) == (
+            "More events than usual",
+            "critical",
+            "significant",
+        )
+        assert list(TELLERS["trends"](new, new)) == []
+        assert len(list(TELLERS["trends"](None, new))) == 1
+        pattern = {"pattern": "L → E", "length": 2, "class": "other", "support": 0, "support_before": 9}
+        (told,) = TELLERS["sequences"](
+            None, result("sequences", pl.DataFrame([{**pattern, "change": "vanished"}]))
+        )
+        assert told["title"] == "L → E is no longer frequent"
+        rank = pl.DataFrame(
+            {"entity": ["a", "b", "c"], "place": [3, 30, None], "place_before": [30, 3, 4]},
+            schema={"entity": pl.String, "place": pl.Int64, "place_before": pl.Int64},
+        )
+        assert [r["title"] for r in TELLERS["rank_shifts"](None, result("rank_shifts", rank))] == [
+            "a came into the first 10",
+            "b left the first 10",
+            "c left the first 10",
+        ]
+
+
+def result(kind: str, table: pl.DataFrame, **metrics: float) -> Knowledge:
+    run = Run(
+        *("r", kind, "", {}, 0, "cpu", "", {}, ("2025-06-10", "2025-06-10", 1), "", "2025-06-10", "", 0.0),
+        metrics,
+    )
+    return Knowledge(run, table.to_arrow())
+
+
+def anomalies(*actors: tuple[str, str, float]) -> Knowledge:
+    table = [{"entity": e, "class": c, "score": s, "why": "because"} for e, c, s in actors]
+    return result("anomalies", pl.DataFrame(table))
+
+
+def groups(sizes: dict[int, int], **metrics: float) -> Knowledge:
+    table = pl.DataFrame({"community": list(sizes), "size": list(sizes.values())})
+    return result("communities", table, **metrics)

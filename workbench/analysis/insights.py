@@ -37,7 +37,7 @@ _MOST = 50
 Row = dict[str, Any]
 
 
-def _row(type_: str, severity: str, subject: str, title: str, text: str, **more: Any) -> Row:  # noqa: PLR0913, PLR0917
+def _row(type_: str, severity: str, subject: str, title: str, text: str, **more: Any) -> Row:
     return {"type": type_, "severity": severity, "subject": subject, "title": title, "text": text, **more}
 
 
@@ -123,7 +123,7 @@ def _groups(kind: str, column: str) -> Callable[[Knowledge | None, Knowledge], I
                 "notable",
                 f"{column} {row[column]}",
                 f"{column.capitalize()} {row[column]} {verb}",
-                f"It had {was:,} members and has {now:,}.",
+                f"It had {was:,} entities and has {now:,}.",
                 before=str(was),
                 after=str(now),
                 chart=[{"name": "before", "value": float(was)}, {"name": "now", "value": float(now)}],

@@ -17,7 +17,7 @@ __all__ = ["Insights"]
 
 
 class Insights(Task):
-    """What became known since the last insights: classes entered and left, episodes, groups, sequences, ranks.
+    """What is new since the last insights: classes entered and left, episodes, groups, sequences, ranks.
 
     Each is told once. ``source`` says who worded it: ``template``. Source: spec 5.1, 5.3.
     """

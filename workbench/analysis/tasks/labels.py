@@ -33,7 +33,7 @@ class Labels(Task):
     after: ClassVar[tuple[str, ...]] = ("clusters", "communities", "event_clusters")
     inputs: ClassVar[tuple[str, ...]] = ("entities", "edges", "sightings", "properties", "texts")
     facts: ClassVar[tuple[str, ...]] = ("attributes", "features", "timezone")
-    defaults: ClassVar[dict[str, Any]] = {"fewest_members": 3, "most_groups": 200}
+    defaults: ClassVar[dict[str, Any]] = {"fewest": 3, "most_groups": 200}
 
     def run(self, context: Context) -> Outcome:
         """Return ``kind``, ``group``, ``size``, ``label`` and ``source`` (``template``), the largest first.
@@ -51,7 +51,7 @@ class Labels(Task):
                 found.append(label(kind, context.knowledge.read(kind), context))
         table = (
             pl.concat(found)
-            .filter(pl.col("size") >= context.parameters["fewest_members"])
+            .filter(pl.col("size") >= context.parameters["fewest"])
             .sort("kind", "size", "group", descending=[False, True, False])
             .group_by("kind", maintain_order=True)
             .head(context.parameters["most_groups"])
@@ -75,18 +75,18 @@ def _clusters(kind: str, knowledge: Knowledge, _: Context) -> pl.DataFrame:
 
 
 def _communities(kind: str, knowledge: Knowledge, context: Context) -> pl.DataFrame:
-    """Name each community by its members with the most edges, and by what it is made of."""
-    least = context.parameters["fewest_members"]
-    members = knowledge.to_polars().filter(pl.col("size") >= least)
+    """Name each community by its entities with the most edges, and by what it is made of."""
+    least = context.parameters["fewest"]
+    entities = knowledge.to_polars().filter(pl.col("size") >= least)
     degree = pl.DataFrame(context.graph.degree().select(["entity", "degree"]))
-    ranked = members.join(degree, on="entity", how="left").sort(
+    ranked = entities.join(degree, on="entity", how="left").sort(
         "community", pl.col("degree").fill_null(0), "entity", descending=[False, True, False]
     )
     heads = ranked.group_by("community", maintain_order=True).agg(
         pl.col("entity").head(_NAMED).str.join(" and ").alias("heads"), pl.col("size").first()
     )
     parts = (
-        members.group_by("community", "type")
+        entities.group_by("community", "type")
         .len()
         .sort("community", "len", "type", descending=[False, True, False])
         .group_by("community", maintain_order=True)
