@@ -19,6 +19,7 @@ import argparse
 import gzip
 import json
 import platform
+import shutil
 import sys
 import tempfile
 import time
@@ -61,15 +62,23 @@ Facts = dict[str, Any]
 
 
 def made(root: Path, seed: int, events: int, *, anomalies: bool) -> tuple[Engine, pl.DataFrame]:
-    """Return the workspace of a generated log and what is planted among its members."""
-    log = wb.synth(root / "log", days=DAYS, events_per_day=events, seed=seed, anomalies=anomalies).path
+    """Return the workspace of a generated log and what is planted among its members; made once."""
+    name = f"{'a' if anomalies else 'n'}{seed}"
+    kept = root / f"{name}.parquet"
+    if kept.exists():
+        return Engine(root / name), pl.read_parquet(kept)
+    log = wb.synth(
+        root / f"{name}-log", days=DAYS, events_per_day=events, seed=seed, anomalies=anomalies
+    ).path
     truth = pl.read_parquet(log / "_truth" / "anomalies.parquet").filter(pl.col("entity_type") == "member")
     for path in log.rglob("*.parquet"):
         if "_truth" not in path.parts:
             frame = pl.read_parquet(path)
             frame.select(c for c in frame.columns if c in COLUMNS).write_parquet(path)
-    engine = Engine.create(root / "workspace", schema="gaming")
+    engine = Engine.create(root / name, schema="gaming")
     engine.ingest(log)
+    shutil.rmtree(log)
+    truth.write_parquet(kept)
     return engine, truth
 
 
@@ -160,30 +169,29 @@ def measures(truth: NDArray[np.bool_], score: NDArray[np.float64]) -> Facts:
     }
 
 
-def planted(seed: int, events: int, weeks: tuple[int, ...]) -> list[Facts]:
+def planted(root: Path, seed: int, events: int, weeks: tuple[int, ...]) -> list[Facts]:
     """Return the measures of every detector after each of the weeks, and by kind those of the product."""
     rows: list[Facts] = []
-    with tempfile.TemporaryDirectory() as root:
-        engine, truth = made(Path(root), seed, events, anomalies=True)
-        with engine:
-            for week in weeks:
-                until = START + timedelta(WEEK * week)
-                entities, scores, facts = judged(engine, until)
-                kinds = labels(engine, truth, entities, until)
-                counted = kinds != "?"
-                true = kinds != ""
-                rows.append(
-                    {
-                        "seed": seed,
-                        "week": week,
-                        "members": int(counted.sum()),
-                        "anomalous": int((true & counted).sum()),
-                        **facts,
-                        "detectors": {n: measures(true[counted], s[counted]) for n, s in scores.items()},
-                        "kinds": by_kind(kinds, scores),
-                    }
-                )
-                print_row(rows[-1])
+    engine, truth = made(root, seed, events, anomalies=True)
+    with engine:
+        for week in weeks:
+            until = START + timedelta(WEEK * week)
+            entities, scores, facts = judged(engine, until)
+            kinds = labels(engine, truth, entities, until)
+            counted = kinds != "?"
+            true = kinds != ""
+            rows.append(
+                {
+                    "seed": seed,
+                    "week": week,
+                    "members": int(counted.sum()),
+                    "anomalous": int((true & counted).sum()),
+                    **facts,
+                    "detectors": {n: measures(true[counted], s[counted]) for n, s in scores.items()},
+                    "kinds": by_kind(kinds, scores),
+                }
+            )
+            print_row(rows[-1])
     return rows
 
 
@@ -200,28 +208,27 @@ def by_kind(kinds: NDArray[np.str_], scores: Scores) -> Facts:
     return found
 
 
-def nothing(seed: int, events: int, weeks: tuple[int, ...]) -> list[Facts]:
+def nothing(root: Path, seed: int, events: int, weeks: tuple[int, ...]) -> list[Facts]:
     """Return which part of the members scores 0.5 and 0.7 where nobody behaves anomalously."""
     rows: list[Facts] = []
-    with tempfile.TemporaryDirectory() as root:
-        engine, _ = made(Path(root), seed, events, anomalies=False)
-        with engine:
-            for week in weeks:
-                day = START + timedelta(WEEK * week - 1)
-                score = engine.compute("anomalies", asof=day).to_polars()["score"]
-                row = {
-                    "seed": seed,
-                    "week": week,
-                    "members": len(score),
-                    "at_0.5": float((score >= 0.5).mean()),
-                    "at_0.7": float((score >= 0.7).mean()),
-                }
-                rows.append(row)
-                print(
-                    f"nothing planted, seed {seed} week {week}: {len(score):,} members, "
-                    f"{row['at_0.5']:.3%} at 0.5, {row['at_0.7']:.3%} at 0.7",
-                    flush=True,
-                )
+    engine, _ = made(root, seed, events, anomalies=False)
+    with engine:
+        for week in weeks:
+            day = START + timedelta(WEEK * week - 1)
+            score = engine.compute("anomalies", asof=day).to_polars()["score"]
+            row = {
+                "seed": seed,
+                "week": week,
+                "members": len(score),
+                "at_0.5": float((score >= 0.5).mean()),
+                "at_0.7": float((score >= 0.7).mean()),
+            }
+            rows.append(row)
+            print(
+                f"nothing planted, seed {seed} week {week}: {len(score):,} members, "
+                f"{row['at_0.5']:.3%} at 0.5, {row['at_0.7']:.3%} at 0.7",
+                flush=True,
+            )
     return rows
 
 
@@ -284,15 +291,19 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one small log, 3 weeks")
     parser.add_argument("--seeds", default=",".join(map(str, REPORTED)), help="of the logs")
     parser.add_argument("--events", type=int, default=50_000, help="a day")
+    parser.add_argument("--weeks", default="2,3,4", help="after which the last seven days are judged")
+    parser.add_argument("--logs", type=Path, help="where generated logs are kept for the next time")
     parser.add_argument("--shuttle", type=Path, help="the folder that river is installed into")
     parser.add_argument("--out", type=Path, help="the JSON file")
     chosen = parser.parse_args()
     seeds = tuple(int(seed) for seed in chosen.seeds.split(","))
-    events, weeks = chosen.events, (2, 3, 4)
+    events, weeks = chosen.events, tuple(int(week) for week in chosen.weeks.split(","))
     if chosen.quick:
         seeds, events, weeks = TUNED[:1], 4_000, (3,)
-    rows = [row for seed in seeds for row in planted(seed, events, weeks)]
-    clean = [row for seed in seeds for row in nothing(seed, events, weeks)]
+    with tempfile.TemporaryDirectory() as made_new:
+        root = chosen.logs or Path(made_new)
+        rows = [row for seed in seeds for row in planted(root, seed, events, weeks)]
+        clean = [row for seed in seeds for row in nothing(root, seed, events, weeks)]
     found = summary(rows)
     print_summary(found)
     for limit in ("at_0.5", "at_0.7"):

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from workbench.analysis.clusters import Clusters
     from workbench.analysis.features import FeatureMatrix
     from workbench.analysis.trends import Trends
+    from workbench.analysis.triage import Triage
     from workbench.catalog import Catalog
     from workbench.compute.base import Device
     from workbench.config.features import FeatureConfig
@@ -233,6 +234,13 @@ class Engine:
         from workbench.analysis.anomalies import Anomalies  # noqa: PLC0415
 
         return Anomalies(self)
+
+    @property
+    def triage(self) -> Triage:
+        """Return what analysts said of anomalies and entities: marks, notes, the precision of signals."""
+        from workbench.analysis.triage import Triage  # noqa: PLC0415
+
+        return Triage(self)
 
     @property
     def clusters(self) -> Clusters:
@@ -1169,6 +1177,7 @@ class Engine:
             "patterns": self.pattern_config.model_dump(mode="json"),
             "terms": {name: [term.events, term.outcomes] for name, term in self.schema.terms.items()},
             "timezone": self.timezone,
+            "weights": self.triage.weights("ensemble"),
         }
 
     def _graph_of(self, segments: Iterable[str] | None) -> Graph:

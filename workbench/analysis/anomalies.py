@@ -14,6 +14,8 @@ from workbench.tabular import Tabular
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from workbench.analysis.reweighting import Reweighting
+    from workbench.analysis.triage import Triage
     from workbench.knowledge import Knowledge, KnowledgeStore
 
 __all__ = ["Anomalies"]
@@ -26,6 +28,8 @@ class _World(Protocol):
 
     @property
     def knowledge(self) -> KnowledgeStore: ...
+    @property
+    def triage(self) -> Triage: ...
     def compute(self, task: str, **parameters: Any) -> Knowledge: ...
 
 
@@ -71,6 +75,45 @@ class Anomalies(Tabular):
             )
         return rows.row(0, named=True)
 
+    def mark(self, entity: str, mark: str, *, note: str = "", author: str = "") -> dict[str, Any]:
+        """Say what an actor's anomaly is, and keep it with author and time, shown to all.
+
+        Args:
+            entity: Whose, ``type:key``.
+            mark: ``confirmed``, ``benign`` or ``ignored``.
+            note: Why.
+            author: Who says so; by default the user of this process.
+
+        Raises:
+            UnknownNameError: If the run has no such actor, or there is no such mark.
+            ReadOnlyError: If the workspace is a mirror.
+        """
+        row = self.of(entity)
+        return self._world.triage.mark(
+            entity, mark, note=note, author=author, of=row, run=self.knowledge.run.id
+        )
+
+    def marks(self) -> pl.DataFrame:
+        """Return the newest mark of each actor, with author, time, note, run and score."""
+        return self._world.triage.marks()
+
+    def precision(self) -> pl.DataFrame:
+        """Return how often the anomalies, and each signal that spoke, were right by the marks."""
+        return self._world.triage.precision()
+
+    def reweight(self, *, first: int = 50) -> Reweighting:
+        """Return what would change if signals counted by their precision; nothing is applied yet.
+
+        Args:
+            first: How many of the highest places are compared beside the classes.
+
+        Raises:
+            UsageError: If nothing is marked as confirmed or benign.
+        """
+        from workbench.analysis.reweighting import reweighted  # noqa: PLC0415  (asked for rarely)
+
+        return reweighted(self._world, self.knowledge, first)
+
     def explain(self, entity: str) -> str:
         """Return in words how anomalous an actor is, by which signals, and which events are behind it.
 
@@ -101,6 +144,11 @@ class Anomalies(Tabular):
         if row["consecutive"]:
             since = row["first_detected"].date().isoformat()
             lines.append(f"  first detected as of {since}, in {row['consecutive']} runs in a row")
+        said = self._world.triage.log(row["entity"])
+        lines += [
+            f"  {at:%Y-%m-%d} {author}: {mark or 'note'}{f', {note}' if note else ''}"
+            for at, author, mark, note in said.select("at", "author", "mark", "note").iter_rows()
+        ]
         return "\n".join(lines)
 
     def _title(self) -> str:

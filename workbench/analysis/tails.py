@@ -17,6 +17,7 @@ __all__ = [
     "count_tails",
     "evidence_of",
     "normal_score",
+    "probability",
     "score",
     "upper_tail",
 ]
@@ -187,6 +188,18 @@ def combined(probabilities: NDArray[np.float64], weights: NDArray[np.float64]) -
     # too few to know a bulk: the rarest signal, as improbable as the rarest of so many is
     least = np.where(np.isfinite(probabilities), probabilities, 1.0).min(0, initial=1.0)
     return np.where(np.isfinite(tail), tail, np.minimum(least * len(probabilities), 1.0))
+
+
+def probability(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the upper-tail probability of an anomaly score: the inverse of :func:`score`.
+
+    >>> probability(np.array([0.0, 0.3, 0.5, 0.7])).round(4).tolist()
+    [1.0, 0.03, 0.004, 0.0002]
+    """
+    beyond = np.log((1 - _SCORES[-1]) / np.maximum(1 - scores, 1e-9)) / _APPROACH + _EXPONENTS[-1]
+    exponent = np.where(scores > _SCORES[-1], beyond, np.interp(scores, _SCORES, _EXPONENTS))
+    found: NDArray[np.float64] = np.power(10.0, -exponent)
+    return np.where(np.isnan(scores), np.nan, found)
 
 
 def score(probability: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from workbench.analysis.triage import Triage
+
 if TYPE_CHECKING:
     from workbench.rules.scene import World
 
 __all__ = ["marks"]
 
-_SCHEMA = {"subject": pl.String(), "mark": pl.String()}
-
 
 def marks(world: World) -> pl.DataFrame:
     """Return ``subject`` and ``mark`` (``confirmed``, ``benign`` or ``ignored``), the newest of each."""
-    del world
-    return pl.DataFrame(schema=_SCHEMA)
+    return Triage(world).marks().select(pl.col("entity").alias("subject"), "mark")

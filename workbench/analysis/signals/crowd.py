@@ -32,7 +32,7 @@ class Crowd(Signal):
         for end, edges in meetings(scope):
             for hours in _HOURS:
                 company = _company(edges, hours * _HOUR_US)
-                if company.height < FEWEST or (company["others"] > 0).mean() > _USUAL:
+                if company.height < FEWEST or np.mean(company["others"].to_numpy() > 0) > _USUAL:
                     continue
                 actors = company["actor"].to_numpy()
                 others = company["others"].to_numpy().astype(np.float64)

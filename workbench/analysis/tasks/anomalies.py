@@ -15,6 +15,7 @@ from workbench.analysis.reasons import DRIVERS, drivers, events_behind, reasons
 from workbench.analysis.signals import Scope, signals
 from workbench.analysis.tails import combined, score
 from workbench.analysis.tasks.base import Context, Outcome, Task
+from workbench.analysis.triage import applied_weights
 from workbench.analysis.window import actor_type, period
 from workbench.compute import KernelRun
 from workbench.errors import UnknownNameError, UsageError
@@ -51,7 +52,7 @@ class Anomalies(Task):
         "properties",
         "texts",
     )
-    facts: ClassVar[tuple[str, ...]] = ("attributes", "who", "features", "timezone")
+    facts: ClassVar[tuple[str, ...]] = ("attributes", "who", "features", "timezone", "weights")
     defaults: ClassVar[dict[str, Any]] = {
         "type": "",
         "profile": "ensemble",
@@ -73,7 +74,8 @@ class Anomalies(Task):
             for name in signals.names()
             if signals.load(name).profile == profile
         }
-        weights = np.array([signals.load(name).weight for name in findings])
+        applied = applied_weights(context.snapshot.root, profile)
+        weights = np.array([applied.get(name, signals.load(name).weight) for name in findings])
         values = np.stack([f.values for f in findings.values()])
         shown, total = _ensemble(values, weights) if profile == "ensemble" else _classic(values, weights)
         rows = np.arange(len(scope)) if profile == "ensemble" else np.flatnonzero(scope.matrix.events > 0)
@@ -84,7 +86,8 @@ class Anomalies(Task):
         missing = [f"{name} ({f.reason})" for name, f in findings.items() if f.reason]
         without = f" without {', '.join(missing)}: the other weights renormalised" if missing else ""
         arrow = table.to_arrow(compat_level=pl.CompatLevel.oldest())
-        return Outcome(arrow, f"{profile}{without}", kernel)
+        how = f"{profile}{' with weights by triage' if applied else ''}{without}"
+        return Outcome(arrow, how, kernel)
 
 
 def _scope(context: Context) -> Scope:

@@ -95,7 +95,7 @@ class Task(Driver):
         inputs: The partials that its result depends on.
         facts: What else decides about it: ``attributes`` (the schema's attribute types), ``who`` (its
             actors with what events give), ``features`` (the feature configuration), ``patterns`` (the
-            pattern configuration), ``timezone``.
+            pattern configuration), ``timezone``, ``weights`` (of signals, by triage).
         defaults: Its parameters with their default values.
         period: Seconds between two runs in the background, at least.
         after: Tasks whose results it reads: in the background it runs after them.
