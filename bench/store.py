@@ -376,8 +376,9 @@ def measure(root: Path, folder: Path, number: int, seed: int) -> tuple[list[Row]
     if importlib.util.find_spec("deltalake") is None:
         print("delta-rs is left out: deltalake is not installed")
         contenders.remove("delta-rs")
-    else:
-        prepare_delta(engine, folder)
+    elif problem := prepare_delta(engine, folder):
+        print(f"delta-rs is left out: {problem}")
+        contenders.remove("delta-rs")
     rows: list[Row] = []
 
     def add(job: str, name: str, seconds: float, cpu: float, note: str = "") -> None:
@@ -409,19 +410,24 @@ def measure(root: Path, folder: Path, number: int, seed: int) -> tuple[list[Row]
     return rows, facts
 
 
-def prepare_delta(engine: Engine, folder: Path) -> None:
-    """Lay links to the files of one event type under a transaction log of delta-rs."""
+def prepare_delta(engine: Engine, folder: Path) -> str:
+    """Lay links to the files of one event type under a transaction log of delta-rs; return why it refuses."""
     from deltalake import Field, Schema, convert_to_deltalake  # noqa: PLC0415  (only where it is installed)
+    from deltalake.exceptions import DeltaError  # noqa: PLC0415  (likewise)
 
     target = folder / "delta"
     if target.exists():
-        return
+        return ""
     for entry in engine.snapshot.files("events", name=TYPE):
         place = target / f"dt={entry.segment}" / Path(entry.path).name
         place.parent.mkdir(parents=True, exist_ok=True)
         os.link(engine.path / entry.path, place)
     dates = Schema([Field("dt", "string")])
-    convert_to_deltalake(str(target), partition_by=dates, partition_strategy="hive")
+    try:
+        convert_to_deltalake(str(target), partition_by=dates, partition_strategy="hive")
+    except DeltaError as error:
+        return str(error)
+    return ""
 
 
 def disk(engine: Engine) -> dict[str, float]:
