@@ -60,6 +60,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: FLOWS.index(flow) + 1 if (flow := flow_of(item)) else 0)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests of faults counted, and the sum of each kind, in whatever process they ran."""
+    counts = [
+        (report.nodeid, *counted)
+        for report in terminalreporter.stats.get("passed", [])
+        for name, counted in getattr(report, "user_properties", ())
+        if name == "count"
+    ]
+    sums: dict[str, list[int]] = {}
+    for _, number, what in counts:
+        sums.setdefault(what.split()[0], []).append(number)
+    if counts:
+        terminalreporter.section("faults")
+        for _, number, what in sorted(counts):
+            terminalreporter.write_line(f"{number:>9,} {what}")
+        for kind, numbers in sorted(sums.items()):
+            if len(numbers) > 1:
+                terminalreporter.write_line(f"{sum(numbers):>9,} {kind} in all")
+
+
 def flow_of(item: pytest.Item) -> Path | None:
     """Return the flow that a test is of, a folder or a file, or None."""
     return next((flow for flow in FLOWS if flow in (item.path, *item.path.parents)), None)

@@ -1,4 +1,4 @@
-"""A small workspace to break, and the counts of what was broken, printed at the end."""
+"""A small workspace to break, and the counts of what was broken, which the summary prints."""
 
 from __future__ import annotations
 
@@ -18,26 +18,21 @@ if TYPE_CHECKING:
     from damaged import Damaged
 
 
+class Count(Protocol):
+    """Says how many cases a test went through."""
+
+    def __call__(self, what: str, number: int) -> None:
+        """Say it."""
+
+
 @pytest.fixture
-def count(record_property: Callable[[str, object], None]) -> Callable[[str, int], None]:
-    """Say how many cases a test went through; the summary prints it."""
+def count(record_property: Callable[[str, object], None]) -> Count:
+    """Say how many cases a test went through; the summary prints it, and the sum of a kind, the first word."""
 
     def say(what: str, number: int) -> None:
-        record_property("count", f"{number:>8,} {what}")
+        record_property("count", [number, what])
 
     return say
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    lines = [
-        text
-        for report in terminalreporter.stats.get("passed", [])
-        for name, text in getattr(report, "user_properties", ())
-        if name == "count"
-    ]
-    if lines:
-        terminalreporter.section("faults")
-        terminalreporter.write_line("\n".join(lines))
 
 
 @pytest.fixture(scope="session")

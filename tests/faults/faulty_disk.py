@@ -36,7 +36,7 @@ T = TypeVar("T")
 FULL = os.environ.get("FAULTS") == "full"
 ERRORS = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO, "EACCES": errno.EACCES}
 # Cases that the full form takes of one recording; there are more states after a loss of power.
-MOST = 1_500
+MOST = 1_000
 # Errors of the kernel, a short write, a kill before the operation or after it.
 WAYS = (*ERRORS, "short", "before", "after")
 DIRECTORY = -1

@@ -30,10 +30,9 @@ from workbench.storage.mirror import mirror
 from workbench.storage.places import Directory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import Place
+    from conftest import Count, Place
 
     from workbench.graph import Window
     from workbench.storage.disk import Disk
@@ -102,7 +101,7 @@ def laid(origin: Path, tmp_path: Path) -> Path:
 
 
 def test_a_mirror_is_what_it_was_or_what_it_shall_be(
-    mirrored: Path, grown: Path, tmp_path: Path, count: Callable[[str, int], None]
+    mirrored: Path, grown: Path, tmp_path: Path, count: Count
 ) -> None:
     before = held(mirrored)
     whole = BreakingDisk()
@@ -121,7 +120,7 @@ def test_a_mirror_is_what_it_was_or_what_it_shall_be(
 
 
 def test_a_mirror_that_the_power_cut_off_is_whole(
-    mirrored: Path, grown: Path, tmp_path: Path, count: Callable[[str, int], None]
+    mirrored: Path, grown: Path, tmp_path: Path, count: Count
 ) -> None:
     before = held(mirrored)
     target = laid(mirrored, tmp_path)
@@ -179,9 +178,7 @@ def check_kept(root: Path, expected: Window) -> None:
     assert there == {made.name, *(name for name, _, _ in made.files.values())}
 
 
-def test_a_kept_window_is_right_or_not_there(
-    kept: Path, place: Place, count: Callable[[str, int], None]
-) -> None:
+def test_a_kept_window_is_right_or_not_there(kept: Path, place: Place, count: Count) -> None:
     expected = merged(kept)
     whole = BreakingDisk()
     assert window(place("whole", kept), whole).equals(expected)
@@ -199,7 +196,7 @@ def test_a_kept_window_is_right_or_not_there(
 
 
 def test_a_kept_window_that_the_power_cut_off_is_right_or_not_there(
-    kept: Path, place: Place, tmp_path: Path, count: Callable[[str, int], None]
+    kept: Path, place: Place, tmp_path: Path, count: Count
 ) -> None:
     expected = merged(kept)
     root = place("recorded", kept)

@@ -165,9 +165,7 @@ READINGS: dict[str, dict[str, Callable[[Engine], Any]]] = {
 
 
 @pytest.mark.parametrize("kind", DATA)
-def test_no_flip_passes_the_check_before_a_reader(
-    kind: str, workspace: Path, count: Callable[[str, int], None]
-) -> None:
+def test_no_flip_passes_the_check_before_a_reader(kind: str, workspace: Path, count: Count) -> None:
     snapshot = SegmentStore(workspace).snapshot()
     entry = file_of(workspace, kind)
     path = workspace / entry.path
@@ -182,7 +180,7 @@ def test_no_flip_passes_the_check_before_a_reader(
 
 @pytest.mark.parametrize(("kind", "way"), [(k, w) for k, ways in READINGS.items() for w in ways])
 def test_a_reading_gives_the_whole_answer_or_names_the_file(
-    kind: str, way: str, workspace: Path, count: Callable[[str, int], None]
+    kind: str, way: str, workspace: Path, count: Count
 ) -> None:
     read = READINGS[kind][way]
     entry = file_of(workspace, kind)
@@ -202,9 +200,7 @@ def test_a_reading_gives_the_whole_answer_or_names_the_file(
 
 
 @pytest.mark.parametrize("name", HEAD)
-def test_what_says_what_there_is_opens_whole_or_not_at_all(
-    name: str, workspace: Path, count: Callable[[str, int], None]
-) -> None:
+def test_what_says_what_there_is_opens_whole_or_not_at_all(name: str, workspace: Path, count: Count) -> None:
     path = max(workspace.glob(name))
     whole = path.read_bytes()
     expected = SegmentStore(workspace).snapshot().manifest
@@ -221,7 +217,7 @@ def test_what_says_what_there_is_opens_whole_or_not_at_all(
 
 
 def test_the_log_gives_back_all_that_was_acknowledged_or_says_that_it_is_lost(
-    workspace: Path, count: Callable[[str, int], None]
+    workspace: Path, count: Count
 ) -> None:
     folder = workspace / "wal"
     (path,) = folder.glob("*.wal")
@@ -255,9 +251,7 @@ def held(root: Path) -> set[tuple[str, str, str, str]]:
 
 
 @pytest.mark.parametrize("kind", [k for k in DATA if k not in ("keys", "quarantine")])
-def test_repair_brings_back_what_was_published(
-    kind: str, workspace: Path, logs: Path, count: Callable[[str, int], None]
-) -> None:
+def test_repair_brings_back_what_was_published(kind: str, workspace: Path, logs: Path, count: Count) -> None:
     before = held(workspace)
     entry = file_of(workspace, kind)
     whole = (workspace / entry.path).read_bytes()
@@ -279,7 +273,7 @@ def test_repair_brings_back_what_was_published(
     count(f"workspaces with damaged {kind}, repaired", REPAIRED)
 
 
-def test_repair_brings_back_all_kinds_at_once(workspace: Path, count: Callable[[str, int], None]) -> None:
+def test_repair_brings_back_all_kinds_at_once(workspace: Path, count: Count) -> None:
     before = held(workspace)
     for entry in SegmentStore(workspace).snapshot().manifest.files:
         path = workspace / entry.path

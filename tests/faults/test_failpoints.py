@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from conftest import Count
+
 QUICK = 12
 FEW = {"forget": 6, "stream": 8}  # of the quick form; these steps take longer
 
@@ -41,7 +43,7 @@ def test_every_operation_may_fail(
     place: Callable[[str], Path],
     logs: Path,
     monkeypatch: pytest.MonkeyPatch,
-    count: Callable[[str, int], None],
+    count: Count,
 ) -> None:
     monkeypatch.setattr(Stream, "_run", sitting)
     step = STEPS[name]

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
+from clicks import SCHEMA
+from faulty_disk import some
 
 from workbench.engine import Engine
 from workbench.errors import WriterLockedError
 from workbench.ingest.derive import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from workbench.storage import Snapshot
@@ -65,40 +67,57 @@ with Engine(sys.argv[1]).store.writer():
     sys.stdin.read()
 """
 
+ROWS = 4_000
 LAST = -1
 MOMENTS = {
     "the first file is written aside": ("open", "/w/tmp/", 1),
-    "half of a batch has moved": ("os.rename", "/segments/", 40),
+    "half of a batch has moved": ("os.rename", "/segments/", 16),
     "the first manifest is published": ("os.rename", "/manifests/0000000001", 1),
     "the second generation becomes current": ("os.rename", "CURRENT", 2),
-    "sources of a later batch are read": ("open", "/Weather/2013-02-09", 1),
+    "sources of a later batch are read": ("open", "/click/2025-01-09", 1),
     "the last generation becomes current": ("os.rename", "CURRENT", LAST),
 }
 INTERRUPTED = {
-    "while it reads": ("open", "/Departure/2013-02-05", 2),  # the first time it is hashed
+    "while it reads": ("open", "/click/2025-01-05", 2),  # the first time it is hashed
     "while it normalises": ("call", "workbench.partials.documents:content_hash", 4),
     "while it writes": ("open", "/w/tmp/", 12),
     "while it commits": ("os.rename", "CURRENT", 2),
-    "between two batches": ("open", "/Weather/2013-02-09", 1),
+    "between two batches": ("open", "/click/2025-01-09", 1),
 }
 
 
 @pytest.fixture(scope="module")
-def sources(flights_between: Callable[[str, str], Path]) -> Path:
-    return flights_between("2013-02-01", "2013-02-12")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve days of a log, of which a batch of 1 MB holds a few, and a reference table."""
+    root = tmp_path_factory.mktemp("sources")
+    for folder in ("click", "reference"):
+        (root / folder).mkdir()
+    for day in range(1, 13):
+        date = f"2025-01-{day:02d}"
+        rows = (f"{date}T{n % 24:02d}:00:00Z,u{n % 50},p{n % 9},{'t' * 60}\n" for n in range(ROWS))
+        (root / "click" / f"{date}.csv").write_text("time,user,page,title\n" + "".join(rows))
+    (root / "reference" / "users.csv").write_text("user,name\n" + "".join(f"u{n},N{n}\n" for n in range(50)))
+    return root
 
 
 @pytest.fixture(scope="module")
-def undisturbed(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    engine = Engine.create(tmp_path_factory.mktemp("undisturbed") / "w", schema="flights", batch_mb=1)
+def schema(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("schema") / "schema.yaml"
+    path.write_text(SCHEMA)
+    return path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(sources: Path, schema: Path, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    engine = Engine.create(tmp_path_factory.mktemp("undisturbed") / "w", schema=schema, batch_mb=1)
     engine.ingest(sources)
     assert engine.snapshot.generation >= 3
     return engine
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Path:
-    return Engine.create(tmp_path / "w", schema="flights").path
+def workspace(schema: Path, tmp_path: Path) -> Path:
+    return Engine.create(tmp_path / "w", schema=schema).path
 
 
 def _start(
@@ -155,11 +174,11 @@ def _check_resumed(workspace: Path, sources: Path, undisturbed: Engine) -> None:
     assert engine.ingest(sources).files == 0
 
 
-@pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS)
+@pytest.mark.parametrize("name", some([*MOMENTS], 2, "kill"))
 def test_a_kill_leaves_a_whole_generation_and_is_made_up_for(
-    moment: tuple[str, str, int], workspace: Path, sources: Path, undisturbed: Engine
+    name: str, workspace: Path, sources: Path, undisturbed: Engine
 ) -> None:
-    event, text, count = moment
+    event, text, count = MOMENTS[name]
     nth = undisturbed.snapshot.generation if count == LAST else count
     process = _start(workspace, sources, (event, text, nth))
     process.communicate(timeout=60)
@@ -181,11 +200,11 @@ def test_a_kill_from_outside_after_a_commit(workspace: Path, sources: Path, undi
     _check_resumed(workspace, sources, undisturbed)
 
 
-@pytest.mark.parametrize("moment", INTERRUPTED.values(), ids=INTERRUPTED)
+@pytest.mark.parametrize("name", some([*INTERRUPTED], 2, "interrupt"))
 def test_ctrl_c_leaves_a_whole_generation_says_how_to_go_on_and_is_made_up_for(
-    moment: tuple[str, str, int], workspace: Path, sources: Path, undisturbed: Engine
+    name: str, workspace: Path, sources: Path, undisturbed: Engine
 ) -> None:
-    process = _start(workspace, sources, moment, signal.SIGINT)
+    process = _start(workspace, sources, INTERRUPTED[name], signal.SIGINT)
     _, said = process.communicate(timeout=60)
 
     assert process.returncode == 130
@@ -197,7 +216,7 @@ def test_ctrl_c_leaves_a_whole_generation_says_how_to_go_on_and_is_made_up_for(
 
 def test_an_interrupted_engine_goes_on(workspace: Path, sources: Path, undisturbed: Engine) -> None:
     def interrupt(update: object) -> None:
-        if getattr(update, "done") == 30:  # noqa: B009
+        if getattr(update, "done") == 8:  # noqa: B009
             raise KeyboardInterrupt
 
     engine = Engine(workspace, batch_mb=1)
@@ -267,7 +286,7 @@ def test_reading_and_dry_runs_need_no_lock(
     engine = Engine(workspace)
 
     assert engine.sql("select count(*) from entities").rows == [(0,)]
-    assert engine.ingest(sources, dry_run=True).rows["Cancellation"] > 1_000
+    assert engine.ingest(sources, dry_run=True).rows["click"] == 12 * ROWS
     engine.close()
 
 
@@ -277,4 +296,4 @@ def test_the_lock_of_a_killed_writer_is_free_at_once(
     holder.kill()
     holder.wait(timeout=60)
 
-    assert Engine(workspace).ingest(sources / "reference").files == 3
+    assert Engine(workspace).ingest(sources / "reference").files == 1

@@ -34,10 +34,10 @@ from workbench.storage import SegmentStore, manifest
 from workbench.storage.files import hash_bytes, make_directories, publish
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from conftest import Place
+    from conftest import Count, Place
 
     from workbench.storage import Manifest, Snapshot, Transaction
     from workbench.storage.disk import Disk
@@ -131,7 +131,7 @@ def check(root: Path, known: int, committed: dict[str, int], more: Path) -> None
 
 @pytest.mark.parametrize("name", CHAINS)
 def test_every_state_is_a_whole_generation(
-    name: str, place: Place, logs: Path, tmp_path: Path, count: Callable[[str, int], None]
+    name: str, place: Place, logs: Path, tmp_path: Path, count: Count
 ) -> None:
     root = place("recorded")
     recording = record(root, RecordingDisk(root.parent), CHAINS[name], logs)
@@ -152,7 +152,7 @@ def test_every_state_is_a_whole_generation(
 
 
 def test_every_event_that_a_stream_acknowledged_is_there(
-    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: Callable[[str, int], None]
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: Count
 ) -> None:
     monkeypatch.setattr(Stream, "_run", sitting)
     root = place("recorded")
@@ -181,7 +181,7 @@ def test_every_event_that_a_stream_acknowledged_is_there(
 
 
 def test_a_creation_that_the_power_cut_off_is_no_workspace_or_a_whole_one(
-    logs: Path, tmp_path: Path, count: Callable[[str, int], None]
+    logs: Path, tmp_path: Path, count: Count
 ) -> None:
     (tmp_path / "disk").mkdir()
     disk = RecordingDisk(tmp_path / "disk")
@@ -205,7 +205,7 @@ def test_a_creation_that_the_power_cut_off_is_no_workspace_or_a_whole_one(
 
 
 def test_what_a_killed_writer_left_is_durable_once_the_next_one_has_seen_it(
-    place: Place, logs: Path, tmp_path: Path, count: Callable[[str, int], None]
+    place: Place, logs: Path, tmp_path: Path, count: Count
 ) -> None:
     """A writer is killed, another finds what it left, acknowledges that it is there, and the power fails."""
     whole = BreakingDisk()

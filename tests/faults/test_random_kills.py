@@ -31,9 +31,9 @@ from workbench.ingest.stream import Stream
 from workbench.storage import SegmentStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from conftest import Place
+    from conftest import Count, Place
     from damaged import Damaged
 
 KILLS = {
@@ -107,7 +107,7 @@ def test_a_step_that_is_killed_is_done_or_not_and_can_be_done_again(
     place: Place,
     mortals: Mortals,
     monkeypatch: pytest.MonkeyPatch,
-    count: Callable[[str, int], None],
+    count: Count,
 ) -> None:
     logs, step = mortals.logs, STEPS[name]
     monkeypatch.setattr(Stream, "_run", sitting)
@@ -152,7 +152,7 @@ def rows(engine: Engine) -> int:
 
 
 def test_a_repair_that_is_killed_is_ended_by_the_next(
-    place: Place, damaged: Damaged, mortals: Mortals, count: Callable[[str, int], None]
+    place: Place, damaged: Damaged, mortals: Mortals, count: Count
 ) -> None:
     whole = BreakingDisk()
     root = place("whole", damaged.root)

@@ -20,11 +20,11 @@ from faulty_disk import FULL, LazyDisk
 from workbench.storage import SegmentStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-READERS = 8
-CYCLES = 500 if FULL else 25
+    from conftest import Count
+
+READERS, CYCLES = (8, 500) if FULL else (3, 25)
 WINDOW = 5
 FILES = 3
 FIRST = date(2025, 1, 1)
@@ -53,9 +53,7 @@ print(json.dumps([reads, len(generations)]), flush=True)
 """
 
 
-def test_eight_processes_read_whole_generations_while_days_come_and_go(
-    tmp_path: Path, count: Callable[[str, int], None]
-) -> None:
+def test_processes_read_whole_generations_while_days_come_and_go(tmp_path: Path, count: Count) -> None:
     root = tmp_path / "w"
     store = SegmentStore(SegmentStore.create(root).root, disk=LazyDisk())
     command = [sys.executable, "-c", READ, str(root)]

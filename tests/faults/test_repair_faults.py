@@ -24,10 +24,9 @@ from workbench.errors import DiskFullError, StorageError
 from workbench.storage import SegmentStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import Place
+    from conftest import Count, Place
     from damaged import Damaged
 
 QUICK = 8
@@ -46,7 +45,7 @@ def test_undisturbed_it_brings_back_what_there_is_and_names_the_rest(
     assert damaged.bytes <= kept(root)
 
 
-def test_every_operation_may_fail(place: Place, damaged: Damaged, count: Callable[[str, int], None]) -> None:
+def test_every_operation_may_fail(place: Place, damaged: Damaged, count: Count) -> None:
     whole = BreakingDisk()
     root = place("whole", damaged.root)
     repair(root, whole)
@@ -69,7 +68,7 @@ def test_every_operation_may_fail(place: Place, damaged: Damaged, count: Callabl
 
 
 def test_after_any_loss_of_power_the_next_repair_ends_it(
-    place: Place, damaged: Damaged, tmp_path: Path, count: Callable[[str, int], None]
+    place: Place, damaged: Damaged, tmp_path: Path, count: Count
 ) -> None:
     root = place("recorded", damaged.root)
     disk = RecordingDisk(root.parent)

@@ -13,15 +13,11 @@ import os
 import resource
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from faulty_disk import FULL, LazyDisk
 
 from workbench.engine import Engine
 from workbench.storage import SegmentStore
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 DAYS, WINDOW, EVENTS = (60, 15, 200) if FULL else (6, 2, 20)
@@ -69,7 +65,7 @@ def a_day(engine: Engine, folder: Path, day: int) -> int:
     return taken
 
 
-def test_nothing_grows_once_the_window_is_full(tmp_path: Path, count: Callable[[str, int], None]) -> None:
+def test_nothing_grows_once_the_window_is_full(tmp_path: Path, count: Count) -> None:
     engine = Engine.create(tmp_path / "w", window=WINDOW, stream_seconds=3600)
     engine.store = SegmentStore(engine.path, disk=LazyDisk(), reserve=0)
     seen = []

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from faulty_disk import FULL, some
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -25,6 +26,8 @@ from workbench.storage.wal import Log
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from conftest import Count
 
 NOW = datetime(2025, 6, 12, 12, tzinfo=UTC)
 EVENTS = 60
@@ -82,7 +85,7 @@ def start(
 
 
 def stored(engine: Engine) -> list[int]:
-    return [row[0] for row in engine.sql("select n from click order by n").rows]
+    return sorted(n for batch in engine.scan("click", columns=["n"]) for n in batch["n"].to_pylist())
 
 
 def check(workspace: Path, acknowledged: set[int], sent: int) -> None:
@@ -104,21 +107,22 @@ def check(workspace: Path, acknowledged: set[int], sent: int) -> None:
         assert (engine.snapshot.generation, stored(engine)) == (generation, list(range(sent)))
 
 
-@pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS)
+@pytest.mark.parametrize("name", some([*MOMENTS], 3, "stream"))
 def test_a_kill_at_a_chosen_moment_loses_nothing_acknowledged(
-    moment: tuple[str, str, int], workspace: Path
+    name: str, workspace: Path, count: Count
 ) -> None:
-    process = start(workspace, 0, moment)
+    process = start(workspace, 0, MOMENTS[name])
     out, _ = process.communicate(timeout=120)
 
     assert process.returncode == -signal.SIGKILL
     check(workspace, {int(line) for line in out.split()[1:]}, EVENTS)
+    count(f"kills of a stream as {name}", 1)
 
 
-def test_kills_at_random_moments_one_after_the_other(workspace: Path) -> None:
+def test_kills_at_random_moments_one_after_the_other(workspace: Path, count: Count) -> None:
     draw = random.Random(11)  # noqa: S311
     acknowledged: set[int] = set()
-    rounds = 6
+    rounds = 12 if FULL else 2
     for number in range(rounds):
         process = start(workspace, number * EVENTS)
         assert process.stdout is not None
@@ -131,9 +135,10 @@ def test_kills_at_random_moments_one_after_the_other(workspace: Path) -> None:
         process.stdout.close()
     assert len(acknowledged) > rounds
     check(workspace, acknowledged, rounds * EVENTS)
+    count("kills of one stream from outside, at random, one after the other", rounds)
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40 if FULL else 6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     deliveries=st.lists(
         st.tuples(st.lists(st.integers(0, 30), max_size=8), st.sampled_from(["go on", "checkpoint", "die"])),

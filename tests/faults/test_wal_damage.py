@@ -23,6 +23,8 @@ from workbench.storage.wal import Log
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from conftest import Count
+
 HEADER = 28
 RECORD = 36
 
@@ -46,7 +48,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "wal"
 
 
-def test_a_log_cut_at_every_byte_of_its_last_group_gives_what_is_whole(folder: Path) -> None:
+def test_a_log_cut_at_every_byte_of_its_last_group_gives_what_is_whole(folder: Path, count: Count) -> None:
     groups = [[b"first"], [b"one", b"\xa7rec two", b"three" * 9]]
     written = write_log(folder, groups)
     (path,) = folder.glob("*.wal")
@@ -68,10 +70,13 @@ def test_a_log_cut_at_every_byte_of_its_last_group_gives_what_is_whole(folder: P
         assert recovered(folder) == [*expected, b"goes on"]
         for extra in {*folder.glob("*.wal"), *cuts} - {path}:
             extra.unlink()
+    count("cuts of the log, at every byte", len(data) + 1)
 
 
 @pytest.mark.parametrize("rotate_bytes", [1 << 20, 1])
-def test_a_flipped_bit_anywhere_loses_nothing_in_silence(folder: Path, rotate_bytes: int) -> None:
+def test_a_flipped_bit_anywhere_loses_nothing_in_silence(
+    folder: Path, rotate_bytes: int, count: Count
+) -> None:
     written = write_log(folder, [[b"a", b"bb"], [b"ccc"], [b"dddd", b"eeeee"]], rotate_bytes=rotate_bytes)
     originals = {path: path.read_bytes() for path in folder.glob("*.wal")}
     refused = flips = 0
@@ -92,6 +97,7 @@ def test_a_flipped_bit_anywhere_loses_nothing_in_silence(folder: Path, rotate_by
             path.write_bytes(data)
     assert flips > 2_000
     assert refused > flips / 3
+    count(f"flips of the log in {len(originals)} files, every bit, {refused:,} of them refused", flips)
 
 
 def test_random_damage_never_gives_what_was_not_written(folder: Path) -> None:
