@@ -54,7 +54,9 @@ test: $(INSTALLED)  ## all tests and documentation examples, with coverage thres
 	tail -n 1 build/pytest.log
 
 faults: $(INSTALLED)  ## every fault that the tests know: power loss, failing disks, flipped bits, kills
-	@FAULTS=full $(BIN)/python -m pytest tests/faults --no-cov -o faulthandler_timeout=0
+	@FAULTS=full $(BIN)/python -m pytest tests/faults --no-cov -o faulthandler_timeout=0 \
+		--numprocesses=2 --dist=worksteal
+	echo "make faults: $$SECONDS s"
 
 check: $(INSTALLED)  ## style, types, import rules, spelling, lock files, generated files
 	@failed=()

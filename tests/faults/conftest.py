@@ -27,7 +27,7 @@ class Count(Protocol):
 
 @pytest.fixture
 def count(record_property: Callable[[str, object], None]) -> Count:
-    """Say how many cases a test went through; the summary prints it, and the sum of a kind, the first word."""
+    """Say how many cases a test went through, beginning with their kind, of which the summary has the sum."""
 
     def say(what: str, number: int) -> None:
         record_property("count", [number, what])

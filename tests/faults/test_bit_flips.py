@@ -24,21 +24,28 @@ from faulty_disk import FULL
 
 from workbench.engine import Engine
 from workbench.errors import CorruptFileError, StorageError
+from workbench.graph import window_of
 from workbench.opening import repair
 from workbench.partials.shapes import KINDS
 from workbench.storage import SegmentStore, Snapshot
+from workbench.storage.derived import FOLDER
 from workbench.storage.files import Verifier
 from workbench.storage.wal import Log
+from workbench.vectors import IndexKind, VectorCache, connect
+from workbench.vectors.queue import Queue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from conftest import Count
 
     from workbench.storage import FileEntry
 
 FLIPS = 300
 READ = FLIPS if FULL else 12
 REPAIRED = 40 if FULL else 1
-DATA = (*KINDS, "events", "reference", "knowledge", "keys", "quarantine")
+MADE = ("vectors", "index")
+DATA = (*KINDS, *MADE, "events", "reference", "knowledge", "keys", "quarantine")
 HEAD = ("FORMAT", "CURRENT", "manifests/*")
 LOGGED = [f'{{"time":"2025-01-02T20:{n:02d}:00Z","user":"u{n}","page":"p1","title":"T"}}' for n in range(9)]
 
@@ -53,11 +60,14 @@ def pristine(two_days: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         schema.read_text().replace("    click:\n", '    click:\n      text: "opened {title}"\n')
     )
     (root / "torn.csv").write_text("time,user,page,title\n" + "2025-01-02T21:00:00Z,u1,p1,T\n" * 9 + "torn\n")
-    with Engine(root / "w", stream_seconds=3600) as engine:
+    with Engine(root / "w", stream_seconds=3600, embedder="hashing") as engine:
         engine.ingest(root / "torn.csv", type="click")
         with engine.stream() as stream:
             stream.append("click", LOGGED[0], source="web", keys="0")
         engine.compute("pagerank", device="cpu")
+        cache = VectorCache(engine.path / "cache" / "vectors", connect(engine.settings))
+        Queue(engine.store, cache, IndexKind(above=0)).work(engine.refresh().snapshot)
+        window_of(engine.snapshot, engine.store.derived("window"), worth=0)
         stream = engine.stream()
         for number, line in enumerate(LOGGED[1:], 1):
             stream.append("click", line, source="web", keys=str(number))
@@ -128,6 +138,10 @@ def told(engine: Engine) -> Any:
     return catalog.event_types
 
 
+def similar(engine: Engine) -> Any:
+    return sorted(map(str, engine.vectors.search("Title").to_arrow().to_pylist()))
+
+
 READINGS: dict[str, dict[str, Callable[[Engine], Any]]] = {
     "events": {
         "sql": sql("select * from click"),
@@ -151,9 +165,9 @@ READINGS: dict[str, dict[str, Callable[[Engine], Any]]] = {
     "sightings": {"a timeline": lambda engine: engine.entity("user:u1").timeline().rows()},
     "counts": {"sql": sql("select * from counts")},
     "profiles": {"the catalog": told},
-    "texts": {
-        "vectors": lambda engine: sorted(map(str, engine.vectors.search("Title").to_arrow().to_pylist()))
-    },
+    "texts": {"vectors": similar},
+    "vectors": {"vectors": similar},
+    "index": {"vectors": similar},
     "reference": {"sql": sql("select * from reference.users")},
     "knowledge": {
         "sql": sql("select * from knowledge.pagerank"),
@@ -195,8 +209,43 @@ def test_a_reading_gives_the_whole_answer_or_names_the_file(
             assert named == str(path) or found == expected, (number, named)
             refused += bool(named)
         path.write_bytes(whole)
-    assert refused == READ
+    assert refused == READ or kind in MADE  # of which others are made, if need be
     count(f"flips and cuts of {kind}, read by {way}", READ)
+
+
+@pytest.mark.parametrize("name", ["*.arrow", "*.json"])
+def test_a_kept_window_that_is_damaged_is_passed_over(name: str, workspace: Path, count: Count) -> None:
+    store = SegmentStore(workspace)
+    expected = window_of(store.snapshot(), store.derived("window"), worth=1 << 40)
+    kept = {path: path.read_bytes() for path in sorted((workspace / FOLDER).iterdir())}
+    draw = random.Random(name)  # noqa: S311
+    for number in range(READ):
+        path = draw.choice([path for path in kept if path.match(name)])
+        path.write_bytes(next(damages(kept[path], 1, f"{name} {number}")))
+        store = SegmentStore(workspace)
+        assert window_of(store.snapshot(), store.derived("window"), worth=0).equals(expected), number
+        for other in (workspace / FOLDER).iterdir():
+            other.unlink()
+        for other, data in kept.items():
+            other.write_bytes(data)
+    count(f"flips and cuts of a kept window's {name}, passed over", READ)
+
+
+def test_vectors_that_are_damaged_where_they_are_kept_are_made_again(workspace: Path, count: Count) -> None:
+    folder = workspace / "cache" / "vectors"
+    (path,) = folder.rglob("*.parquet")
+    whole = path.read_bytes()
+    texts = [f"opened Title {n}" for n in range(3)]
+    with Engine(workspace, embedder="hashing") as engine:
+        embedder = connect(engine.settings)
+    expected = embedder.embed(texts)
+    assert (VectorCache(folder, embedder).embed(texts) == expected).all()
+    for number, data in enumerate(damages(whole, READ, "cache")):
+        path.write_bytes(data)
+        assert (VectorCache(folder, embedder).embed(texts) == expected).all(), number
+        for other in path.parent.iterdir():
+            other.unlink()
+    count("flips and cuts of kept vectors, made again", READ)
 
 
 @pytest.mark.parametrize("name", HEAD)

@@ -13,11 +13,15 @@ import os
 import resource
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from faulty_disk import FULL, LazyDisk
 
 from workbench.engine import Engine
 from workbench.storage import SegmentStore
+
+if TYPE_CHECKING:
+    from conftest import Count
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 DAYS, WINDOW, EVENTS = (60, 15, 200) if FULL else (6, 2, 20)

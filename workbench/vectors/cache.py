@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import time
@@ -18,6 +19,7 @@ import structlog
 import xxhash
 
 from workbench.errors import ProviderError, ProviderReplyError
+from workbench.storage.files import hash_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,9 +64,9 @@ class VectorCache:
 
     The vectors lie in files under ``directory/MODEL``, by 128 bits of each text's hash; the texts
     themselves do not. In the workspace rather than in the user's cache, so that what was made of its
-    documents goes where it goes and is deleted with it. Files appear whole; several processes may add at
-    a time. What cannot be read is made again, and where nothing can be written vectors live as long as
-    the process: both are logged.
+    documents goes where it goes and is deleted with it. Files appear whole, and their names are the hash
+    of their bytes; several processes may add at a time. What is damaged is made again, and where nothing
+    can be written vectors live as long as the process: both are logged.
 
     Where an embedder's server fails, what it gave before is kept. The texts that wait are those of the
     documents that have no vector here: there is no list of them that could go wrong.
@@ -101,12 +103,25 @@ class VectorCache:
     @cached_property
     def dimension(self) -> int:
         """Return how many numbers a vector has: by what is kept, so that a server need not be there."""
+        for path in self._whole:
+            with contextlib.suppress(OSError):  # another process has made one file of many
+                return int(pq.read_schema(path).field("vector").type.list_size)
+        return self._embedder.dimension
+
+    @cached_property
+    def _whole(self) -> list[Path]:
+        """Return the files whose bytes are those that their names say."""
+        whole = []
         for path in sorted(self._folder.glob("*.parquet")):
             try:
-                return int(pq.read_schema(path).field("vector").type.list_size)
-            except (OSError, pa.ArrowException, KeyError, AttributeError):
-                continue
-        return self._embedder.dimension
+                found = hash_file(path)
+            except OSError as error:
+                found = str(error)
+            if found == path.stem:
+                whole.append(path)
+            else:
+                _log.warning("vectors cannot be read and are made again", path=str(path), reason=found)
+        return whole
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return float32 ``[n, dimension]`` as :meth:`Embedder.embed` does; only new texts are embedded.
@@ -220,7 +235,7 @@ class VectorCache:
         if self._known is None:
             self._known = pl.DataFrame(schema={"hash": pl.Binary(), "place": pl.Int64()})
             self._vectors = np.empty((0, self.dimension), np.float32)
-            for path in sorted(self._folder.glob("*.parquet")):
+            for path in self._whole:
                 self._read(path)
         return self._known
 
@@ -250,22 +265,22 @@ class VectorCache:
             if len(old) < _MOST_FILES:
                 self._write(hashes, vectors)
                 return
-            self._write(self._table()["hash"], self._vectors)
+            made = self._write(self._table()["hash"], self._vectors)
             for path in old:
-                path.unlink(missing_ok=True)
+                if path != made:
+                    path.unlink(missing_ok=True)
         except OSError as error:
             _log.warning("vectors are not kept", path=str(self._folder), reason=str(error))
 
-    def _write(self, hashes: pl.Series, vectors: NDArray[np.float32]) -> None:
+    def _write(self, hashes: pl.Series, vectors: NDArray[np.float32]) -> Path:
         flat = pa.array(np.ascontiguousarray(vectors).reshape(-1))
         columns = {
             "hash": hashes.to_arrow(compat_level=pl.CompatLevel.oldest()),
             "vector": pa.FixedSizeListArray.from_arrays(flat, self.dimension),
         }
-        name = secrets.token_hex(8)
-        aside = self._folder / f".{name}.tmp"
+        aside = self._folder / f".{secrets.token_hex(8)}.tmp"
         pq.write_table(pa.table(columns), aside, compression="none", write_page_checksum=True)
-        aside.replace(self._folder / f"{name}.parquet")
+        return aside.replace(self._folder / f"{hash_file(aside)}.parquet")
 
 
 def _hashes(texts: Sequence[str]) -> pl.DataFrame:
