@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["RowFinder", "Rows"]
 
 _FILES = 1 << 12
-_GROUPS = 1 << 8  # whose keys are kept: 64 MB where row groups are full
+_GROUPS = 1 << 9  # whose keys are kept: 128 MB where row groups are full, a month at full width
 _ID = 0  # the place of column _id, with which a file begins
 # An identifier is a time within a day and some bits of content: its first 32 bits tell most apart.
 _SHIFT = 31
