@@ -77,6 +77,8 @@ _LARGEST_ID = 2**63 - 1
 _LOADED = ("graph", "trends", "vectors")
 SCHEMA_FILE = Path("schema") / "entity.yaml"
 FEATURES_FILE = Path("schema") / "features.yaml"
+SCORING_FILE = Path("schema") / "scoring.yaml"
+TRENDS_FILE = Path("schema") / "trends.yaml"
 PATTERNS_FILE = Path("schema") / "patterns.yaml"
 
 
@@ -211,6 +213,21 @@ class Engine:
 
         file = self.path / PATTERNS_FILE
         return load_patterns(file) if file.exists() else PatternConfig()
+
+    def configured(self, task: str) -> dict[str, Any]:
+        """Return the parameters that a file of the workspace gives a task: ``schema/scoring.yaml`` the
+        anomalies, ``schema/trends.yaml`` the trends.
+
+        Raises:
+            ConfigError: If the file is not valid; says file, line, reason and suggestion.
+        """  # noqa: D205  (two files)
+        from workbench.config.tasks import load_scoring, load_trends  # noqa: PLC0415
+
+        loads = {"anomalies": (SCORING_FILE, load_scoring), "trends": (TRENDS_FILE, load_trends)}
+        if task not in loads or not (self.path / loads[task][0]).exists():
+            return {}
+        file, load = loads[task]
+        return load(self.path / file).model_dump(exclude={"metadata"}, exclude_unset=True)
 
     def graph_between(self, since: datetime | None, until: datetime | None) -> Graph:
         """Return the property graph of the segments (UTC days) that a range of time touches.
@@ -771,7 +788,7 @@ class Engine:
         from workbench.knowledge import Knowledge, add, notes_of  # noqa: PLC0415
 
         chosen = device or self.settings.device
-        complete = tasks.load(task).complete(parameters)
+        complete = tasks.load(task).complete({**self.configured(task), **parameters})
         segments = self._segments_until(asof)
         inputs = input_hash(self._snapshot, segments, task, self._facts())
         earlier = earlier_run(self.knowledge, task, inputs, {"parameters": complete, "seed": seed}, chosen)

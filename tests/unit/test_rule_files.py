@@ -188,7 +188,7 @@ def test_an_entity_schema_extends_a_shipped_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("load", "spec", "wrong", "said"),
     [
-        (load_scoring, "{profile: classic, weights: {graph: 0.5}}", "{profle: x}", "Did you mean 'profile'"),
+        (load_scoring, "{profile: classic, history_days: 28}", "{profle: x}", "Did you mean 'profile'"),
         (load_trends, "{weeks: 8}", "{weeks: 2}", "greater than or equal to 4"),
         (load_patterns, "{classes: {churn: {ends: [L]}}}", "{classes: {churn: {}}}", "say which: by"),
     ],

@@ -332,7 +332,10 @@ def test_what_was_kept_is_there_in_another_process(own: Engine) -> None:
     own.rules.evaluate(now)
     again = Engine(own.path)
     assert again.rules.active() == {"busy": ("user:spiky",)}
+    assert again.rules.evaluate(now + timedelta(minutes=10)) == []  # not due: nothing is written
+    written = (own.path / "alerts/state.jsonl").stat().st_mtime_ns
     assert again.rules.evaluate(now + timedelta(hours=1)) == []
+    assert (own.path / "alerts/state.jsonl").stat().st_mtime_ns > written
     assert again.rules.to_polars()["active"].to_list() == [1]
 
 
@@ -379,6 +382,7 @@ def test_an_empty_workspace_has_nothing_to_evaluate(tmp_path: Path) -> None:
     (tmp_path / "shop.yaml").write_text(SCHEMA)
     engine = Engine.create(tmp_path / "w", schema=tmp_path / "shop.yaml")
     assert engine.rules.evaluate() == []
+    assert not (engine.path / "alerts").exists()
     with pytest.raises(UsageError, match="no events"):
         engine.rules.backtest(rule(**template("threshold", feature="view_count", value=1)))
 
@@ -529,3 +533,15 @@ def test_a_backtest_of_many_ticks_is_thinned_and_says_so(shop: Engine) -> None:
         shop.rules.backtest("nothing")
     with pytest.raises(ConfigError, match="a template is one of"):
         shop.rules.backtest({"metadata": {"id": "x"}, "spec": {"template": {}}})
+
+
+def test_tasks_have_the_parameters_of_the_workspace_s_files(own: Engine) -> None:
+    head = "apiVersion: workbench/v1\nkind: {}\nmetadata: {{id: own}}\nspec: {}\n"
+    (own.path / "schema/scoring.yaml").write_text(head.format("ScoringConfig", "{lookback_days: 2}"))
+    (own.path / "schema/trends.yaml").write_text(head.format("TrendConfig", "{method: classic}"))
+    assert own.compute("anomalies").run.parameters["lookback_days"] == 2
+    assert own.compute("anomalies", lookback_days=3).run.parameters["lookback_days"] == 3
+    assert own.compute("trends").run.parameters["method"] == "classic"
+    (own.path / "schema/trends.yaml").write_text(head.format("TrendConfig", "{metod: classic}"))
+    with pytest.raises(ConfigError, match=r"trends\.yaml:4: spec\.metod: .* Did you mean 'method'"):
+        own.compute("trends")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 
@@ -27,7 +27,6 @@ class _Scoring(Strict):
     profile: Literal["ensemble", "classic"] = "ensemble"
     lookback_days: int = Field(7, ge=1, le=3650)
     history_days: int = Field(56, ge=0, le=3650)
-    weights: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
 
 
 class ScoringConfig(_Scoring):
@@ -37,7 +36,6 @@ class ScoringConfig(_Scoring):
         profile: ``ensemble``, or the origin's ``classic``.
         lookback_days: The period that is judged.
         history_days: What lies before it and is compared with.
-        weights: Signal to weight, instead of its own.
     """
 
     metadata: Metadata = Metadata(id="default")
@@ -116,7 +114,7 @@ def load_scoring(path: Path) -> ScoringConfig:
         ConfigError: If the file is not valid; says file, line, reason and suggestion.
     """
     metadata, spec = load_document(path, "ScoringConfig", _Scoring)
-    return ScoringConfig(metadata=metadata, **dict(spec))
+    return ScoringConfig(metadata=metadata, **spec.model_dump(exclude_unset=True))
 
 
 def load_trends(path: Path) -> TrendConfig:
@@ -126,7 +124,7 @@ def load_trends(path: Path) -> TrendConfig:
         ConfigError: If the file is not valid; says file, line, reason and suggestion.
     """
     metadata, spec = load_document(path, "TrendConfig", _Trends)
-    return TrendConfig(metadata=metadata, **dict(spec))
+    return TrendConfig(metadata=metadata, **spec.model_dump(exclude_unset=True))
 
 
 def load_patterns(path: Path) -> PatternConfig:

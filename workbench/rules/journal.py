@@ -146,6 +146,11 @@ class Journal:
         self._folder = store.root / FOLDER
         self.problems: list[str] = []
 
+    @property
+    def exists(self) -> bool:
+        """Return whether any rule was ever evaluated here."""
+        return self._folder.is_dir()
+
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Keep other processes from evaluating; waits for one that does.

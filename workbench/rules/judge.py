@@ -124,7 +124,7 @@ class Judge:
     def _scores(self, scene: Scene) -> pl.DataFrame:
         """Return the anomaly score and class of each subject: of a run of the last day, or computed now."""
         moment = from_us(scene.until)
-        complete = tasks.load("anomalies").complete({})
+        complete = tasks.load("anomalies").complete(self.world.configured("anomalies"))
         of_type = [{**complete, "type": name} for name in {scene.type_, *_default(scene)}]
         runs = [
             run

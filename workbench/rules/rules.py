@@ -236,9 +236,12 @@ class Rules(Tabular):
         """
         now = now or datetime.now(UTC)
         wanted = {self.get(rule).id for rule in only}
+        if not self._book.rules and not self._journal.exists:
+            return []
         with self._journal.held():
             self._world.refresh()
             state = self._journal.state()
+            before = [*state.lines()]
             self._book.remember(state.good)
             rules = self._book.rules
             due = [r for r in rules.values() if (r.id in wanted if wanted else self._due(r, state, now))]
@@ -246,7 +249,8 @@ class Rules(Tabular):
             fired += self._let_go(state, now) if not wanted else []
             state.good = self._book.good
             state.forget_old(now, {rule.id: rule.schedule.cooldown for rule in rules.values()})
-            self._journal.save(state)
+            if [*state.lines()] != before:
+                self._journal.save(state)
             channels = Channels(self._world.settings, self._world.path)
             if deliver(state, self._journal, channels, now, self._wait):
                 self._journal.save(state)

@@ -87,6 +87,9 @@ class World(Protocol):
     ) -> Context:
         """Return what tasks and detectors work on."""
 
+    def configured(self, task: str) -> dict[str, Any]:
+        """Return the parameters that a file of the workspace gives a task."""
+
     def execute(self, plan: Any) -> Answer:
         """Run a plan."""
 

@@ -39,13 +39,17 @@ class Series:
 
     def episodes(self, until: int) -> pl.DataFrame:
         """Return the episodes that could be told at a moment (microseconds): of whole hours and days."""
-        parameters = tasks.load("trends").complete({})
+        parameters = self._parameters
         masked = [_masked(self._all[resolution], until) for resolution in ("hour", "day")]
         hours, days = (
             episodes(series, baseline_of(series, parameters["method"], parameters["weeks"]))
             for series in masked
         )
         return fold(hours, days)
+
+    @cached_property
+    def _parameters(self) -> dict[str, Any]:
+        return tasks.load("trends").complete(self.world.configured("trends"))
 
     @property
     def metrics(self) -> list[str]:
@@ -61,7 +65,7 @@ class Series:
             world.timezone,
             attributes=world.schema.attributes,
             terms=world.schema.terms,
-            most_values=tasks.load("trends").complete({})["most_values"],
+            most_values=self._parameters["most_values"],
         )
 
 
