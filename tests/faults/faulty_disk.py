@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ERRORS",
     "FULL",
+    "MOST",
     "BreakingDisk",
     "KilledError",
     "LazyDisk",
@@ -35,7 +36,7 @@ T = TypeVar("T")
 
 FULL = os.environ.get("FAULTS") == "full"
 ERRORS = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO, "EACCES": errno.EACCES}
-# Cases that the full form takes of one recording; there are more states after a loss of power.
+# States after a loss of power that the full form takes of one recording, at most.
 MOST = 1_000
 # Errors of the kernel, a short write, a kill before the operation or after it.
 WAYS = (*ERRORS, "short", "before", "after")
@@ -44,9 +45,10 @@ DIRECTORY = -1
 EXHAUSTED = 5
 
 
-def some(items: Sequence[T], number: int, seed: str) -> list[T]:
-    """Return a few items in their order; in the full form (FAULTS=full) all, or a drawing of very many."""
-    number = MOST if FULL else number
+def some(items: Sequence[T], number: int, seed: str, most: int | None = None) -> list[T]:
+    """Return a few items in their order; in the full form (FAULTS=full) all, or at most so many."""
+    if FULL:
+        number = len(items) if most is None else most
     if len(items) <= number:
         return list(items)
     chosen = random.Random(seed).sample(range(len(items)), number)  # noqa: S311

@@ -17,7 +17,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from faulty_disk import BreakingDisk, KilledError, LazyDisk, Machine, RecordingDisk, points, some
+from faulty_disk import MOST, BreakingDisk, KilledError, LazyDisk, Machine, RecordingDisk, points, some
 from steps import outcome
 from test_power_loss import Recording
 
@@ -129,7 +129,7 @@ def test_a_mirror_that_the_power_cut_off_is_whole(
     after = copied(grown, target, disk)
     recording.acknowledged.append((len(disk.log), after))
     states = recording.states()
-    for number, (state, known) in enumerate(chosen := some(states, QUICK, "mirror")):
+    for number, (state, known) in enumerate(chosen := some(states, QUICK, "mirror", MOST)):
         root = tmp_path / str(number)
         root.mkdir()
         state.write(root)
@@ -204,7 +204,7 @@ def test_a_kept_window_that_the_power_cut_off_is_right_or_not_there(
     recording = Recording(Machine.of(disk.root), disk.log)
     window(root, disk)
     states = recording.states()
-    for number, (state, _) in enumerate(chosen := some(states, QUICK, "window")):
+    for number, (state, _) in enumerate(chosen := some(states, QUICK, "window", MOST)):
         target = tmp_path / str(number)
         target.mkdir()
         state.write(target)

@@ -16,7 +16,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from damaged import kept, repair, repaired
-from faulty_disk import BreakingDisk, KilledError, Machine, RecordingDisk, points, some
+from faulty_disk import MOST, BreakingDisk, KilledError, Machine, RecordingDisk, points, some
 from steps import outcome
 from test_power_loss import Recording
 
@@ -78,7 +78,7 @@ def test_after_any_loss_of_power_the_next_repair_ends_it(
     after = repaired(root)
     recording.acknowledged.append((len(disk.log), SegmentStore(root).snapshot().generation))
     states = recording.states()
-    for number, (state, known) in enumerate(chosen := some(states, QUICK, "repair")):
+    for number, (state, known) in enumerate(chosen := some(states, QUICK, "repair", MOST)):
         target = tmp_path / str(number)
         target.mkdir()
         state.write(target)
