@@ -147,15 +147,29 @@ class Index(Driver):
 
 
 def nearest(
-    vectors: Stored, queries: NDArray[np.float32], k: int, rows: NDArray[np.int64] | None
+    vectors: Stored,
+    queries: NDArray[np.float32],
+    k: int,
+    rows: NDArray[np.int64] | None,
+    allowed: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return the ``k`` nearest of ``rows`` (all by default) by looking at each of them, best first."""
-    found = (vectors if rows is None else vectors[rows]).astype(np.float32, copy=False)
+    """Return the ``k`` nearest of ``rows`` (all by default) by looking at each of them, best first.
+
+    Args:
+        vectors: All vectors.
+        queries: As in :meth:`Index.search`.
+        k: How many; there are so many.
+        rows: Which ones are looked at.
+        allowed: Which of those may be found.
+    """
+    found = vectors if rows is None else vectors[rows]
     places = np.empty((len(queries), k), np.int64)
     scores = np.empty((len(queries), k), np.float32)
     step = max(1, _CELLS // len(found))
     for at in range(0, len(queries), step):
-        cosines = queries[at : at + step] @ found.T
+        cosines = _cosines(queries[at : at + step], found)
+        if allowed is not None:
+            cosines[:, ~allowed] = -np.inf
         best = _best(cosines, k)
         places[at : at + step] = best
         scores[at : at + step] = np.take_along_axis(cosines, best, axis=1)
@@ -163,6 +177,36 @@ def nearest(
 
 
 _CELLS = 1 << 25
+# Vectors that are made float32 at a time: what fits into a processor's cache.
+_BLOCK = 512
+
+
+def _cosines(queries: NDArray[np.float32], vectors: Stored) -> NDArray[np.float32]:
+    """Return the product; vectors that are kept shorter are never all float32 at once.
+
+    One query is multiplied some vectors at a time: the library's threads would wait longer for one another.
+    """
+    if vectors.dtype == np.float32 and len(queries) > 1:
+        return queries @ vectors.T
+    cosines = np.empty((len(queries), len(vectors)), np.float32)
+    for at in range(0, len(vectors), _BLOCK):
+        some = vectors[at : at + _BLOCK]
+        wide = _wide(some) if some.dtype == np.float16 else some
+        cosines[:, at : at + _BLOCK] = (wide @ queries[0])[None] if len(queries) == 1 else queries @ wide.T
+    return cosines
+
+
+def _wide(vectors: NDArray[np.float16]) -> NDArray[np.float32]:
+    """Return finite float16 as float32: the bits moved, the exponent put right, several times as fast."""
+    bits = np.ascontiguousarray(vectors).view(np.int16).astype(np.int32)
+    np.left_shift(bits, 13, out=bits)
+    np.bitwise_and(bits, _SIGN_AND_VALUE, out=bits)
+    wide = bits.view(np.float32)
+    return np.multiply(wide, _EXPONENTS, out=wide)
+
+
+_SIGN_AND_VALUE = np.array(0x8FFFFFFF, np.uint32).view(np.int32)[()]
+_EXPONENTS = np.float32(2.0**112)
 
 
 def _best(cosines: NDArray[np.float32], k: int) -> NDArray[np.int64]:

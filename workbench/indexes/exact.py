@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Exact"]
 
+# Above this share looking at all vectors is faster than picking those that are allowed.
+_MANY = 0.25
+
 
 class Exact(Index):
     """A matrix product: always right, fastest for few vectors."""
@@ -30,7 +33,9 @@ class Exact(Index):
         self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the nearest allowed vectors."""
-        return nearest(self.vectors, queries, k, None if allowed is None else np.flatnonzero(allowed))
+        if allowed is None or allowed.mean() > _MANY:
+            return nearest(self.vectors, queries, k, None, allowed)
+        return nearest(self.vectors, queries, k, np.flatnonzero(allowed))
 
     def write(self, path: Path) -> None:
         """Write the number of vectors: they are all there is."""

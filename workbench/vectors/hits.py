@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import polars as pl
+import pyarrow as pa
 
 from workbench.tabular import Tabular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import pyarrow as pa
     from numpy.typing import NDArray
 
     from workbench.vectors.conditions import Kept
@@ -49,39 +48,59 @@ def said_by(
         k: How many.
         distinct: Show each text once, by its latest event, as long as there are other texts.
     """
+    # few rows: a frame's threads would take longer to wake than this takes
     window = kept.window
     rank = np.full(len(window), -1, np.int64)
     rank[numbers] = np.arange(len(numbers))
     rows = np.flatnonzero(kept.rows & (rank[window.row_number] >= 0))
-    said = pl.DataFrame(
-        {"row": rows, "rank": rank[window.row_number[rows]], "kind": window.row_kind[rows]}
-    ).with_columns(pl.Series("segment", window.row_segment[rows]))
-    window.each(lambda segment: segment.postings, said["segment"].unique())
-    said = said.with_columns(pl.Series("count", _counts(kept, said), pl.Int64))
-    said = said.with_columns(pl.col("count").sum().over("rank", "kind").alias("events"))
-    few = said.select("rank", "kind").n_unique() < k
+    said = _Said(rows, rank[window.row_number[rows]], window.row_kind[rows], window.row_segment[rows])
+    window.open_postings(np.unique(said.segment).tolist())
+    counts = _counts(kept, said)
+    pairs, pair = np.unique(np.stack([said.rank, said.kind]), axis=1, return_inverse=True)
+    events = np.bincount(pair, counts, minlength=pairs.shape[1]).astype(np.int64)[pair]
     if not distinct:
         # as many of the best texts as have so many events
-        before = said.group_by("rank").agg(pl.col("count").sum()).sort("rank")
-        enough = before.filter(pl.col("count").cum_sum() - pl.col("count") < k)["rank"]
-        said = said.filter(pl.col("rank").is_in(enough.to_list()))
-    events = _latest(kept, said, k if few or not distinct else 1)
-    # each text's latest event first, then the next
-    events = events.sort("rank", "kind", "time", "_id", descending=[False, False, True, True]).with_columns(
-        pl.int_range(pl.len()).over("rank", "kind").alias("said")
-    )
+        enough = np.cumsum(np.bincount(said.rank, counts, minlength=len(numbers)))
+        some = said.rank <= np.searchsorted(enough, k)
+        said, counts, events = said.take(some), counts[some], events[some]
+    place, ids, times = _latest(kept, said, 1 if distinct and pairs.shape[1] >= k else k)
+    order = np.lexsort((-ids, -times, said.kind[place], said.rank[place]))
+    place, ids, times = place[order], ids[order], times[order]
     if distinct:
-        events = events.sort(pl.col("said") > 0, maintain_order=True).head(k)
-        events = events.sort("rank", "kind", maintain_order=True)
-    return _table(kept, events.head(k), numbers, scores)
+        # each text's latest event first, then the next
+        new = np.ones(len(place), np.bool_)
+        new[1:] = np.diff(said.rank[place] * len(window.kinds) + said.kind[place]) > 0
+        chosen = np.sort(np.concatenate([np.flatnonzero(new), np.flatnonzero(~new)])[:k])
+        place, ids, times = place[chosen], ids[chosen], times[chosen]
+    place, ids, times = place[:k], ids[:k], times[:k]
+    ranks = said.rank[place]
+    days = (window.segments[n].name for n in said.segment[place].tolist())
+    columns = {
+        "address": pa.array([f"{day}/{n}" for day, n in zip(days, ids.tolist(), strict=True)], pa.string()),
+        "event_type": pa.array([window.kinds[kind] for kind in said.kind[place].tolist()], pa.string()),
+        "time": pa.array(times, pa.timestamp("us", "UTC")),
+        "text": pa.array(window.texts(numbers[ranks]), pa.string()),
+        "score": pa.array(scores[ranks].astype(np.float64)),
+        "events": pa.array(events[place]),
+    }
+    return pa.table(columns)
 
 
-def _by_segment(said: pl.DataFrame) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
-    """Yield each segment with the places of its rows in the frame, and their numbers in the window."""
-    segments, rows = said["segment"].to_numpy(), said["row"].to_numpy()
-    for segment in np.unique(segments):
-        places = np.flatnonzero(segments == segment)
-        yield int(segment), places, rows[places]
+class _Said(NamedTuple):
+    """Rows of a window, each with its text's rank, its event type and its segment."""
+
+    row: NDArray[np.int64]
+    rank: NDArray[np.int64]
+    kind: NDArray[np.int64]
+    segment: NDArray[np.int64]
+
+    def take(self, some: NDArray[np.bool_]) -> _Said:
+        return _Said(*(column[some] for column in self))
+
+    def parts(self) -> Iterator[tuple[int, NDArray[np.int64]]]:
+        """Yield each segment with the places of its rows here."""
+        for segment in np.unique(self.segment):
+            yield int(segment), np.flatnonzero(self.segment == segment)
 
 
 def _spans(
@@ -97,54 +116,27 @@ def _spans(
     return np.searchsorted(chosen, starts), np.searchsorted(chosen, ends), chosen
 
 
-def _counts(kept: Kept, said: pl.DataFrame) -> NDArray[np.int64]:
+def _counts(kept: Kept, said: _Said) -> NDArray[np.int64]:
     """Return how many kept events each row has."""
-    counts = np.zeros(said.height, np.int64)
-    for segment, places, rows in _by_segment(said):
-        starts, ends, _ = _spans(kept, segment, rows)
+    counts = np.zeros(len(said.row), np.int64)
+    for segment, places in said.parts():
+        starts, ends, _ = _spans(kept, segment, said.row[places])
         counts[places] = ends - starts
     return counts
 
 
-def _latest(kept: Kept, said: pl.DataFrame, most: int) -> pl.DataFrame:
-    """Return the latest kept events of each row, at most so many."""
-    frames = [pl.DataFrame(schema={"place": pl.Int64, "_id": pl.Int64, "time": pl.Int64})]
-    for segment, places, rows in _by_segment(said):
+def _latest(
+    kept: Kept, said: _Said, most: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the latest kept events of each row, at most so many: the row's place, identifier and time."""
+    found: list[tuple[NDArray[np.int64], ...]] = [(np.empty(0, np.int64),) * 3]
+    for segment, places in said.parts():
         postings = kept.window.segments[segment].postings
-        starts, ends, chosen = _spans(kept, segment, rows)
+        starts, ends, chosen = _spans(kept, segment, said.row[places])
         taken = np.minimum(ends - starts, most)
-        last = np.repeat(ends, taken) - 1
         back = np.arange(taken.sum()) - np.repeat(np.cumsum(taken) - taken, taken)
-        events = last - back if chosen is None else chosen[last - back]
-        frames.append(
-            pl.DataFrame(
-                {
-                    "place": np.repeat(places, taken),
-                    "_id": postings.ids[events],
-                    "time": postings.times_of(postings.ids[events]),
-                }
-            )
-        )
-    found = pl.concat(frames)
-    return pl.concat([said[found["place"]], found.drop("place")], how="horizontal")
-
-
-def _table(
-    kept: Kept, events: pl.DataFrame, numbers: NDArray[np.int64], scores: NDArray[np.float32]
-) -> pa.Table:
-    window = kept.window
-    ranks = events["rank"].to_numpy()
-    days = pl.Series([segment.name for segment in window.segments], dtype=pl.String)
-    kinds = pl.Series(window.kinds, dtype=pl.String)
-    return (
-        events.select(
-            pl.concat_str(
-                days.gather(events["segment"]).alias("day"), pl.lit("/"), pl.col("_id").cast(pl.String)
-            ).alias("address"),
-            kinds.gather(events["kind"]).alias("event_type"),
-            pl.col("time").cast(pl.Datetime("us", "UTC")),
-            pl.Series("text", window.texts(numbers[ranks]), pl.String),
-            pl.Series("score", scores.astype(np.float64)[ranks], pl.Float64),
-            "events",
-        )
-    ).to_arrow(compat_level=pl.CompatLevel.oldest())
+        events = np.repeat(ends, taken) - 1 - back
+        ids = postings.ids[events if chosen is None else chosen[events]]
+        found.append((np.repeat(places, taken), ids, postings.times_of(ids)))
+    place, ids, times = (np.concatenate(column) for column in zip(*found, strict=True))
+    return place, ids, times

@@ -76,6 +76,13 @@ class Window:
         chosen = self.segments if wanted is None else [self.segments[place] for place in wanted]
         list(self._threads.map(work, chosen))
 
+    def open_postings(self, wanted: Iterable[int] | None = None) -> None:
+        """Read who says the texts of some segments (all by default), where that has not been read."""
+        places = range(len(self.segments)) if wanted is None else wanted
+        new = [place for place in places if "postings" not in vars(self.segments[place])]
+        if new:
+            self.each(lambda segment: segment.postings, new)
+
     # which texts there are
 
     @cached_property
@@ -152,7 +159,7 @@ class Window:
     @cached_property
     def events(self) -> int:
         """Return how many events say a text."""
-        self.each(lambda segment: segment.postings)
+        self.open_postings()
         return sum(int((s.postings.ends - s.postings.starts).sum()) for s in self.segments)
 
     # their vectors
