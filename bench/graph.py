@@ -76,7 +76,8 @@ def merge(engine: Engine) -> Facts:
 
 
 def keep(engine: Engine) -> Facts:
-    prepared(engine, 0, None)
+    """Leave out the newest day, which the next step adds."""
+    prepared(engine, 0, -1)
     kept = sum(path.stat().st_size for path in (engine.path / FOLDER).glob("*"))
     return {"kept_mb": kept / 2**20}
 
@@ -211,9 +212,10 @@ def networkx(engine: Engine, share: float) -> Facts:
     return facts | {f"path_{name}": value for name, value in timed(walked).items()}
 
 
+# Each leaves on disk what the next one starts from.
 STEPS: dict[str, Callable[[Engine], Facts]] = {
-    "window merge": merge,
-    "window merge, kept on disk": keep,
+    "window merge but for a day, kept on disk": keep,
+    "adding a day": change(0, None),
     "open from disk": opened,
     "two hops, uniform": around("uniform"),
     "two hops, by degree": around("degree"),
@@ -221,11 +223,9 @@ STEPS: dict[str, Callable[[Engine], Facts]] = {
     "entity page, uniform": pages("uniform"),
     "entity page, most sightings": pages("degree"),
     "engine, everything current": current,
+    "evicting a day": change(1, None),
+    "window merge, not kept": merge,
     "igraph": igraph,
-}
-CHANGES: dict[str, tuple[tuple[int, int | None], tuple[int, int | None]]] = {
-    "adding a day": ((0, -1), (0, None)),
-    "evicting a day": ((0, None), (1, None)),
 }
 
 
@@ -235,11 +235,8 @@ def child(step: str, workspace: Path, share: float) -> None:
         if step == "networkx":
             resource.setrlimit(resource.RLIMIT_AS, (NETWORKX_BYTES, NETWORKX_BYTES))
             facts = networkx(engine, share)
-        elif step.startswith("before "):
-            prepared(engine, *CHANGES[step.removeprefix("before ")][0])
-            facts = {}
         else:
-            facts = (STEPS | {name: change(*after) for name, (_, after) in CHANGES.items()})[step](engine)
+            facts = STEPS[step](engine)
         facts["wall_seconds"], facts["cpu_seconds"] = time.perf_counter() - wall, time.process_time() - cpu
         facts["peak_mb"] = memory()["VmHWM"]
         facts["load"] = os.getloadavg()[0]
@@ -261,9 +258,6 @@ def run(step: str, workspace: Path, share: float = 1.0, seconds: float | None = 
 
 def measure(workspace: Path) -> Iterator[tuple[str, Facts]]:
     """Yield each step with what it found."""
-    for name in CHANGES:
-        run(f"before {name}", workspace)
-        yield name, run(name, workspace) or {}
     for name in STEPS:
         yield name, run(name, workspace) or {}
     for share in SHARES:
@@ -281,7 +275,7 @@ def show(name: str, facts: Facts) -> None:
         for key, value in facts.items()
         if key not in usual
     )
-    print(f"{name:<28} {wall:8.2f} s {cpu:8.2f} CPU-s {peak:8,.0f} MB  {', '.join(others)}", flush=True)
+    print(f"{name:<40} {wall:8.2f} s {cpu:8.2f} CPU-s {peak:8,.0f} MB  {', '.join(others)}", flush=True)
 
 
 def make(workspace: Path, days: int, events: int, seed: int) -> None:
