@@ -140,7 +140,7 @@ def starts(graph: Graph, how: str) -> NDArray[np.int64]:
 
 
 def timed(calls: Iterator[object]) -> Facts:
-    """Return percentiles of the milliseconds that each step of a generator takes, by the clock and of a CPU."""
+    """Return percentiles of the milliseconds that each step of a generator takes, and those of a CPU."""
     spent = []
     before = time.perf_counter(), time.process_time()
     for _ in calls:
