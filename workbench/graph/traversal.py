@@ -177,7 +177,10 @@ class Walk:
         first = int(self.adjacency.into.indptr[node])
         rows = self.adjacency.into.rows[first : first + count]
         least = min(least, float(_HEAVY))
-        return bisect_right(range(count), -least, key=lambda place: -min(self.weights[rows[place]], _HEAVY))
+        # as they are sorted: what is heavier still is not told apart
+        return bisect_right(
+            range(count), -least, key=lambda place: -float(min(self.weights[rows[place]], _HEAVY))
+        )
 
     def _side(self, side: Csr, nodes: NDArray[Any], counts: NDArray[np.int64] | None = None) -> Links:
         positions, origin = side.positions(nodes, counts)
