@@ -36,7 +36,7 @@ def put(root: Path, **columns: Any) -> None:
         (pa.array(["annika", "b", "annika"]).dictionary_encode(), (2, 0, 0)),
         (pa.DictionaryArray.from_arrays([0, None], ["b", "annika"]), (1, 0, 0)),
         (pa.array([["b", "annika"], None, []]), (1, 0, 0)),
-        (pa.array([{"a": {"b": ["annika"]}}, None]), (1, 0, 0)),
+        (pa.array([{"a": {"b": ["annika"]}, "n": 1, "yes": True}, None]), (1, 0, 0)),
         (pa.array([[("annika", "x annika")]], pa.map_(pa.string(), pa.string())), (1, 1, 0)),
     ],
 )

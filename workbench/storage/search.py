@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import mmap
+import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -63,24 +65,31 @@ def search(
         under: Folders within it; by default all.
     """
     wanted = _Wanted(text)
-    for path in sorted(path for folder in under for path in (root / folder).rglob("*")):
-        name = path.relative_to(root).as_posix()
-        if not wanted.is_short_number and (hit := wanted.in_bytes(name, "name", name.encode())):
-            yield hit
-        if not path.is_file():
-            continue
-        try:
-            if path.suffix == ".parquet":
-                hits = _in_parquet(path, name, wanted, numeric=path.name.split(".")[-2] in numbers)
-            elif path.suffix in {".json", ""}:
-                hits = _in_json(path, name, wanted)
-            elif path.suffix == ".index":
-                continue
-            else:
-                hits = _in_file(path, name, wanted)
+    paths = sorted(path for folder in under for path in (root / folder).rglob("*"))
+
+    def within(path: Path) -> list[Hit]:
+        kind = ".".join(path.name.split(".")[-2:-1])
+        return list(_in_path(path, path.relative_to(root).as_posix(), wanted, numeric=kind in numbers))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for hits in pool.map(within, paths):
             yield from hits
-        except FileNotFoundError:
-            continue  # collected meanwhile
+
+
+def _in_path(path: Path, name: str, wanted: _Wanted, *, numeric: bool) -> Iterator[Hit]:
+    if not wanted.is_short_number and (hit := wanted.in_bytes(name, "name", name.encode())):
+        yield hit
+    if not path.is_file() or path.suffix == ".index":
+        return
+    try:
+        if path.suffix == ".parquet":
+            yield from _in_parquet(path, name, wanted, numeric=numeric)
+        elif path.suffix in {".json", ""}:
+            yield from _in_json(path, name, wanted)
+        else:
+            yield from _in_file(path, name, wanted)
+    except FileNotFoundError:
+        return  # collected meanwhile
 
 
 def word(text: str) -> re.Pattern[bytes]:
@@ -172,7 +181,9 @@ def _in_columns(path: Path, name: str, wanted: _Wanted, *, numeric: bool) -> Ite
         # text as a dictionary: each of its values is looked at once
         texts = [f.name for f in file.schema_arrow if pa.types.is_string(f.type)]
     with pq.ParquetFile(path, read_dictionary=texts) as file:
-        for column in file.schema_arrow.names:
+        for column, kind in zip(file.schema_arrow.names, file.schema_arrow.types, strict=True):
+            if not _may_match(kind, wanted, numeric=numeric and not column.startswith("_")):
+                continue
             values = [
                 value
                 for group in range(file.num_row_groups)
@@ -191,6 +202,13 @@ def _footer(path: Path) -> bytes:
     data = path.read_bytes()
     length = int.from_bytes(data[-_TAIL : -_TAIL // 2], "little")
     return data[-_TAIL - length : -_TAIL]
+
+
+def _may_match(kind: Any, wanted: _Wanted, *, numeric: bool) -> bool:
+    """Return whether a column of a type has to be read at all."""
+    if _is_number(kind):
+        return numeric and not math.isnan(wanted.number)
+    return not (pa.types.is_boolean(kind) or pa.types.is_temporal(kind))
 
 
 def _matches(array: pa.Array, wanted: _Wanted, *, numeric: bool) -> Iterator[bytes]:
