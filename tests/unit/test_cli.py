@@ -98,11 +98,13 @@ COMMANDS = [
         "config",
         "drivers",
         "schema",
+        "bench",
     ),
 ]
 GRAPH_COMMANDS = ["around", "path", "shared", "stats"]
 QUARANTINE_COMMANDS = ["list", "show", "retry"]
 RULES_COMMANDS = ["list", "check", "add", "backtest", "enable", "disable", "evaluate", "log"]
+TRIAGE_COMMANDS = ["mark", "note", "list", "precision"]
 
 
 @pytest.fixture(autouse=True)
@@ -221,6 +223,7 @@ def test_help_shows_every_command_in_its_panel() -> None:
         *(["graph", name] for name in GRAPH_COMMANDS),
         *(["quarantine", name] for name in QUARANTINE_COMMANDS),
         *(["rules", name] for name in RULES_COMMANDS),
+        *(["triage", name] for name in TRIAGE_COMMANDS),
     ],
 )
 def test_the_help_of_a_command_says_what_it_does_and_has_examples(command: list[str]) -> None:
@@ -878,3 +881,25 @@ def test_a_value_that_is_json_is_what_json_says(written: list[str], expected: di
 def test_a_pair_without_a_name_a_value_or_twice_is_a_mistake(written: list[str]) -> None:
     with pytest.raises(UsageError):
         pairs(written)
+
+
+def test_scorecards_are_listed_and_run_with_their_own_options() -> None:
+    listed = fine("bench")
+    assert "anomaly" in listed
+    assert "Detection of planted anomalies" in listed
+    assert "Did you mean 'anomaly'" in mistake("bench", "anomly")
+    done = process("bench", "anomaly", "--", "--help")
+    assert done.returncode == 0, done.stderr
+    assert "--seeds" in done.stdout
+
+
+def test_marks_and_notes_by_command(own: Path) -> None:
+    fine("triage", "note", "page:home", "new since May", "--author", "ann", "-w", own)
+    found = document("triage", "list", "page:home", "-w", own)
+    row = dict(zip(found["columns"], found["rows"][0], strict=True))
+    assert (row["author"], row["note"], row["mark"]) == ("ann", "new since May", "")
+    assert "new since May" in fine("triage", "list", "-w", own)
+    assert document("triage", "precision", "-w", own)["rows"] == [["any", 0, 0, None]]
+    assert "Did you mean" in mistake("triage", "mark", "user:anna", "confirmd", "-w", own)
+    marked = document("triage", "mark", "user:anna", "benign", "--note", "known", "-w", own)
+    assert (marked["entity"], marked["mark"], marked["note"]) == ("user:anna", "benign", "known")

@@ -109,7 +109,7 @@ def test_the_same_runs_give_the_same_identifiers() -> None:
 
 def test_many_are_cut_and_counted() -> None:
     many = {f"u{n:03}": 0.6 for n in range(MOST + 20)}
-    found = insights(None, anomalies(**many))
+    found = insights(None, anomalies(**many))  # type: ignore[arg-type]
     assert len(found) == MOST
     assert found[-1].title == "21 more about anomalies"
     assert found[-1].severity == "info"

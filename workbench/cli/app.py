@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from workbench.cli import (
     ask,
+    bench,
     compute,
     data,
     demo,
@@ -23,6 +24,7 @@ from workbench.cli import (
     run,
     serve,
     synth,
+    triage,
     upkeep,
     watch,
 )
@@ -216,6 +218,13 @@ _QUARANTINE_COMMANDS: tuple[tuple[str, Callable[..., Any], tuple[str, ...]], ...
     ),
 )
 
+_TRIAGE_COMMANDS: tuple[tuple[str, Callable[..., Any], tuple[str, ...]], ...] = (
+    ("mark", triage.mark, ("workbench triage mark user:anna confirmed --note 'called her' -w shop",)),
+    ("note", triage.note, ("workbench triage note page:home 'new since May' -w shop",)),
+    ("list", triage.list_, ("workbench triage list user:anna -w shop",)),
+    ("precision", triage.precision, ("workbench triage precision -w shop --json",)),
+)
+
 _RULES_COMMANDS: tuple[tuple[str, Callable[..., Any], tuple[str, ...]], ...] = (
     ("list", rules.list_, ("workbench rules list -w shop",)),
     ("check", rules.check, ("workbench rules check -w shop",)),
@@ -234,6 +243,7 @@ _RULES_COMMANDS: tuple[tuple[str, Callable[..., Any], tuple[str, ...]], ...] = (
     ("log", rules.log, ("workbench rules log trend-spike -w shop",)),
 )
 
+_BENCH = ("workbench bench anomaly --quick", "workbench bench anomaly --seeds 101 --out anomaly.json")
 _REPORT_RUN = ("workbench report run weekly.ipynb -w shop -p month=3 -o weekly.html",)
 
 
@@ -252,13 +262,22 @@ def _register() -> None:
     app.add_typer(quarantine.app, name="quarantine", rich_help_panel="Operate")
     app.add_typer(report.app, name="report", rich_help_panel="Operate")
     app.add_typer(rules.app, name="rules", rich_help_panel="Operate")
+    app.add_typer(triage.app, name="triage", rich_help_panel="Look")
     report.app.command("run", help=_help(report.run), epilog=_epilog(_REPORT_RUN))(report.run)
     for panel, name, function, examples in _COMMANDS:
         app.command(name, rich_help_panel=panel, help=_help(function), epilog=_epilog(examples))(function)
+    app.command(
+        "bench",
+        rich_help_panel="Operate",
+        help=_help(bench.bench),
+        epilog=_epilog(_BENCH),
+        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    )(bench.bench)
     groups = (
         (graph.app, _GRAPH_COMMANDS),
         (quarantine.app, _QUARANTINE_COMMANDS),
         (rules.app, _RULES_COMMANDS),
+        (triage.app, _TRIAGE_COMMANDS),
     )
     for group, commands in groups:
         for name, function, examples in commands:
