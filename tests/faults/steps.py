@@ -34,7 +34,8 @@ class Step:
     Attributes:
         run: Does it; done again, it changes nothing more.
         prepare: What has to be there before.
-        commits: Generations that it makes.
+        commits: Generations that it makes. Where it goes on in the middle, documents are published in other
+            parts.
     """
 
     run: Callable[[Engine, Path], object]
@@ -85,12 +86,15 @@ STEPS: dict[str, Step] = {
 }
 
 
-def facts(snapshot: Snapshot) -> tuple[Any, ...]:
-    """Return what a generation holds: partials by hash, parts of documents, results, sources."""
+def facts(snapshot: Snapshot, step: Step) -> tuple[Any, ...]:
+    """Return what a step makes of a generation: partials by hash, parts of documents, results, sources."""
     partials = {(f.kind, f.segment): f.hash for kind in KINDS for f in snapshot.files(kind)}
+    parts = snapshot.files("events")
     return (
         partials,
-        sorted((f.segment, f.name, f.rows) for f in snapshot.files("events")),
+        sorted((f.segment, f.name, f.rows) for f in parts)
+        if step.commits == 1
+        else sum(f.rows for f in parts),
         sorted({f.name for f in snapshot.files("knowledge")}),
         sorted(snapshot.manifest.ledger),
     )

@@ -52,9 +52,9 @@ def test_every_operation_may_fail(
         step.prepare(engine, logs)
     whole = BreakingDisk()
     root = place("whole", origin)
-    before = facts(SegmentStore(root).snapshot())
+    before = facts(SegmentStore(root).snapshot(), step)
     step.run(opened(root, whole), logs)
-    after = facts(SegmentStore(root).snapshot())
+    after = facts(SegmentStore(root).snapshot(), step)
     assert before != after
 
     everywhere = points(whole.kinds)
@@ -65,12 +65,12 @@ def test_every_operation_may_fail(
         if isinstance(error, StorageError):
             assert isinstance(error, DiskFullError) == (how == "ENOSPC"), (at, how, error)
         elif error is None:
-            assert facts(SegmentStore(root).snapshot()) == after, (at, how)
+            assert facts(SegmentStore(root).snapshot(), step) == after, (at, how)
         assert (how in ("before", "after")) == isinstance(error, KilledError), (at, how, error)
         engine = Engine(root, stream_seconds=3600)
-        assert step.commits > 1 or facts(engine.snapshot) in (before, after), (at, how)
+        assert step.commits > 1 or facts(engine.snapshot, step) in (before, after), (at, how)
         assert engine.verify(full=True) == [], (at, how)
         step.run(engine, logs)
-        assert facts(engine.store.snapshot()) == after, (at, how)
+        assert facts(engine.store.snapshot(), step) == after, (at, how)
         assert list((root / "tmp").iterdir()) == [], (at, how)
     count(f"failpoints of {name}, of {len(everywhere):,} at {len(whole.kinds):,} operations", len(chosen))

@@ -114,11 +114,11 @@ def test_a_step_that_is_killed_is_done_or_not_and_can_be_done_again(
     origin = place("origin")
     with Engine(origin) as engine:
         step.prepare(engine, logs)
-    before = facts(SegmentStore(origin).snapshot())
+    before = facts(SegmentStore(origin).snapshot(), step)
     whole = BreakingDisk()
     root = place("whole", origin)
     step.run(opened(root, whole), logs)
-    after = facts(SegmentStore(root).snapshot())
+    after = facts(SegmentStore(root).snapshot(), step)
     undisturbed = mortals.run(name, place("whole", origin))
     assert undisturbed.status == 0
 
@@ -127,12 +127,12 @@ def test_a_step_that_is_killed_is_done_or_not_and_can_be_done_again(
         root = place("w", origin)
         mortals.kill(name, root, draw, len(whole.kinds), undisturbed.seconds)
         with Engine(root, stream_seconds=3600) as engine:
-            assert step.commits > 1 or facts(engine.snapshot) in (before, after), number
+            assert step.commits > 1 or facts(engine.snapshot, step) in (before, after), number
             assert engine.verify(full=True) == [], number
             if name == "stream":
                 check_acknowledged(engine, root.parent / "acknowledged")
             step.run(engine, logs)
-            assert facts(engine.store.snapshot()) == after, number
+            assert facts(engine.store.snapshot(), step) == after, number
         assert list((root / "tmp").iterdir()) == []
     count(f"kills of {name} at random, {mortals.ended} of them after its end", times)
 
