@@ -38,6 +38,10 @@ def compute(  # noqa: PLR0913  (the options of one command)
     *,
     workspace: WorkspaceOption = None,
     asof: AsofOption = None,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="DAY", help="As of each day (UTC) from this one on, instead of one."),
+    ] = None,
     device: Annotated[
         Literal["auto", "cpu", "gpu"] | None, typer.Option(help="Where to run. By default the setting.")
     ] = None,
@@ -59,13 +63,21 @@ def compute(  # noqa: PLR0913  (the options of one command)
     parameters = pairs(parameter or ())
     if parameters and len(names) > 1:
         raise UsageError("parameters belong to one task.", fix="Compute the tasks one by one.")
+    if asof is not None and since is not None:
+        raise UsageError(
+            "--asof and --since exclude each other.", fix="Give one day, or the first of several."
+        )
     if taken := {"asof", "device", "seed", "task"} & set(parameters):
         raise UsageError(f"{taken.pop()!r} is no parameter of a task.", fix="See 'workbench compute --help'.")
     results = []
     with open_workspace(workspace) as engine, watching(quiet=quiet or as_json) as progress:
         for done, name in enumerate(names):
             progress(Update("compute", done, len(names), "tasks"))
-            results.append(engine.compute(name, asof=asof, device=device, seed=seed, **parameters))
+            options = {"device": device, "seed": seed, **parameters}
+            if since is not None:
+                results += engine.compute_days(name, since, **options)
+            else:
+                results.append(engine.compute(name, asof=asof, **options))
         progress(Update("compute", len(names), len(names), "tasks"))
     if as_json:
         print_json({"results": [_document(result) for result in results]})
