@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -21,7 +23,7 @@ from workbench.ingest.mentions import rows_naming
 from workbench.ingest.pipeline import read_references
 from workbench.ingest.stream_checkpoint import Checkpoints, log_position
 from workbench.ingest.stream_events import decode
-from workbench.partials.stored import align, read_documents
+from workbench.partials.stored import align, concat_documents
 from workbench.storage.collect import DAMAGED
 from workbench.storage.derived import FOLDER as DERIVED
 from workbench.storage.files import publish
@@ -30,7 +32,7 @@ from workbench.storage.search import search, word
 from workbench.storage.wal import Log
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -236,16 +238,28 @@ class _Removal:
             self.transaction.remove(f for f in self.base.manifest.files if f.segment == segment)
             return
         self.transaction.remove(affected)
-        added = [entry for part in affected for entry in self._without(part, self.transaction)]
+        documents, added = self._left(files, counts, self.transaction)
         events = [*self.transaction.kept("events", segments=[segment]), *added]
-        documents = {
-            name: frame.filter(~self._about(frame, name))
-            for name, frame in read_documents(self.base, [segment], self.fields).items()
-        }
-        documents = {name: frame for name, frame in documents.items() if frame.height}
         inputs = {segment: input_hash(events, self.schema, self.fields)}
         threads = self.settings.worker_threads
         add_partials(self.transaction, documents, self.schema, inputs, threads=threads)
+
+    def _left(
+        self, files: list[FileEntry], counts: Mapping[str, int], transaction: Transaction
+    ) -> tuple[dict[str, pl.DataFrame], list[FileEntry]]:
+        """Return what stays of a segment's documents, by event type, and the parts that it is written to."""
+        frames: dict[str, list[pl.DataFrame]] = {}
+        changed: list[dict[str, pl.DataFrame]] = []
+        for entry in files:
+            frame = read_parts(self.base, [entry], self.fields.get(entry.name, {}))
+            if entry.path in counts:
+                frame = frame.filter(~self._about(frame, entry.name))
+                changed += [{entry.name: frame}] if frame.height else []
+            frames.setdefault(entry.name, []).append(frame)
+        with ThreadPoolExecutor(self.settings.worker_threads) as pool:
+            added = [entry for part in pool.map(partial(add_events, transaction), changed) for entry in part]
+        documents = {name: concat_documents(parts) for name, parts in frames.items()}
+        return {name: frame for name, frame in documents.items() if frame.height}, added
 
     def _count(self, entry: FileEntry) -> int:
         """Return how many documents of a part are about the entity; only fields of keys are read."""
@@ -259,11 +273,6 @@ class _Removal:
 
     def _about(self, frame: pl.DataFrame, name: str) -> pl.Series:
         return rows_about(frame, name, self.type_, self.key, self.schema)
-
-    def _without(self, part: FileEntry, transaction: Transaction) -> list[FileEntry]:
-        frame = read_parts(self.base, [part], self.fields.get(part.name, {}))
-        kept = frame.filter(~self._about(frame, part.name))
-        return add_events(transaction, {part.name: kept}) if kept.height else []
 
     def _references(self) -> None:
         tables = read_references(self.base)
