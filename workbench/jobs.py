@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Protocol, Self
 
 from workbench.ingest.overdue import Overdue
@@ -24,6 +25,7 @@ STATUS_FILE = "cache/scheduler.json"
 _RULES_SECONDS = 30.0
 _WINDOW_SECONDS = 60.0
 _THIN_SECONDS = 3600.0
+_MOMENT = 1.0
 
 
 class World(Protocol):
@@ -82,7 +84,7 @@ def jobs_of(world: World) -> list[Job]:
     """Return the jobs of a workspace: the tasks that its schema has something for, and its upkeep."""
     from workbench.analysis import tasks  # noqa: PLC0415  (kept out of start-up)
 
-    looking = world.beside()
+    looking = _Looking(world)
     classes = {name: tasks.load(name) for name in tasks.names()}
     able = {
         name: task
@@ -132,12 +134,23 @@ def _history(world: World, tasks: list[str]) -> None:
             return
 
 
-def _inputs(looking: World, task: str) -> Callable[[], str]:
-    def inputs() -> str:
-        looking.refresh()
-        return looking.inputs_of(task)
+class _Looking:
+    """What tasks would read, of one generation for all that are asked for within a moment."""
 
-    return inputs
+    def __init__(self, world: World) -> None:
+        self._engine = world.beside()
+        self._read = -_MOMENT
+
+    def inputs_of(self, task: str) -> str:
+        now = time.monotonic()
+        if now - self._read >= _MOMENT:
+            self._engine.refresh()
+            self._read = now
+        return self._engine.inputs_of(task)
+
+
+def _inputs(looking: _Looking, task: str) -> Callable[[], str]:
+    return lambda: looking.inputs_of(task)
 
 
 def _computing(world: World, task: str) -> Callable[[int], None]:

@@ -121,6 +121,22 @@ def test_the_status_tells_of_the_background(db: Engine) -> None:
     assert "pagerank" in {job["name"] for job in background["jobs"]}
 
 
+def test_what_fails_is_red_in_the_status_and_in_the_catalog(tmp_path: Path) -> None:
+    with workspace(tmp_path) as db:
+        db.ingest(plays(10), type="Play")
+        (db.path / "schema" / "features.yaml").write_text("kind: [")
+        db.scheduler.turn()
+        db.scheduler.stop()
+        failing = {job.name for job in db.scheduler.status().red}
+        assert "anomalies" in failing
+        assert "anomalies" in db.catalog.workspace.failing
+        assert "failing in the background: " in db.catalog.to_text()
+        assert "anomalies fails" in db.catalog.to_html()
+        done = CliRunner().invoke(app, ["status", "-w", str(db.path)])
+    assert done.exit_code == 0
+    assert "anomalies fails: " in done.stdout
+
+
 def test_an_engine_knows_when_it_is_asked(db: Engine) -> None:
     asked: list[bool] = []
     db.execute({"version": 1, "steps": [], "renders": []}, progress=lambda _: asked.append(db.is_asked))

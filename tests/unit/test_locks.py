@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from workbench.locks import LendableLock
+from workbench.locks import FairLock, LendableLock
 
 
 def others_get(lock: LendableLock) -> bool:
@@ -60,3 +61,45 @@ def test_who_holds_nothing_lends_nothing() -> None:
     assert not lock.held
     with pytest.raises(RuntimeError):
         lock.release()
+
+
+def test_a_fair_lock_is_had_in_the_order_of_coming() -> None:
+    lock, order = FairLock(), []
+
+    def take(name: int) -> None:
+        with lock, lock:
+            order.append(name)
+
+    with lock:
+        threads = []
+        for name in range(5):
+            threads.append(threading.Thread(target=take, args=(name,)))
+            threads[-1].start()
+            while len(lock._waiting) <= name:  # it has come
+                pass
+    with lock:
+        order.append(5)
+    for thread in threads:
+        thread.join()
+    assert order == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_wait_for_a_fair_lock_that_is_interrupted_leaves_no_trace() -> None:
+    lock = FairLock()
+    gate = threading.Lock()
+    with lock:
+        lock._waiting.append((gate, 1))
+        lock._leave(gate, 1)
+        assert not lock._waiting
+    lock.__enter__()
+    lock._leave(gate, 1)  # it was given in the moment of the interrupt: it goes to the next
+    with lock:
+        pass
+
+
+def test_a_fair_lock_is_given_back_where_its_holder_fails() -> None:
+    lock = FairLock()
+    with pytest.raises(ValueError, match="no"), lock:
+        raise ValueError("no")
+    with lock:
+        pass

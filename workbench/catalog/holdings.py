@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,7 @@ def workspace(world: World, events: Iterable[EventType], days: Iterable[Segment]
     sources: dict[str, int] = {}
     for entry in manifest.ledger.values():
         sources[entry.status] = sources.get(entry.status, 0) + 1
+    jobs = (world.background or {}).get("jobs", [])
     elsewhere = [f for f in manifest.files if not f.segment]
     findings = [*_damages(world.snapshot, elsewhere), *map(str, world.snapshot.missing)]
     findings += [f"{d.day}: {f}" for d in days for f in d.findings]
@@ -59,6 +61,8 @@ def workspace(world: World, events: Iterable[EventType], days: Iterable[Segment]
         disk_free=shutil.disk_usage(world.path).free,
         sources=dict(sorted(sources.items())),
         findings=tuple(findings),
+        background=dict(sorted(Counter(job["state"] for job in jobs).items())),
+        failing={job["name"]: job["error"] for job in jobs if job["error"]},
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -47,6 +47,9 @@ class Workspace:
         sources: Sources in the ledger, by status.
         findings: What is wrong with live files: missing, of another length than recorded, or a lacking
             partial. Contents are checked against their hash when they are read.
+        background: The jobs of the background by their state, of the last one where none runs; see
+            :mod:`workbench.scheduler`.
+        failing: Those of them whose last run failed, with what went wrong.
     """
 
     path: str
@@ -66,6 +69,8 @@ class Workspace:
     disk_free: int
     sources: dict[str, int]
     findings: tuple[str, ...]
+    background: dict[str, int] = field(default_factory=dict)
+    failing: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,8 @@ def _workspace(catalog: Catalog) -> str:
 
 
 def _alerts(catalog: Catalog) -> str:
-    found = [*catalog.problems, *catalog.workspace.findings]
+    failing = [f"{name} fails: {error}" for name, error in catalog.workspace.failing.items()]
+    found = [*catalog.problems, *catalog.workspace.findings, *failing]
     if not found:
         return ""
     lines = "".join(f"<li>{escape(line)}</li>" for line in found[:_FINDINGS])

@@ -123,10 +123,12 @@ def kinds(*, who: bool, attribute: bool) -> str:
 
 
 def health(workspace: Workspace) -> str:
-    """Return in a sentence whether the files are all there."""
+    """Return in a sentence whether the files are all there and what runs in the background does."""
     stale = ""
     if workspace.stale_segments:
         stale = f"; partials of {quantity(workspace.stale_segments, 'segment')} are stale"
+    if workspace.failing:
+        stale += f"; failing in the background: {', '.join(workspace.failing)}"
     if workspace.findings:
         return f"{quantity(len(workspace.findings), 'finding')} about files: verify() tells the extent{stale}"
     return f"all {quantity(workspace.files, 'file')} there with their recorded length{stale}"

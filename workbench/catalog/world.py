@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,6 +43,10 @@ class World(Protocol):
     @property
     def graph(self) -> Graph:
         """Return the property graph of the window."""
+
+    @property
+    def background(self) -> Mapping[str, Any] | None:
+        """Return what runs in the background, or ran last."""
 
     @property
     def knowledge(self) -> KnowledgeStore:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.errors import ReadOnlyError, StorageError, WorkspaceError
+from workbench.locks import FairLock
 from workbench.storage.derived import Derived
 from workbench.storage.disk import LOCAL, NETWORK, file_system
 from workbench.storage.files import Verifier
@@ -53,7 +53,7 @@ class SegmentStore:
         self._verifier = Verifier()
         self._beside = Verifier()  # of what is derived: it is nowhere else
         self._leases = Leases(root / "readers")
-        self._turn = threading.RLock()
+        self._turn = FairLock()  # a stream writes nearly all the time
 
     @classmethod
     def create(
