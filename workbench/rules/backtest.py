@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
@@ -127,9 +128,11 @@ class Backtest(Tabular):
             if self.precision is not None
             else "; no marks of triage to judge it by"
         )
+        zone = ZoneInfo(self.timezone)
+        since, until = (f"{t.astimezone(zone):%Y-%m-%d %H:%M}" for t in (self.since, self.until))
         return (
-            f"{self.rule.id}: {self.replayed:,}{thinned} ticks from {self.since:%Y-%m-%d %H:%M} until "
-            f"{self.until:%Y-%m-%d %H:%M} UTC, {self.fired:,} times for {self.subjects:,} subjects{said}"
+            f"{self.rule.id}: {self.replayed:,}{thinned} ticks from {since} until {until} {self.timezone}, "
+            f"{self.fired:,} times for {self.subjects:,} subjects{said}"
         )
 
     def __repr__(self) -> str:
