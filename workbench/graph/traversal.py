@@ -23,6 +23,8 @@ Direction = Literal["both", "out", "in"]
 _SPARSE = 1 / 32
 # Heavier edges are not told apart in the order of what comes in.
 _HEAVY = np.uint16(2**16 - 1)
+# So many nodes' entries are taken one by one, of which each is a piece of an array.
+_FEW = 1_000
 # Of a node with more entries, those that are too light are looked for.
 _HUB = 256
 
@@ -137,6 +139,7 @@ class Walk:
         adjacency: The graph.
         types: Type code of each edge row.
         weights: Weight of each edge row.
+        coming: Weight of each entry of what comes in: to look each up by its row costs more than all else.
         passable: For each node whether a walk may go on from it; a start always may.
         edge_types: For each type code whether its edges are followed; None for all.
         direction: Which way edges are followed.
@@ -145,6 +148,7 @@ class Walk:
     adjacency: Adjacency
     types: NDArray[np.int32]
     weights: NDArray[np.int64]
+    coming: NDArray[np.integer]
     passable: NDArray[np.bool_]
     edge_types: NDArray[np.bool_] | None = None
     direction: Direction = "both"
@@ -198,41 +202,52 @@ class Walk:
         seen[starts] = True
         rings, hidden, frontier = [starts], [], starts
         while len(frontier) and (hops is None or len(rings) <= hops):
-            links = self.links(frontier)
-            fresh = ~seen[links.far]
-            new = self._distinct(links.far[fresh])
+            new, weight = self._met(frontier, seen, weighed=limit is not None)
             if not len(new):
                 break
             seen[new] = True
-            kept = (
-                new if limit is None or len(new) <= limit else self._heaviest(new, links.where(fresh), limit)
-            )
+            kept = new if limit is None or len(new) <= limit else _heaviest(new, weight, limit)
             hidden.append(len(new) - len(kept))
             rings.append(kept)
             frontier = kept[self.passable[kept]]
         counts = [len(ring) for ring in rings]
         return Reach(np.concatenate(rings), np.repeat(np.arange(len(rings)), counts), tuple(hidden))
 
-    def _distinct(self, nodes: NDArray[Any]) -> NDArray[np.int64]:
-        if len(nodes) < self.adjacency.nodes * _SPARSE:
-            return np.unique(nodes).astype(np.int64)
-        marks = np.zeros(self.adjacency.nodes, dtype=bool)
-        marks[nodes] = True
-        return np.flatnonzero(marks)
-
-    def _heaviest(self, new: NDArray[np.int64], links: Links, limit: int) -> NDArray[np.int64]:
-        weights = self.weights[links.rows]
-        if len(links.far) < self.adjacency.nodes * _SPARSE:
-            weight = np.bincount(np.searchsorted(new, links.far), weights, minlength=len(new))
+    def _met(
+        self, nodes: NDArray[Any], seen: NDArray[np.bool_], *, weighed: bool
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return the nodes, ascending, that edges lead to and that are new, and the weight of those edges."""
+        far, weight = self._ends(nodes, weighed=weighed)
+        if len(far) < self.adjacency.nodes * _SPARSE:
+            new, place = np.unique(far, return_inverse=True)
+            total = np.bincount(place, weight, minlength=len(new))
+        elif weighed:
+            # an edge weighs something: what sums up to nothing was not met
+            total = np.bincount(far, weight, minlength=self.adjacency.nodes)
+            new = np.flatnonzero((total > 0) & ~seen)
+            return new, total[new]
         else:
-            weight = np.bincount(links.far, weights, minlength=self.adjacency.nodes)[new]
-        if not limit:
-            return new[:0]
-        # as a stable sort would take them: of those at the cut, the first
-        cut = np.partition(weight, -limit)[-limit]
-        above = np.flatnonzero(weight > cut)
-        level = np.flatnonzero(weight == cut)[: limit - len(above)]
-        return np.sort(new[np.concatenate([above, level])])
+            marks = np.zeros(self.adjacency.nodes, dtype=bool)
+            marks[far] = True
+            new, total = np.flatnonzero(marks), np.empty(0)
+            return new[~seen[new]], total
+        fresh = ~seen[new]
+        return new[fresh].astype(np.int64), total[fresh]
+
+    def _ends(self, nodes: NDArray[Any], *, weighed: bool) -> tuple[NDArray[np.int32], NDArray[Any] | None]:
+        """Return where the edges from nodes lead, and their weights."""
+        if self.edge_types is not None or len(nodes) > _FEW:
+            links = self.links(nodes)
+            return links.far, self.weights[links.rows] if weighed else None
+        out, into = (self.adjacency.out, self.weights), (self.adjacency.into, self.coming)
+        sides = {"both": (out, into), "out": (out,), "in": (into,)}[self.direction]
+        spans = [
+            (side.far[first:end], weights[first:end])
+            for side, weights in sides
+            for first, end in zip(side.indptr[nodes].tolist(), side.indptr[nodes + 1].tolist(), strict=True)
+        ]
+        far = np.concatenate([np.empty(0, np.int32), *(ends for ends, _ in spans)])
+        return far, np.concatenate([np.empty(0), *(weights for _, weights in spans)]) if weighed else None
 
     def inner(self, nodes: NDArray[Any]) -> NDArray[np.int32]:
         """Return the rows of all edges of the walk's types that join two of ``nodes``, ascending."""
@@ -295,6 +310,16 @@ class Walk:
         distances = 1.0 / self.weights[links.rows[order]]
         indptr = _pointers(leaving[links.origin], nodes).astype(np.int32)
         return csr_array((distances, links.far[order], indptr), shape=(nodes, nodes))
+
+
+def _heaviest(new: NDArray[np.int64], weight: NDArray[np.float64], limit: int) -> NDArray[np.int64]:
+    if not limit:
+        return new[:0]
+    # as a stable sort would take them: of those at the cut, the first
+    cut = np.partition(weight, -limit)[-limit]
+    above = np.flatnonzero(weight > cut)
+    level = np.flatnonzero(weight == cut)[: limit - len(above)]
+    return np.sort(new[np.concatenate([above, level])])
 
 
 def _join(parts: Iterable[Links]) -> Links:
