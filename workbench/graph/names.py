@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["EntityIndex"]
 
 _CANDIDATES = 2_000
+_FEW = 1_000
 
 
 class EntityIndex:
@@ -106,8 +107,13 @@ class EntityIndex:
 
     def entities(self, ids: NDArray[np.integer]) -> pl.Series:
         """Return the entities of window ids as they are written."""
-        types = pl.Series(np.array(self.types, dtype=object)[self.type_codes[ids]], dtype=pl.String)
-        return format_entities(types, self._keys.gather(ids))
+        codes, keys = self.type_codes[ids], self._keys.gather(ids)
+        if len(ids) <= _FEW:  # where a query of polars costs more than a loop
+            pairs = zip(codes.tolist(), keys.to_list(), strict=True)
+            names = [format_entity(self.types[code], key) for code, key in pairs]
+            return pl.Series("entity", names, dtype=pl.String)
+        types = pl.Series(np.array(self.types, dtype=object)[codes], dtype=pl.String)
+        return format_entities(types, keys)
 
     def all_entities(self) -> pl.Series:
         """Return every entity as it is written, by window id."""

@@ -224,7 +224,8 @@ class Walk:
         elif weighed:
             # an edge weighs something: what sums up to nothing was not met
             total = np.bincount(far, weight, minlength=self.adjacency.nodes)
-            new = np.flatnonzero((total > 0) & ~seen)
+            total[np.flatnonzero(seen)] = 0
+            new = np.flatnonzero(total)
             return new, total[new]
         else:
             marks = np.zeros(self.adjacency.nodes, dtype=bool)
@@ -234,7 +235,7 @@ class Walk:
         fresh = ~seen[new]
         return new[fresh].astype(np.int64), total[fresh]
 
-    def _ends(self, nodes: NDArray[Any], *, weighed: bool) -> tuple[NDArray[np.int32], NDArray[Any] | None]:
+    def _ends(self, nodes: NDArray[Any], *, weighed: bool) -> tuple[NDArray[Any], NDArray[Any] | None]:
         """Return where the edges from nodes lead, and their weights."""
         if self.edge_types is not None or len(nodes) > _FEW:
             links = self.links(nodes)
@@ -246,7 +247,8 @@ class Walk:
             for side, weights in sides
             for first, end in zip(side.indptr[nodes].tolist(), side.indptr[nodes + 1].tolist(), strict=True)
         ]
-        far = np.concatenate([np.empty(0, np.int32), *(ends for ends, _ in spans)])
+        # in the types that np.bincount counts in
+        far = np.concatenate([np.empty(0, np.int64), *(ends for ends, _ in spans)])
         return far, np.concatenate([np.empty(0), *(weights for _, weights in spans)]) if weighed else None
 
     def inner(self, nodes: NDArray[Any]) -> NDArray[np.int32]:
