@@ -46,19 +46,30 @@ def decoded_bytes(table: pa.Table, limit: int = 0) -> int:
 
     Args:
         table: The table.
-        limit: Where the columns take less than this even if all values were as long as their longest, that
-            is what is returned: lengths are then not looked up row by row.
+        limit: If given, what is returned is only so exact that it tells whether it is more than this: lengths
+            are looked up row by row in as few columns as can be.
     """
     chunks = [chunk for column in table.columns for chunk in column.chunks]
-    if limit and (most := sum(map(_most_bytes, chunks))) <= limit:
-        return most
-    return sum(map(_column_bytes, chunks))
+    if not limit:
+        return sum(map(_column_bytes, chunks))
+    bounds = sorted(((*_bounds(chunk), n) for n, chunk in enumerate(chunks)), reverse=True)
+    most, least = sum(high for high, _, _ in bounds), sum(low for _, low, _ in bounds)
+    for high, low, n in bounds:
+        if most <= limit or least > limit:
+            break
+        if high > low:
+            size = _column_bytes(chunks[n])
+            most, least = most + size - high, least + size - low
+    return most if most <= limit else least
 
 
-def _most_bytes(array: pa.Array) -> int:
+def _bounds(array: pa.Array) -> tuple[int, int]:
+    """Return the most and the least bytes that a column can take."""
     if not pa.types.is_dictionary(array.type) or not _is_long(array.dictionary):
-        return _column_bytes(array)
-    return len(array) * (4 + (pc.max(pc.binary_length(array.dictionary)).as_py() or 0))
+        size = _column_bytes(array)
+        return size, size
+    longest = pc.max(pc.binary_length(array.dictionary)).as_py() or 0
+    return len(array) * (4 + longest), len(array) * 4
 
 
 def _is_long(values: pa.Array) -> bool:
@@ -79,8 +90,9 @@ def _column_bytes(array: pa.Array) -> int:
     values = array.dictionary
     if not _is_long(values):
         return int(array.nbytes)
-    lengths = pc.take(pc.binary_length(values), array.indices)
-    return int(pc.sum(lengths, min_count=0).as_py()) + 4 * len(array)
+    counts = np.bincount(array.indices.drop_null().to_numpy(), minlength=len(values))
+    lengths = pc.binary_length(values).fill_null(0).to_numpy()
+    return int(lengths.astype(np.int64) @ counts) + 4 * len(array)
 
 
 @dataclass(frozen=True)
@@ -116,8 +128,8 @@ def emit(run: Run, position: int, chunk_bytes: int) -> Iterator[Chunk]:
         yield Chunk(piece, stop, here)
 
 
-def _pieces(table: pa.Table, limit: int) -> Iterator[pa.Table]:
-    if table.num_rows <= 1 or decoded_bytes(table, limit) <= limit:
+def _pieces(table: pa.Table, limit: int, size: int | None = None) -> Iterator[pa.Table]:
+    if table.num_rows <= 1 or (decoded_bytes(table, limit) if size is None else size) <= limit:
         yield table
         return
     half = table.num_rows // 2
@@ -141,22 +153,27 @@ def chunks(
         last = table
         end = number + table.num_rows
         if table.num_rows and end > position:
-            held.append(table.slice(max(0, position - number)))
-            size += decoded_bytes(held[-1], chunk_bytes)
+            piece = table.slice(max(0, position - number))
+            taken = decoded_bytes(piece, chunk_bytes)
+            if held and size + taken > chunk_bytes:
+                yield from _typed(held, number, chunk_bytes, size)
+                held, size = [], 0
+            held.append(piece)
+            size += taken
         number = end
         if size >= chunk_bytes:
-            yield from _typed(held, number, chunk_bytes)
+            yield from _typed(held, number, chunk_bytes, size)
             held, size = [], 0
     if held:
-        yield from _typed(held, number, chunk_bytes)
+        yield from _typed(held, number, chunk_bytes, size)
     if last is not None and number == 0:
         yield Chunk(flatten(last), 0)
 
 
-def _typed(held: list[pa.Table], end: int, chunk_bytes: int) -> Iterator[Chunk]:
+def _typed(held: list[pa.Table], end: int, chunk_bytes: int, size: int) -> Iterator[Chunk]:
     table = held[0] if len(held) == 1 else pa.concat_tables(held)
     number = end - table.num_rows
-    for piece in _pieces(table, chunk_bytes):
+    for piece in _pieces(table, chunk_bytes, size):
         number += piece.num_rows
         yield Chunk(flatten(piece), number)
 

@@ -11,7 +11,8 @@ import polars as pl
 from workbench.errors import SourceError
 from workbench.ingest.quarantine import WHOLE, Quarantined
 from workbench.ingest.report import Outcome
-from workbench.partials.coded import concatenated, encoded
+from workbench.ingest.workers import workers
+from workbench.partials.coded import encoded
 from workbench.partials.documents import normalise
 from workbench.partials.stored import concat_documents
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from workbench.config.entity_schema import EntitySchema
     from workbench.connectors import Chunk
+    from workbench.partials.documents import Records
     from workbench.storage import LedgerEntry
 
 __all__ = ["Batch", "Normalised"]
@@ -36,6 +38,20 @@ class _Piece:
     schema: pa.Schema  # as its source has it
     table: pa.Table  # its text encoded
     numbers: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Where the records of several pieces come from: the first source, and source and number of each."""
+
+    first: int
+    sources: NDArray[np.int32]
+    numbers: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, pieces: list[_Piece]) -> _Rows:
+        sources = [np.full(len(p.numbers), p.source, dtype=np.int32) for p in pieces]
+        return cls(pieces[0].source, np.concatenate(sources), np.concatenate([p.numbers for p in pieces]))
 
 
 @dataclass
@@ -137,11 +153,12 @@ class Batch:
         """Note that the source cannot be read: all of it goes to quarantine."""
         self._failed[source] = reason
 
-    def normalise(self, known: Mapping[str, Mapping[str, object]]) -> Normalised:
+    def normalise(self, known: Mapping[str, Mapping[str, object]], threads: int = 1) -> Normalised:
         """Turn everything taken into documents.
 
         Args:
             known: Fields of each event type so far.
+            threads: Event types normalised at a time.
         """
         result = Normalised()
         groups: dict[tuple[str, pa.Schema], list[_Piece]] = {}
@@ -149,13 +166,20 @@ class Batch:
             if piece.source not in self._failed:
                 name = self._entries[piece.source].name
                 groups.setdefault((name, piece.schema), []).append(piece)
-        frames = []
         self._pieces.clear()
-        for key in list(groups):
-            name, pieces = key[0], groups.pop(key)
-            frame = self._normalise_group(name, pieces, known.get(name, {}), result)
-            if frame is not None:
-                frames.append((name, frame))
+        frames = []
+        with workers(threads) as pool:
+            jobs = []
+            for key in list(groups):
+                name, pieces = key[0], groups.pop(key)
+                tables = [piece.table for piece in pieces]
+                job = pool.submit(self._records, name, tables, known.get(name, {}))
+                jobs.append((name, _Rows.of(pieces), job))
+                del pieces, tables  # which are let go as soon as their documents are there
+            for name, rows, job in jobs:
+                frame = self._documents(rows, job.result(), result)
+                if frame is not None:
+                    frames.append((name, frame))
         self._judge(frames)
         for name, frame in frames:
             kept = frame.filter(~pl.col("_source").is_in(list(self._failed))) if self._failed else frame
@@ -165,22 +189,25 @@ class Batch:
         self._account(result)
         return result
 
-    def _normalise_group(
-        self, name: str, pieces: list[_Piece], known: Mapping[str, object], result: Normalised
-    ) -> pl.DataFrame | None:
-        sources = np.concatenate([np.full(len(p.numbers), p.source, dtype=np.int32) for p in pieces])
-        numbers = np.concatenate([p.numbers for p in pieces])
-        table = concatenated([p.table for p in pieces])
-        timeless = name in self.schema.references
+    def _records(
+        self, name: str, tables: list[pa.Table], known: Mapping[str, object]
+    ) -> Records | SourceError:
         try:
-            records = normalise(table, name, self.schema, known=known, timeless=timeless)
+            return normalise(tables, name, self.schema, known=known, timeless=name in self.schema.references)
         except SourceError as error:
+            return error
+
+    def _documents(
+        self, rows: _Rows, records: Records | SourceError, result: Normalised
+    ) -> pl.DataFrame | None:
+        """Return the documents of a group, with ``_source``; note what is none."""
+        sources, numbers = rows.sources, rows.numbers
+        if isinstance(records, SourceError):
             for source in set(sources.tolist()):
-                self._failed[source] = str(error)
+                self._failed[source] = str(records)
             return None
-        first = pieces[0].source
         for finding in records.findings:
-            odd = self._quarantined(first, None, finding)
+            odd = self._quarantined(rows.first, None, finding)
             result.findings.setdefault(finding, odd)
         bad = np.array([row for row, _, _ in records.rejects], dtype=np.int64)
         for row, original, reason in records.rejects:

@@ -8,7 +8,6 @@ its parts' hashes, so that partials derived before stay current.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,15 +17,16 @@ import polars as pl
 from workbench.ingest.derive import digest
 from workbench.ingest.stream_keys import key_table, stored_keys
 from workbench.partials.names import RESERVED
-from workbench.partials.stored import align, concat_documents, to_arrow
+from workbench.partials.stored import Stored, align, concat_documents
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from concurrent.futures import Executor, Future
 
     from workbench.partials.types import FieldType
     from workbench.storage import FileEntry, Snapshot, Transaction, Writer
 
-__all__ = ["Compaction", "add_events", "compact", "merge_parts", "read_parts"]
+__all__ = ["Compaction", "add_events", "compact", "merge_parts", "read_parts", "submit_events"]
 
 # Eight parts of a size become one of the next: each row is written again once for each factor of eight.
 _FACTOR = 8
@@ -182,7 +182,7 @@ def read_parts(
 
 
 def add_events(
-    transaction: Transaction, typed: Mapping[str, pl.DataFrame], *, merged: str = "", threads: int = 1
+    transaction: Transaction, typed: Mapping[str, pl.DataFrame], *, merged: str = ""
 ) -> list[FileEntry]:
     """Add identified documents as parts of their segments and return these.
 
@@ -190,24 +190,42 @@ def add_events(
         transaction: The generation that is being made.
         typed: Documents by event type, with ``_segment``.
         merged: :func:`~workbench.ingest.derive.digest` of the parts that they were in, if they are merged.
-        threads: Parts written at a time.
     """
+    return [_add_part(transaction, *part, merged=merged) for part in _parts(typed)]
 
-    def write(job: tuple[str, str, pl.DataFrame]) -> FileEntry:
-        name, segment, part = job
-        times = part["_ts"].to_physical().to_numpy()
-        span = (int(times.min()), int(times.max()))
-        table = to_arrow(part.drop("_segment", "_hash", strict=False).sort("_id"), name)
-        held: dict[str, Any] = {"fields": [c for c in table.column_names if c not in RESERVED]}
-        if merged:
-            held["merged"] = merged
-        return transaction.add("events", table, segment=segment, name=name, times=span, meta=held)
 
-    jobs = [
+def submit_events(
+    pool: Executor, transaction: Transaction, typed: Mapping[str, pl.DataFrame]
+) -> list[Future[FileEntry]]:
+    """Begin to add identified documents as parts of their segments, the largest first.
+
+    Args:
+        pool: Threads to write with.
+        transaction: The generation that is being made.
+        typed: Documents by event type, with ``_segment``.
+    """
+    parts = sorted(_parts(typed), key=lambda part: part[2].height * part[2].width, reverse=True)
+    return [pool.submit(_add_part, transaction, *part) for part in parts]
+
+
+def _parts(typed: Mapping[str, pl.DataFrame]) -> list[tuple[str, str, pl.DataFrame]]:
+    return [
         (name, segment, part) for name, frame in sorted(typed.items()) for segment, part in _by_segment(frame)
     ]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(write, jobs))
+
+
+def _add_part(
+    transaction: Transaction, name: str, segment: str, part: pl.DataFrame, *, merged: str = ""
+) -> FileEntry:
+    times = part["_ts"].to_physical().to_numpy()
+    span = (int(times.min()), int(times.max()))
+    ids = part["_id"]
+    order = None if ids.is_sorted() else ids.arg_sort().to_numpy()
+    table = Stored(part.drop("_segment", "_hash", strict=False), name, order)
+    held: dict[str, Any] = {"fields": [c for c in table.column_names if c not in RESERVED]}
+    if merged:
+        held["merged"] = merged
+    return transaction.add("events", table, segment=segment, name=name, times=span, meta=held)
 
 
 def _by_segment(frame: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from workbench.ingest.workers import workers
 from workbench.partials.extract import counts, extract
 from workbench.partials.profiles import profiles
 from workbench.partials.shapes import KINDS, shaped
@@ -18,12 +18,22 @@ from workbench.vectors.files import outdated, texts_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from concurrent.futures import Executor, Future
 
     from workbench.config.entity_schema import EntitySchema
     from workbench.partials.types import FieldType
     from workbench.storage import FileEntry, Snapshot, Transaction
 
-__all__ = ["add_partials", "add_reference_partials", "digest", "input_hash", "shaped", "stale_segments"]
+__all__ = [
+    "add_partials",
+    "add_reference_partials",
+    "digest",
+    "input_hash",
+    "shaped",
+    "stale_segments",
+    "submit_partials",
+    "write_partials",
+]
 
 # Raised when the functions in workbench.partials give other results for the same documents.
 VERSION = 1
@@ -88,24 +98,45 @@ def add_partials(
         documents: All documents of the segments, by event type.
         schema: Which fields give which entities, edges and properties.
         inputs: :func:`input_hash` of each segment.
-        threads: Files written at a time.
+        threads: Kinds derived and files written at a time.
     """
-    derived = {
-        **extract(documents, schema),
-        "counts": counts(documents, schema),
-        "profiles": profiles(documents),
-        "texts": texts(documents, schema),
-    }
+    with workers(threads) as pool:
+        write_partials(pool, transaction, submit_partials(pool, documents, schema), inputs)
+
+
+def submit_partials(
+    pool: Executor, documents: Mapping[str, pl.DataFrame], schema: EntitySchema
+) -> list[Future[dict[str, pl.DataFrame]]]:
+    """Begin to derive the partials of all segments in ``documents``; each job gives some kinds of them."""
+    return [
+        pool.submit(extract, documents, schema),
+        pool.submit(lambda: {"profiles": profiles(documents)}),
+        pool.submit(lambda: {"counts": counts(documents, schema), "texts": texts(documents, schema)}),
+    ]
+
+
+def write_partials(
+    pool: Executor,
+    transaction: Transaction,
+    derived: Iterable[Future[dict[str, pl.DataFrame]]],
+    inputs: Mapping[str, str],
+) -> None:
+    """Add partials that are being derived, in place of older ones.
+
+    Args:
+        pool: Threads to write with.
+        transaction: The generation that is being made.
+        derived: What :func:`submit_partials` began.
+        inputs: :func:`input_hash` of each segment.
+    """
     transaction.remove(e for kind in KINDS for e in transaction.base.files(kind, segments=inputs))
 
-    def write(job: tuple[str, str, pl.DataFrame]) -> FileEntry:
-        kind, segment, frame = job
+    def write(kind: str, segment: str, frame: pl.DataFrame) -> FileEntry:
         told = texts_facts(frame.filter(~pl.col("is_test"))["text"].to_list()) if kind == "texts" else None
         return transaction.add(kind, shaped(frame, kind), segment=segment, inputs=inputs[segment], meta=told)
 
-    with ThreadPoolExecutor(threads) as pool:
-        written = list(pool.map(write, _split(derived, inputs)))
-    for entry in written:
+    jobs = [pool.submit(write, *job) for kinds in derived for job in _split(kinds.result(), inputs)]
+    for entry in [job.result() for job in jobs]:
         if entry.kind == "texts":
             transaction.remove(outdated(transaction, entry))
 

@@ -20,7 +20,7 @@ from workbench.ingest.compact import add_events, read_parts
 from workbench.ingest.derive import add_partials, add_reference_partials, input_hash
 from workbench.ingest.forgotten import STATE, Forgotten, key_fields, rows_about
 from workbench.ingest.mentions import rows_naming
-from workbench.ingest.pipeline import read_references
+from workbench.ingest.publish import read_references
 from workbench.ingest.stream_checkpoint import Checkpoints, log_position
 from workbench.ingest.stream_events import decode
 from workbench.partials.stored import align, concat_documents

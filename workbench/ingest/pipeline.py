@@ -6,24 +6,21 @@ import time
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import polars as pl
 
 from workbench.errors import SourceError
 from workbench.ingest import quarantine
 from workbench.ingest.batch import Batch
-from workbench.ingest.compact import add_events, merge_parts
-from workbench.ingest.derive import add_partials, add_reference_partials, input_hash, stale_segments
 from workbench.ingest.forgotten import Forgotten
 from workbench.ingest.growth import Earlier, Place
+from workbench.ingest.publish import Publisher
 from workbench.ingest.report import IngestReport, Outcome
 from workbench.ingest.room import Room
 from workbench.ingest.sources import find_inputs
+from workbench.ingest.workers import workers
 from workbench.logs import get_logger
-from workbench.partials.documents import DAY_US, assign_ids, type_fields
-from workbench.partials.names import RESERVED, day_of
-from workbench.partials.stored import align, concat_documents, read_documents
-from workbench.partials.types import type_of
+from workbench.partials.documents import DAY_US, type_fields
+from workbench.partials.names import day_of
 from workbench.progress import Update, silent
 from workbench.storage import LedgerEntry
 
@@ -34,10 +31,11 @@ if TYPE_CHECKING:
     from workbench.config.entity_schema import EntitySchema
     from workbench.ingest.batch import Normalised
     from workbench.ingest.sources import Input
+    from workbench.partials.documents import Typed
     from workbench.partials.types import FieldType
     from workbench.progress import Progress
     from workbench.settings import Settings
-    from workbench.storage import FileEntry, SegmentStore, Snapshot, Transaction, Writer
+    from workbench.storage import SegmentStore, Snapshot, Writer
 
 __all__ = ["Ingest", "Run"]
 
@@ -46,7 +44,6 @@ _CHUNK = 64 << 20  # decoded bytes read at a time
 _HELD = 384 << 20  # bytes that a batch holds, text encoded
 # what a batch has to hold before a new day publishes it: small files of many days are one generation
 _LARGE = _HELD // 8
-_SEGMENTS_AT_A_TIME = 31
 
 
 class Ingest:
@@ -133,7 +130,8 @@ class Ingest:
         """Hold the writer lock, but for a dry run, and give what reads sources and publishes them."""
         with nullcontext(None) if report.dry_run else self.store.writer() as writer:
             run = Run(self, writer, report)
-            run.derive_again()
+            if writer is not None and (stale := run.publisher.derive_again(writer)):
+                report.changes.append(f"partials of {stale:,} segments were derived again")
             yield run
 
 
@@ -156,38 +154,18 @@ class Run:
         self.fields: dict[str, dict[str, FieldType]] = {
             name: dict(fields) for name, fields in snapshot.manifest.state.get("fields", {}).items()
         }
+        self.publisher = Publisher(self.schema, self.settings, self.fields)
         self.forgotten = Forgotten(snapshot.manifest.state)
         self.earlier = Earlier(self.ledger, lambda: quarantine.read(self.snapshot()))
         self.places: dict[str, Place] = {}
         self.begun: dict[str, tuple[str, int]] = {}
         self.rows = 0
         self.taken: set[str] = set()
-        self.continued: set[str] = set()
         self.day = ""
         self.batch = self._new_batch()
 
     def _new_batch(self) -> Batch:
         return Batch(self.schema, self.settings.max_bad_share, self.settings.max_columns)
-
-    def derive_again(self) -> None:
-        """Bring partials up to date that were derived under another schema, some segments at a time."""
-        if self.writer is None:
-            return
-        stale = stale_segments(self.writer.snapshot(), self.schema, self.fields)
-        for start in range(0, len(stale), _SEGMENTS_AT_A_TIME):
-            transaction = self.writer.begin()
-            segments = stale[start : start + _SEGMENTS_AT_A_TIME]
-            documents = read_documents(transaction.base, segments, self.fields)
-            events = transaction.base.files("events", segments=segments)
-            self._derive(transaction, documents, segments, events)
-            transaction.commit()
-        references = {f.inputs for f in self.writer.snapshot().files("entities", segments=[""])}
-        if references - {self.schema.fingerprint}:
-            transaction = self.writer.begin()
-            add_reference_partials(transaction, read_references(transaction.base), self.schema)
-            transaction.commit()
-        if stale:
-            self.report.changes.append(f"partials of {len(stale):,} segments were derived again")
 
     @property
     def stopped(self) -> bool:
@@ -213,7 +191,7 @@ class Run:
         entry = LedgerEntry(item.source.label, item.name, digest, item.size, 0, 0, 0, "partial")
         entry = self.ledger.get(entry.key, entry)
         if entry.position:
-            self.continued.add(item.name)
+            self.publisher.continued.add(item.name)
         if entry.status == "done" or entry.key in self.taken:
             self.report.known += 1
             self._tell(Outcome(item.source.label, item.name, "known"))
@@ -278,7 +256,7 @@ class Run:
     def flush(self) -> None:
         """Normalise and publish what the batch holds."""
         batch, self.batch = self.batch, self._new_batch()
-        self.store(batch.normalise(self.fields))
+        self.store(batch.normalise(self.fields, self.settings.worker_threads))
 
     def store(self, found: Normalised) -> None:
         """Publish what was normalised, as one generation."""
@@ -327,10 +305,17 @@ class Run:
     def _type(self, found: Normalised) -> tuple[dict[str, pl.DataFrame], set[str]]:
         """Give all fields their types; return the documents, and the event types that widened."""
         frames, widened = {}, set()
-        for name in list(found.frames):
+        names = list(found.frames)
+
+        def typed_of(name: str) -> Typed:
             frame = found.frames.pop(name)  # each is let go as soon as its typed form is there
+            return type_fields(frame.drop("_source"), self.fields.get(name, {}), self.schema)
+
+        with workers(self.settings.worker_threads) as pool:
+            jobs = {name: pool.submit(typed_of, name) for name in names}
+            found_types = {name: job.result() for name, job in jobs.items()}
+        for name, typed in found_types.items():
             known = self.fields.get(name)
-            typed = type_fields(frame.drop("_source"), known or {}, self.schema)
             if known is None:
                 self.report.changes.append(f"new event type {name}")
             for field in typed.widened:
@@ -373,125 +358,14 @@ class Run:
     def _publish_with_room(
         self, writer: Writer, found: Normalised, typed: dict[str, pl.DataFrame], widened: set[str]
     ) -> None:
-        continued = frozenset(self.continued)
+        continued = frozenset(self.publisher.continued)
 
         def publish() -> None:
-            self.continued = set(continued)
-            self._publish(writer.begin(), found, typed, widened)
+            self.publisher.continued = set(continued)
+            self.publisher.publish(writer.begin(), found, typed, widened)
 
         room = Room(self.settings, self.ingest.let_go)
         try:
             room.within(writer, publish)
         finally:
             self.report.evicted += room.evicted
-
-    def _publish(
-        self, transaction: Transaction, found: Normalised, typed: dict[str, pl.DataFrame], widened: set[str]
-    ) -> None:
-        for entry in found.ledger:
-            transaction.record(entry)
-        quarantine.replace(transaction, found.released, found.quarantined)
-        transaction.set_state(fields=self.fields, schema=self.schema.fingerprint)
-        if typed:
-            self._add_segments(transaction, typed, widened)
-        if found.references:
-            self._add_references(transaction, found.references)
-        transaction.commit()
-
-    def _add_segments(
-        self, transaction: Transaction, typed: dict[str, pl.DataFrame], widened: set[str]
-    ) -> None:
-        base = transaction.base
-        touched = {s for frame in typed.values() for s in frame["_segment"].unique()}
-        stored_in = {f.segment for f in base.files("events")}
-        stale = {f.segment for name in widened for f in base.files("events", name=name)}
-        stored = read_documents(base, (touched | stale) & stored_in, self.fields)
-        taken = _ids_by_segment(stored)
-        typed = _identified(typed, taken)
-        # a field that became text is stored anew, for no reader but this one knows the original text
-        wider = {name: stored[name] for name in sorted(widened) if name in stored}
-        replaced = {f.path for name in wider for f in base.files("events", name=name)}
-        transaction.remove(f for f in base.files("events") if f.path in replaced)
-        merged = merge_parts(transaction, touched, self.fields)
-        kept = transaction.kept("events", segments=touched | stale)
-        threads = self.settings.worker_threads
-        added = [
-            *merged,
-            *add_events(transaction, wider, threads=threads),
-            *add_events(transaction, typed, threads=threads),
-        ]
-        documents = {
-            name: concat_documents([f[name] for f in (stored, typed) if name in f])
-            for name in sorted({*stored, *typed})
-        }
-        self._derive(transaction, documents, touched | stale, [*kept, *added])
-
-    def _derive(
-        self,
-        transaction: Transaction,
-        documents: Mapping[str, pl.DataFrame],
-        segments: Iterable[str],
-        events: Iterable[FileEntry],
-    ) -> None:
-        """Add the partials of ``segments``, whose documents and files are all given."""
-        files: dict[str, list[FileEntry]] = {segment: [] for segment in sorted(segments)}
-        for entry in events:
-            files[entry.segment].append(entry)
-        inputs = {
-            segment: input_hash(entries, self.schema, self.fields) for segment, entries in files.items()
-        }
-        add_partials(transaction, documents, self.schema, inputs, threads=self.settings.worker_threads)
-
-    def _add_references(self, transaction: Transaction, references: Mapping[str, pl.DataFrame]) -> None:
-        """Store reference tables: what one ingest reads under a table's name takes the older one's place."""
-        tables = read_references(transaction.base)
-        for name, frame in references.items():
-            stored = [tables[name]] if name in self.continued and name in tables else []
-            known = {c.name: type_of(c) for f in stored for c in f if c.name not in RESERVED}
-            typed = type_fields(frame.drop("_source"), known, self.schema)
-            added = typed.frame.drop("_hash").with_columns(_id=pl.lit(None, pl.Int64))
-            tables[name] = concat_documents([*(align(f, typed.fields) for f in stored), added])
-            self.continued.add(name)
-            transaction.remove(transaction.base.files("reference", name=name))
-            table = tables[name].drop("_id", "_ts").to_arrow(compat_level=pl.CompatLevel.oldest())
-            transaction.add("reference", table.combine_chunks(), name=name, folder="references")
-        add_reference_partials(transaction, tables, self.schema)
-
-
-def read_references(snapshot: Snapshot) -> dict[str, pl.DataFrame]:
-    """Return the reference tables by name, with an empty ``_id`` and ``_ts``."""
-    return {
-        entry.name: pl.DataFrame(snapshot.read(entry)).with_columns(
-            _id=pl.lit(None, pl.Int64), _ts=pl.lit(None, pl.Datetime("us", "UTC"))
-        )
-        for entry in snapshot.files("reference")
-    }
-
-
-def _ids_by_segment(stored: Mapping[str, pl.DataFrame]) -> dict[str, np.ndarray[Any, np.dtype[np.int64]]]:
-    if not stored:
-        return {}
-    ids = pl.concat([f.select("_segment", "_id") for f in stored.values()])
-    parts = ids.partition_by("_segment", as_dict=True)
-    return {str(segment): part["_id"].to_numpy() for (segment,), part in parts.items()}
-
-
-def _identified(
-    typed: Mapping[str, pl.DataFrame], taken: Mapping[str, np.ndarray[Any, np.dtype[np.int64]]]
-) -> dict[str, pl.DataFrame]:
-    """Give every document its ``_id``: unique over all event types of its segment."""
-    rows = pl.concat(
-        [
-            f.select("_segment", "_ts", "_hash", pl.lit(name).alias("name")).with_row_index("row")
-            for name, f in sorted(typed.items())
-        ]
-    )
-    none = np.empty(0, dtype=np.int64)
-    parts = [
-        part.with_columns(assign_ids(part, taken.get(str(segment), none)))
-        for (segment,), part in rows.partition_by("_segment", as_dict=True).items()
-    ]
-    by_name = pl.concat(parts).partition_by("name", as_dict=True) if parts else {}
-    return {
-        str(name): typed[str(name)].with_columns(part.sort("row")["_id"]) for (name,), part in by_name.items()
-    }

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.ingest.derive import add_partials, add_reference_partials, input_hash, stale_segments
-from workbench.ingest.pipeline import read_references
+from workbench.ingest.publish import read_references
 from workbench.ingest.repair_plan import make_plan
 from workbench.ingest.repair_report import RepairReport
 from workbench.ingest.stream_checkpoint import log_position

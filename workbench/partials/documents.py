@@ -13,13 +13,22 @@ import pyarrow as pa
 import xxhash
 
 from workbench.errors import SourceError
-from workbench.partials.coded import coded, encoded, is_coded, is_text, on_values, to_frame
+from workbench.partials.coded import (
+    coded,
+    concatenated,
+    encoded,
+    is_coded,
+    is_text,
+    places_of,
+    to_frame,
+    values_of,
+)
 from workbench.partials.moments import DAY_US, kept_text, plain_moment, time_column, times_of, zoned
 from workbench.partials.names import RESERVED, is_field_name, plan_fields
 from workbench.partials.types import canonical_text, convert, infer, type_of, widen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -60,7 +69,7 @@ class Records:
 
 
 def normalise(
-    table: pa.Table,
+    table: pa.Table | Sequence[pa.Table],
     event_type: str,
     schema: EntitySchema,
     *,
@@ -70,7 +79,7 @@ def normalise(
     """Turn a source's records into documents without identifiers and final types.
 
     Args:
-        table: The records under the source's column names.
+        table: The records under the source's column names, or several tables of them with the same columns.
         event_type: What they are.
         schema: Gives null words, aliases and where the time stands.
         known: Fields that the event type has already.
@@ -79,7 +88,9 @@ def normalise(
     Raises:
         SourceError: If no column can be the time, or one has a type that no field can have.
     """
-    frame = _without_null_words(_plain(_frame(table)), schema.nulls)
+    tables = [table] if isinstance(table, pa.Table) else table
+    without = partial(_without_words, words=schema.nulls)
+    frame = _without_null_words(_plain(_frame(tables, without), without), without, schema.nulls)
     time = None if timeless else time_column(frame, schema)
     plan = plan_fields((c for c in frame.columns if c != time), schema, known)
     frame, moment = frame.drop(time) if time else frame, frame[time] if time else None
@@ -99,35 +110,41 @@ def normalise(
     if timeless:
         return Records(hashed, (), findings)
     bad = hashed["_ts"].is_null()
-    rejects = _time_rejects(table, bad, time or "", moment)
+    rejects = _time_rejects(tables, bad, time or "", moment)
     return Records(hashed.filter(~bad) if rejects else hashed, rejects, findings)
 
 
-def _frame(table: pa.Table) -> pl.DataFrame:
-    for place, field in enumerate(table.schema):
-        if pa.types.is_decimal256(field.type):
-            table = table.set_column(place, field.name, table.column(place).cast(pa.string()))
-    for place, field in enumerate(table.schema):
-        if pa.types.is_dictionary(field.type) and not pa.types.is_string(field.type.value_type):
-            table = table.set_column(place, field.name, table.column(place).cast(field.type.value_type))
+def _frame(tables: Sequence[pa.Table], function: Callable[[pl.Series], pl.Series]) -> pl.DataFrame:
     try:
-        return to_frame(encoded(table))
+        return to_frame([encoded(_simple(table)) for table in tables], function)
     except pl.exceptions.ComputeError as error:
         raise SourceError(f"a column has a type that no field can have: {error}.") from error
 
 
-def _plain(frame: pl.DataFrame) -> pl.DataFrame:
-    """Reduce the columns' types to those that a field can have."""
-    return frame.with_columns(plain_moment(c) if c.dtype.is_temporal() else _plain_value(c) for c in frame)
+def _simple(table: pa.Table) -> pa.Table:
+    for place, field in enumerate(table.schema):
+        kind = field.type
+        if pa.types.is_decimal256(kind):
+            table = table.set_column(place, field.name, table.column(place).cast(pa.string()))
+        elif pa.types.is_dictionary(kind) and not pa.types.is_string(kind.value_type):
+            table = table.set_column(place, field.name, table.column(place).cast(kind.value_type))
+    return table
 
 
-def _plain_value(column: pl.Series) -> pl.Series:
+def _plain(frame: pl.DataFrame, without: Callable[[pl.Series], pl.Series]) -> pl.DataFrame:
+    """Reduce the columns' types to those that a field can have; coded text comes without null words."""
+    return frame.with_columns(
+        plain_moment(c) if c.dtype.is_temporal() else _plain_value(c, without) for c in frame
+    )
+
+
+def _plain_value(column: pl.Series, without: Callable[[pl.Series], pl.Series]) -> pl.Series:
     kind = column.dtype
-    if is_coded(column):
+    if isinstance(kind, pl.Enum):
         return column
     too_large = kind == pl.UInt64() and bool((column > np.iinfo(np.int64).max).any())
     if too_large or isinstance(kind, pl.Categorical | pl.Decimal | pl.Null):
-        return coded(column.cast(pl.String))
+        return coded(without(column.cast(pl.String)))
     if kind == pl.Binary():
         return column.bin.encode("hex")
     if kind.is_integer():
@@ -135,15 +152,17 @@ def _plain_value(column: pl.Series) -> pl.Series:
     return column.cast(pl.Float64) if kind.is_float() else column
 
 
-def _without_null_words(frame: pl.DataFrame, words: tuple[str, ...]) -> pl.DataFrame:
+def _without_words(text: pl.Series, words: tuple[str, ...]) -> pl.Series:
+    stripped = text.str.strip_chars()
+    return stripped.set(stripped.is_in(words), None)
+
+
+def _without_null_words(
+    frame: pl.DataFrame, without: Callable[[pl.Series], pl.Series], words: tuple[str, ...]
+) -> pl.DataFrame:
     if "NaN" in words:
         frame = frame.with_columns(pl.col(pl.Float64).fill_nan(None))
-
-    def kept(text: pl.Series) -> pl.Series:
-        stripped = text.str.strip_chars()
-        return stripped.set(stripped.is_in(words), None)
-
-    return frame.with_columns(on_values(c, kept).alias(c.name) if is_text(c) else c for c in frame)
+    return frame.with_columns(without(c).alias(c.name) if c.dtype == pl.String() else c for c in frame)
 
 
 def _merge_spellings(
@@ -188,11 +207,12 @@ def _extra_column(height: int, named: Mapping[str, pl.Series]) -> pl.Series:
 
 
 def _time_rejects(
-    table: pa.Table, bad: pl.Series, time: str, moment: pl.Series | None
+    tables: Sequence[pa.Table], bad: pl.Series, time: str, moment: pl.Series | None
 ) -> tuple[tuple[int, bytes, str], ...]:
     if not bad.any() or moment is None:
         return ()
     numbers = np.flatnonzero(bad.to_numpy())
+    table = concatenated(tables)
     # a time that is out of range as a Python object is still a text
     texts = [f.with_type(pa.string()) if _is_moment(f.type) else f for f in table.schema]
     rows = table.take(numbers).cast(pa.schema(texts)).to_pylist()
@@ -216,14 +236,24 @@ def content_hash(frame: pl.DataFrame, event_type: str) -> NDArray[np.uint64]:
     total = np.full(frame.height, xxhash.xxh3_64_intdigest(event_type.encode()), dtype=np.uint64)
     for column in frame.get_columns():
         seed = xxhash.xxh3_64_intdigest(column.name.encode()) >> 1
-        plain = column.struct.unnest() if column.dtype == pl.Struct else column
-        if is_coded(column):
-            total += on_values(column, partial(pl.Series.hash, seed=seed)).fill_null(0).to_numpy()
+        values = values_of(column)
+        if values is not None:
+            _add_by_value(total, column, values.hash(seed=seed).to_numpy())
             continue
+        plain = column.struct.unnest() if column.dtype == pl.Struct else column
         hashes = plain.hash(seed=seed).to_numpy().copy()  # type: ignore[union-attr]
         hashes[column.is_null().to_numpy()] = 0
         total += hashes
     return total
+
+
+def _add_by_value(total: NDArray[np.uint64], column: pl.Series, hashes: NDArray[np.uint64]) -> None:
+    """Add to each row that has a value the hash of it."""
+    if not len(hashes):
+        return
+    places, there = places_of(column)
+    found = hashes.take(places, mode="clip")
+    total += found if there is None else found * there
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ import numpy as np
 import polars as pl
 import xxhash
 
-from workbench.partials.coded import coded, is_coded, on_values, stacked
+from workbench.partials.coded import coded, is_coded, on_values, places_of, stacked
 from workbench.partials.documents import field_text, has_original
 from workbench.partials.shapes import COUNTS
 from workbench.partials.types import TRUE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["counts", "entity_keys", "extract", "is_test"]
 
 _TIME = pl.Datetime("us", "UTC")
+# most numbers of which it is cheaper to note which occur than to sort those that do
+_DENSE = 1 << 24
 _ROW = {"segment": pl.String(), "_id": pl.Int64(), "time": pl.Int64(), "is_test": pl.Boolean()}
 
 
@@ -111,24 +113,22 @@ class _Log:
         self._starts = np.cumsum([0, *(part.rows.height for part in parts)])
         self._rows = pl.concat([pl.DataFrame(schema=_ROW), *(part.rows for part in parts)])
         self._segments = self._rows["segment"].unique().sort()
-        self._segment = _ranks(coded(self._rows["segment"]), self._segments)
+        _, (self._segment,) = _ranked([coded(self._rows["segment"])])
         self._types = sorted({part.type_of(role) for part in parts for role in part.keys})
-        self._keys = _values(key for part in parts for key in part.keys.values())
-        numbers = {(n, role): self._entity(n, role) for n, part in enumerate(parts) for role in part.keys}
-        self._nodes = _once(_joined(entity[entity >= 0] for entity in numbers.values()))
-        segment = self._nodes // max(2 * len(self._types) * len(self._keys), 1)
+        roles = [(n, role) for n, part in enumerate(parts) for role in part.keys]
+        self._keys, ranks = _ranked([parts[n].keys[role] for n, role in roles])
+        numbers = [self._entity(*role, key) for role, key in zip(roles, ranks, strict=True)]
+        a_segment = 2 * len(self._types) * len(self._keys)
+        self._nodes, named = _numbered(numbers, len(self._segments) * a_segment)
+        # the node of each row, by part and role; -1 where it names none
+        self._named = dict(zip(roles, named, strict=True))
+        segment = self._nodes // max(a_segment, 1)
         self._segment_of = self._segments.gather(segment)
         self._place = np.arange(len(segment)) - np.searchsorted(segment, segment)
-        # the node of each row, by part and role; -1 where it names none
-        self._named = {
-            at: np.where(entity < 0, -1, np.searchsorted(self._nodes, entity))
-            for at, entity in numbers.items()
-        }
 
-    def _entity(self, part: int, role: str) -> Numbers:
+    def _entity(self, part: int, role: str, key: Numbers) -> Numbers:
         """Return the number of the entity that each row of a part names in a role, -1 for none."""
         here = slice(self._starts[part], self._starts[part + 1])
-        key = _ranks(self._parts[part].keys[role], self._keys)
         kind = self._types.index(self._parts[part].type_of(role))
         entity = (self._segment[here] * len(self._types) + kind) * len(self._keys) + key
         return np.where(key < 0, -1, entity * 2 + self._rows["is_test"].to_numpy()[here])
@@ -264,17 +264,38 @@ def _once(numbers: Numbers) -> Numbers:
     return once
 
 
-def _values(columns: Iterable[pl.Series]) -> pl.Series:
-    """Return the values of coded columns, sorted."""
+def _numbered(arrays: list[Numbers], end: int) -> tuple[Numbers, list[Numbers]]:
+    """Return the numbers below ``end`` that occur, sorted, and for each number its place among them.
+
+    Less than 0 stays -1.
+    """
+    if end <= _DENSE:
+        found = np.zeros(end, dtype=bool)
+        for numbers in arrays:
+            found[numbers[numbers >= 0]] = True
+        places = np.cumsum(found) - 1
+        # what is not there is the last
+        places = np.append(places, -1)
+        return np.flatnonzero(found), [places[numbers] for numbers in arrays]
+    once = _once(_joined(numbers[numbers >= 0] for numbers in arrays))
+    return once, [np.where(n < 0, -1, np.searchsorted(once, n)) for n in arrays]
+
+
+def _ranked(columns: Sequence[pl.Series]) -> tuple[pl.Series, list[Numbers]]:
+    """Return the values of coded columns, sorted, and where each row's stands among them, -1 for null."""
     lists: list[pl.Series] = [column.dtype.categories for column in columns]  # type: ignore[attr-defined]
-    return pl.concat([pl.Series([], dtype=pl.String), *lists]).unique().sort()
-
-
-def _ranks(column: pl.Series, values: pl.Series) -> Numbers:
-    """Return where each row's text stands in ``values``, -1 for null."""
-    own: pl.Series = column.dtype.categories  # type: ignore[attr-defined]
-    rank = own.cast(pl.Enum(values)).to_physical().cast(pl.Int64)
-    return rank.gather(column.to_physical()).fill_null(-1).to_numpy()
+    texts = pl.concat([pl.Series([], dtype=pl.String), *lists])
+    values = texts.unique().sort()
+    places = texts.cast(pl.Enum(values)).to_physical().cast(pl.Int64).to_numpy()
+    ranks, start = [], 0
+    for column, own in zip(columns, lists, strict=True):
+        rank = np.append(places[start : start + len(own)], -1)
+        start += len(own)
+        at, there = places_of(column)
+        ranks.append(
+            rank.take(at, mode="clip") if there is None else rank[np.where(there, at, np.int64(len(own)))]
+        )
+    return values, ranks
 
 
 def entity_keys(frame: pl.DataFrame, rules: Mapping[str, EntityRule]) -> pl.DataFrame:

@@ -27,6 +27,7 @@ SKETCH = 1024
 TOP = 64
 _RANGE = 2.0**64
 _NO_FIELDS = RESERVED | {"_hash", "_ts_text"}
+_NOTHING = pl.DataFrame(schema={"segment": pl.String(), "text": pl.String(), "events": pl.Int64()})
 _MANY = 1 << 12  # values of a field beyond which it pays not to sort all of them
 
 
@@ -51,14 +52,23 @@ def _profiles_of(name: str, frame: pl.DataFrame, fields: list[str]) -> pl.DataFr
     """Return one row a segment and field that has values there."""
     by = ("segment", "field")
     segments = coded(frame["_segment"])
-    found = [_distinct(frame, field, segments) for field in fields]
-    ends = _stacked([ends for _, ends in found], fields)
-    values = _stacked([values for values, _ in found], fields)
+    found = {field: _distinct(frame, field, segments) for field in fields}
+    values = _stacked({field: values for field, (values, _) in found.items()})
+    # the ends of texts are looked for in all fields at once
+    texts = _stacked({f: values for f, (values, ends) in found.items() if ends is None} or {"": _NOTHING})
+    low, high = pl.col("text").min(), pl.col("text").max()
+    others = {f: ends for f, (_, ends) in found.items() if ends is not None}
+    ends = pl.concat(
+        [
+            texts.group_by(by).agg(low.alias("minimum"), high.alias("maximum")),
+            *([_stacked(others).select(*by, "minimum", "maximum")] if others else []),
+        ]
+    )
     counted = values.group_by(by).agg(
         pl.col("events").sum().alias("present"),
         pl.col("text").hash(seed=0).sort().head(SKETCH).alias("hashes"),
     )
-    frequent = _stacked([_frequent(values) for values, _ in found], fields)
+    frequent = _stacked({field: _frequent(values) for field, (values, _) in found.items()})
     top = (
         frequent.sort(*by, "events", "text", descending=[False, False, True, False])
         .group_by(by)
@@ -72,15 +82,26 @@ def _profiles_of(name: str, frame: pl.DataFrame, fields: list[str]) -> pl.DataFr
     ).select(columns)
 
 
-def _stacked(frames: list[pl.DataFrame], fields: list[str]) -> pl.DataFrame:
+def _stacked(frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     """Return a frame of each field as one, with ``field``."""
-    rows = np.repeat(np.arange(len(fields)), [frame.height for frame in frames])
-    names = pl.Series("field", fields, dtype=pl.String).gather(rows)
-    return pl.concat(frames).with_columns(names)
+    rows = np.repeat(np.arange(len(frames)), [frame.height for frame in frames.values()])
+    names = pl.Series("field", list(frames), dtype=pl.String).gather(rows)
+    return pl.concat(list(frames.values())).with_columns(names)
 
 
-def _distinct(frame: pl.DataFrame, field: str, segments: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the texts of a field with the number of their events, and its least and greatest value."""
+def _distinct(
+    frame: pl.DataFrame, field: str, segments: pl.Series
+) -> tuple[pl.DataFrame, pl.DataFrame | None]:
+    """Return the texts of a field with the number of their events, and its least and greatest value.
+
+    Of text in one segment these are the least and greatest of what is returned first.
+    """
+    column = frame[field]
+    one = len(segments.dtype.categories) == 1  # type: ignore[attr-defined]
+    if one and is_coded(column) and not has_original(frame, field):
+        found, counts = value_counts(column)
+        segment = segments[:1].cast(pl.String).new_from_index(0, len(found))
+        return pl.DataFrame({"segment": segment, "text": found, "events": counts}), None
     alike = _alike(frame, field, segments)
     kind = frame[field].dtype
     if isinstance(kind, pl.Enum):
@@ -106,11 +127,6 @@ def _alike(frame: pl.DataFrame, field: str, segments: pl.Series) -> pl.DataFrame
     """Return each segment's values ``v`` of a field, with the source's spelling if some were kept."""
     column, one = frame[field].alias("v"), len(segments.dtype.categories) == 1  # type: ignore[attr-defined]
     named = has_original(frame, field)
-    if one and is_coded(column) and not named:
-        values, counts = value_counts(column)
-        return pl.DataFrame(
-            {"segment": segments[:1].new_from_index(0, len(values)), "v": values, "events": counts}
-        )
     by = {"v": column} if one else {"segment": segments, "v": column}
     if named:
         by["kept"] = frame["_original"].struct.field(field)

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from workbench.partials.coded import DISTINCT, coded, is_coded, stacked, values_of
+from workbench.partials.coded import DISTINCT, coded, is_coded, places_of, stacked, values_of
 from workbench.partials.documents import field_text
 from workbench.partials.names import RESERVED
 from workbench.partials.types import canonical_text, convert, polars_type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from numpy.typing import NDArray
 
     from workbench.partials.types import FieldType
     from workbench.storage import Snapshot
 
-__all__ = ["EXTRA", "align", "concat_documents", "read_documents", "to_arrow"]
+__all__ = ["EXTRA", "Stored", "align", "concat_documents", "read_documents", "to_arrow"]
 
 # above this number of distinct values a dictionary costs who reads one document
 _MOST_VALUES = 1 << 13
@@ -131,36 +134,105 @@ def _frame(table: pa.Table) -> pl.DataFrame:
 
 def to_arrow(frame: pl.DataFrame, name: str) -> pa.Table:
     """Return documents as they are stored: ``_id``, ``_ts``, ``_type``, then the fields that have values."""
-    fields = sorted(c for c in frame.columns if c not in RESERVED and frame[c].null_count() < frame.height)
-    last = [c for c in ("_extra", "_original") if c in frame.columns]
-    arrays = [_stored(frame[c]) for c in ("_id", "_ts", *fields, *last)]
-    table = pa.table(arrays, names=["_id", "_ts", *fields, *last])
-    kinds = pa.DictionaryArray.from_arrays(pa.array([0] * table.num_rows, pa.int32()), [name])
-    table = table.add_column(2, "_type", kinds)
-    if "_extra" in last:
-        place = table.schema.get_field_index("_extra")
-        table = table.set_column(place, "_extra", _as_map(table["_extra"]))
+    (table,) = Stored(frame, name).groups(max(frame.height, 1))
     return table
 
 
-def _stored(column: pl.Series) -> pa.Array:
-    """Return a column as it is stored: of coded text those values that occur, in order."""
+class Stored:
+    """Documents of one event type as they are stored, made some rows at a time.
+
+    Of coded text, which is most of a log, no copy of all rows is made.
+
+    Args:
+        frame: The documents.
+        name: Their event type.
+        order: The rows in the order in which they are stored; by default as they are.
+
+    Attributes:
+        column_names: As in the file.
+        num_rows: Number of documents.
+        plain: The columns that are not coded, whole.
+        coded: Names of the columns that are.
+    """
+
+    def __init__(self, frame: pl.DataFrame, name: str, order: NDArray[np.intp] | None = None) -> None:
+        fields = sorted(
+            c for c in frame.columns if c not in RESERVED and frame[c].null_count() < frame.height
+        )
+        last = [c for c in ("_extra", "_original") if c in frame.columns]
+        self.column_names = ["_id", "_ts", "_type", *fields, *last]
+        self.num_rows = frame.height
+        self._order = order
+        self._columns = {
+            "_type": _Coded(np.zeros(frame.height, np.uint8), None, np.zeros(1, np.int32), [name])
+        }
+        plain: dict[str, pa.Array] = {}
+        for column in (frame[c] for c in ("_id", "_ts", *fields, *last)):
+            coded = _coded(column)
+            if coded is None:
+                plain[column.name] = _plain(column, order)
+            else:
+                self._columns[column.name] = coded
+        self.plain = pa.table(plain)
+        self.coded = list(self._columns)
+
+    def groups(self, rows: int) -> Iterator[pa.Table]:
+        """Yield tables of ``rows`` documents; at least one."""
+        for start in range(0, max(self.num_rows, 1), rows):
+            here = slice(start, start + rows)
+            places = here if self._order is None else self._order[here]
+            plain = self.plain.slice(start, rows)
+            arrays = [
+                self._columns[c].taken(places) if c in self._columns else plain[c] for c in self.column_names
+            ]
+            yield pa.table(arrays, names=self.column_names)
+
+
+@dataclass(frozen=True)
+class _Coded:
+    """A column of coded text: each row's place, which rows have one, and what stands for the places."""
+
+    places: NDArray[Any]
+    there: NDArray[np.bool_] | None
+    moved: NDArray[np.int32]
+    values: pa.Array
+
+    def taken(self, rows: slice | NDArray[np.intp]) -> pa.DictionaryArray:
+        indices = self.moved.take(self.places[rows], mode="clip")
+        mask = None if self.there is None else ~self.there[rows]
+        return pa.DictionaryArray.from_arrays(pa.array(indices, mask=mask), self.values)
+
+
+def _coded(column: pl.Series) -> _Coded | None:
+    """Return a column of coded text with those values that occur, in order, unless they are too many."""
     values = values_of(column)
     if values is None:
-        return column.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
-    places = column.to_physical()
-    used = np.bincount(places.drop_nulls().to_numpy(), minlength=len(values)) > 0
+        return None
+    held = column.drop_nulls().to_physical().to_numpy()
+    used = np.bincount(held, minlength=len(values)) > 0
     kept = values.filter(pl.Series(used)).sort()
-    if len(kept) > min(DISTINCT * (len(column) - column.null_count()), _MOST_VALUES):
-        return column.cast(pl.String).to_arrow(compat_level=pl.CompatLevel.oldest())
-    moved = values.cast(pl.Enum(kept), strict=False).to_physical().gather(places)
-    return pa.DictionaryArray.from_arrays(
-        moved.cast(pl.Int32).to_arrow(), kept.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.string())
-    )
+    if len(kept) > min(DISTINCT * len(held), _MOST_VALUES):
+        return None
+    moved = values.cast(pl.Enum(kept), strict=False).to_physical().fill_null(0).to_numpy().astype(np.int32)
+    text = kept.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.string())
+    return _Coded(*places_of(column), moved, text)
 
 
-def _as_map(column: pa.ChunkedArray) -> pa.Array:
-    pairs = column.combine_chunks()
+def _plain(column: pl.Series, order: NDArray[np.intp] | None) -> pa.Array:
+    if order is not None and (column.dtype.is_numeric() or isinstance(column.dtype, pl.Datetime)):
+        array = column.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
+        numbers, there = places_of(column)
+        mask = None if there is None else ~there[order]
+        return pa.array(numbers[order], mask=mask).cast(array.type)
+    if order is not None:
+        column = column.gather(order)
+    if is_coded(column):
+        column = column.cast(pl.String)
+    array = column.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
+    return _as_map(array) if column.name == "_extra" else array
+
+
+def _as_map(pairs: pa.Array) -> pa.Array:
     pairs = pairs.cast(pa.list_(pairs.type.value_type))
     entries = pairs.values
     return pa.MapArray.from_arrays(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,15 +21,32 @@ from workbench.storage.manifest import FileEntry, LedgerEntry, commit, read_curr
 from workbench.storage.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from workbench.storage.disk import Disk
     from workbench.storage.files import Verifier
     from workbench.storage.lock import WriterLock
 
-__all__ = ["Transaction", "Writer", "encoded", "now", "refused"]
+__all__ = ["Groups", "Transaction", "Writer", "encoded", "now", "refused"]
 
 _GRACE_SECONDS = 600.0
+
+
+class Groups(Protocol):
+    """A table that is made a row group at a time.
+
+    Attributes:
+        num_rows: Number of rows.
+        plain: The columns that are not dictionary-encoded, whole.
+        coded: Names of those that are.
+    """
+
+    num_rows: int
+    plain: pa.Table
+    coded: list[str]
+
+    def groups(self, rows: int) -> Iterator[pa.Table]:
+        """Yield tables of ``rows`` rows; at least one."""
 
 
 class Writer:
@@ -155,7 +173,7 @@ class Transaction:
     def add(  # noqa: PLR0913  (a file's facts, each its own)
         self,
         kind: str,
-        table: pa.Table,
+        table: pa.Table | Groups,
         *,
         segment: str = "",
         name: str = "",
@@ -324,10 +342,20 @@ class Transaction:
         return self._writer.snapshot()
 
 
-def encoded(table: pa.Table, row_group: int = ROW_GROUP) -> memoryview:
+def encoded(table: pa.Table | Groups, row_group: int = ROW_GROUP) -> memoryview:
     """Return the bytes of the Parquet file that holds ``table``; equal tables give equal bytes."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, **parquet_options(table, row_group))
+    if isinstance(table, pa.Table):
+        pq.write_table(table, sink, **parquet_options(table, row_group))
+        return memoryview(sink.getvalue())
+    options = parquet_options(table.plain, row_group)
+    size = options.pop("row_group_size")
+    options["use_dictionary"] += table.coded
+    with ExitStack() as stack:
+        file = None
+        for group in table.groups(size):
+            file = file or stack.enter_context(pq.ParquetWriter(sink, group.schema, **options))
+            file.write_table(group, size)
     return memoryview(sink.getvalue())
 
 
