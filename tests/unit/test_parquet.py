@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from pyarrow import ipc
 
 from workbench.connectors import Chunk, Source, connectors
+from workbench.connectors._tables import decoded_bytes
 from workbench.errors import SourceError
 
 if TYPE_CHECKING:
@@ -79,6 +80,20 @@ def test_a_damaged_footer_is_a_source_error_or_harmless(tmp_path: Path) -> None:
         else:
             assert rows == expected
     assert refused > 5
+
+
+@pytest.mark.parametrize("limit", [1, 1_000, 5_000, 20_000, 1 << 20])
+def test_the_size_of_a_table_is_told_to_be_over_a_limit_or_not(limit: int) -> None:
+    texts = ["x" * n for n in (1, 2, 3, 200)]
+    places = {"short": [0, 1, None] * 100, "long": [3, 0, 0] * 100, "none": [None] * 300}
+    columns = {
+        name: pa.DictionaryArray.from_arrays(pa.array(column, pa.int32()), pa.array(texts))
+        for name, column in places.items()
+    }
+    table = pa.table({**columns, "n": pa.array(range(300))})
+    exact = 4 * 900 + 100 * (1 + 2) + 100 * (200 + 1 + 1) + 8 * 300
+    assert decoded_bytes(table) == exact
+    assert (decoded_bytes(table, limit) > limit) == (exact > limit)
 
 
 BOMB = """

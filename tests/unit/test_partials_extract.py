@@ -170,6 +170,20 @@ class TestByHand:
             assert both[kind].filter(segment=DAY).equals(alone), kind
 
 
+def test_entities_are_numbered_alike_however_sparse_their_numbers_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    logins = frame(
+        [{"t": at(9), "memberCode": f"m{n % 5}", "deviceId": f"d{n % 3}", "isTest": False} for n in range(40)]
+    )
+    dense = extract({"Login": logins}, SCHEMA)
+    monkeypatch.setattr("workbench.partials.extract._DENSE", 0)
+    sparse = extract({"Login": logins}, SCHEMA)
+    assert dense["entities"].height == 8
+    for kind, table in dense.items():
+        assert shaped(table, kind).equals(shaped(sparse[kind], kind))
+
+
 def test_long_text_is_hashed_and_kept_as_a_property() -> None:
     failed = frame(
         [

@@ -12,8 +12,9 @@ import pytest
 from workbench.config.entity_schema import EntitySchema
 from workbench.partials.documents import field_text, normalise, type_fields
 from workbench.partials.lookup import Document, find_document
-from workbench.partials.stored import align, concat_documents, read_documents, to_arrow
+from workbench.partials.stored import Stored, align, concat_documents, read_documents, to_arrow
 from workbench.storage import SegmentStore
+from workbench.storage.writer import encoded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +56,36 @@ def test_columns_stand_in_their_order_and_what_is_no_field_is_a_map() -> None:
     assert table.schema.field("_extra").type == pa.map_(pa.string(), pa.string())
     assert table["_extra"].to_pylist() == [[("<b>", "odd")], []]
     assert table["_original"].to_pylist() == [{"b": "1.50"}, {"b": None}]
+
+
+def test_a_file_made_a_row_group_at_a_time_has_the_bytes_of_the_whole_table() -> None:
+    rows = 300
+    frame = typed(
+        {
+            "coded": [None if n % 7 == 0 else f"v{n % 11}" for n in range(rows)],
+            "unique": [f"u{n}" for n in range(rows)],
+            "whole": [None if n % 5 == 0 else str(n % 13) for n in range(rows)],
+            "flag": [[True, None, False][n % 3] for n in range(rows)],
+            "when": [f"2025-06-12T08:30:00.{n:03}Z" if n % 4 else None for n in range(rows)],
+            "<b>": ["odd" if n % 50 == 0 else None for n in range(rows)],
+            "spelled": ["1.50", "2.5", "3.25"] * (rows // 3),
+        }
+    )
+    frame = frame.with_columns(_id=pl.Series([(n * 97) % rows for n in range(rows)]))
+    order = frame["_id"].arg_sort().to_numpy()
+
+    documents = Stored(frame, "Login", order)
+
+    assert documents.coded == ["_type", "coded"]
+    table = to_arrow(frame.sort("_id"), "Login")
+    assert documents.column_names == table.column_names
+    assert pa.concat_tables(documents.groups(64)).equals(table)
+    assert encoded(documents, 64) == encoded(table, 64)
+
+
+def test_no_documents_are_one_empty_group() -> None:
+    frame = typed({"a": ["x", "x", "x"]}).clear()
+    assert [group.num_rows for group in Stored(frame, "Login").groups(64)] == [0]
 
 
 def test_reading_gives_back_what_was_stored(tmp_path: Path) -> None:
