@@ -232,6 +232,8 @@ def _json_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     import duckdb  # noqa: PLC0415  (only where it is needed)
 
     with duckdb.connect(config={"enable_external_access": "false"}) as connection:
+        # which would go to the standard output of who reads
+        connection.execute("SET enable_progress_bar = false")
         connection.register("nested", pa.table({"value": column}))
         rows = connection.sql("SELECT to_json(value)::VARCHAR AS value FROM nested")
         return rows.to_arrow_table().column(0).cast(pa.string())
