@@ -267,6 +267,21 @@ def test_the_wild_one_is_first_with_its_reasons_and_events(db: Engine) -> None:
     assert charts(layout)
 
 
+def test_who_is_looked_at_can_be_marked_and_all_see_it(db: Engine) -> None:
+    first, second = (views.create("anomalies", db, Selection()) for _ in range(2))
+    assert not any(label.endswith("benign") for label in first.actions(first.data()))
+    first.look_at(NAME)
+    first.reader = "ann"
+    first.actions(first.data())[f"{NAME} is benign"](Job())
+    assert second.data().marks == {NAME: "benign"}
+    assert ">benign</span>" in second.html(second.data())
+    page = first.html(first.data())
+    assert "ann: <b>benign</b>" in page
+    assert EVIL not in page
+    assert "precision by the marks so far 0.00" in page
+    (db.path / "triage.jsonl").unlink()
+
+
 def test_signals_are_drawn_as_they_are(db: Engine) -> None:
     from workbench.views.anomalies import ranked
 

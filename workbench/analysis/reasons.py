@@ -109,32 +109,26 @@ def _told(kind: str, row: dict[str, Any], scope: Scope) -> str:
                 f"{scope.type_} {typical:.0f} %"
             )
         case "concentration":
-            said = f"{_number(value)} times {edge} {other}, {_number(typical)} of so many would be usual"
+            said = f"{edge} {other} {_number(value)} times, {_number(typical)} of so many would be usual"
         case "crowd":
-            said = f"{_others(value)} came to {other} by {edge} within {_hours(typical)} of it"
+            others = f"{_number(value)} other{'s' if value != 1 else ''}"
+            span = row["feature"].removeprefix("company within ").split(" by ")[0]
+            said = f"{others} came to {other} by {edge} within {span} of it, usually nobody does"
         case "synchrony":
             said = (
-                f"{_others(value)} came by {edge} to the same {near} within 5 minutes of it on up to "
-                f"{_number(typical)} days, most often to {other}"
+                f"the same others came by {edge} to the same {near} within 5 minutes of it on "
+                f"{_number(value)} days, most often to {other}"
             )
         case "variety":
             said = f"{_number(value)} distinct {near} neighbours by {edge}, the median {scope.type_} has one"
         case "silence":
-            said = f"no event for {_number(value)} days, it came on {typical:.0f} % of the days before"
+            said = f"no event for {_number(value)} days, it came on {100 / typical:.0f} % of the days before"
         case _:
             said = (
                 f"{edge} leads to other sorts of {near} than before: similarity {value:.2f}, that of the "
                 f"median {scope.type_} {typical:.2f}"
             )
     return said
-
-
-def _others(number: float) -> str:
-    return f"{_number(number)} other{'s' if number != 1 else ''}"
-
-
-def _hours(number: float) -> str:
-    return "an hour" if number == 1 else f"{_number(number)} hours"
 
 
 def _new(row: dict[str, Any], neighbour: str) -> str:

@@ -79,6 +79,15 @@ class Triage:
         self._store = world.store
         self._path = world.store.root / FILE
 
+    @property
+    def stamp(self) -> tuple[int, int]:
+        """Return what changes whenever something is added: time and size of the file."""
+        try:
+            facts = self._path.stat()
+        except FileNotFoundError:
+            return 0, 0
+        return facts.st_mtime_ns, facts.st_size
+
     def mark(  # noqa: PLR0913  (what, of whom, by whom, why)
         self,
         entity: str,

@@ -92,7 +92,7 @@ def _page(world: World, only: str | None, *, login: bool) -> Any:
     who = visitor()
     wanted = _arguments(pn.state.session_args)
     usable, problems = usable_views()
-    window = _Window(world, {only: usable[only]} if only else usable, wanted, problems, who.role)
+    window = _Window(world, {only: usable[only]} if only else usable, wanted, problems, who)
     body = window.place(only) if only else window.tabs
     named = wanted.get("theme") if wanted.get("theme") in _SCHEMES else ""
     dark = (named or who.scheme) == "dark"
@@ -148,11 +148,11 @@ class _Window:
         kinds: Mapping[str, type[View]],
         wanted: dict[str, Any],
         problems: list[str],
-        role: Role,
+        who: Visitor,
     ) -> None:
         import panel as pn  # noqa: PLC0415  (heavy)
 
-        self._role = role
+        self._role, self._reader = who.role, who.name
         self._world = world
         self._kinds = kinds
         self._names = names = list(kinds)
@@ -217,6 +217,7 @@ class _Window:
         except WorkbenchError as error:
             return pn.pane.HTML(fragment(alert(str(error))))
         view.acts = self._role >= Role.OPERATOR
+        view.reader = self._reader
         self._views[name] = view
         view.listen(weakref.WeakMethod(self._told))
         return pn.panel(view)

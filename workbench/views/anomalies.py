@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from workbench.analysis.triage import MARKS
 from workbench.tabular import cell_text
 from workbench.views._look import dark, fragment
 from workbench.views._page import pickable
@@ -53,6 +55,8 @@ class _Data:
     total: int = 0
     actor: _Actor | None = None
     alerts: pl.DataFrame | None = None
+    marks: Mapping[str, str] = field(default_factory=dict)
+    precision: float | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -89,7 +93,9 @@ class AnomaliesView(View):
         until = datetime.fromisoformat(knowledge.run.asof)
         since = until - timedelta(days=knowledge.run.parameters["lookback_days"])
         looked_at = self._actor(job, knowledge, known.row(0, named=True)) if known.height else None
-        return _Data(knowledge, rows, every.height, looked_at, self._alerts(), since, until)
+        marks = dict(self.world.triage.marks().select("entity", "mark").iter_rows())
+        right = self.world.triage.precision()["precision"][0]
+        return _Data(knowledge, rows, every.height, looked_at, self._alerts(), marks, right, since, until)
 
     def table(self, data: _Data) -> pa.Table:
         """Return the knowledge ``anomalies`` from the threshold on, the most anomalous first."""
@@ -109,8 +115,20 @@ class AnomaliesView(View):
         }
 
     def actions(self, data: _Data) -> Mapping[str, Callable[[Job], Any]]:
-        """Return that anomalies of the chosen profile can be computed."""
-        return computing(self.world, "anomalies", data.knowledge, profile=self["profile"])
+        """Return that anomalies of the chosen profile can be computed, and the one looked at be marked."""
+        offered = dict(computing(self.world, "anomalies", data.knowledge, profile=self["profile"]))
+        if data.actor is not None and data.knowledge is not None:
+            row, run = data.actor.row, data.knowledge.run.id
+            for mark in MARKS:
+                offered[f"{row['entity']} is {mark}"] = partial(self._mark, row, run, mark)
+        return offered
+
+    def _mark(self, row: Mapping[str, Any], run: str, mark: str, job: Job) -> None:
+        job.check()
+        self.world.triage.mark(row["entity"], mark, author=self.reader, of=row, run=run)
+
+    def _key(self) -> tuple[Any, ...]:
+        return (*super()._key(), self.world.triage.stamp)
 
     def empty(self, data: _Data) -> str:
         """Return that nothing was computed yet."""
@@ -145,7 +163,7 @@ class AnomaliesView(View):
         line, (ranking, system), looked_at = shown
         line.object = fragment(self._line(data))
         current = data.actor.row["entity"] if data.actor else ""
-        ranking.markup = fragment(f"<div class='tall'>{ranked(data.rows, current)}</div>")
+        ranking.markup = fragment(f"<div class='tall'>{ranked(data.rows, current, data.marks)}</div>")
         system.markup = fragment(self._system(data))
         looked_at.visible = data.actor is not None
         if data.actor is not None:
@@ -159,7 +177,7 @@ class AnomaliesView(View):
         """Return the ranked list, the alerts, and the actor that is looked at."""
         actor = self._head(data.actor) + self._facts(data.actor) if data.actor else ""
         current = data.actor.row["entity"] if data.actor else ""
-        return self._line(data) + ranked(data.rows, current) + actor + self._system(data)
+        return self._line(data) + ranked(data.rows, current, data.marks) + actor + self._system(data)
 
     def to_python(self) -> str:
         """Return Python that gives the listed rows, and the actor that is looked at."""
@@ -249,6 +267,7 @@ class AnomaliesView(View):
             data.knowledge,
             f"{data.rows.height:,} of {data.total:,} actors score {self['threshold']:g} or more",
             f"the last {days} days are judged",
+            *([] if data.precision is None else [f"precision by the marks so far {data.precision:.2f}"]),
         )
 
     def _head(self, actor: _Actor) -> str:
@@ -260,8 +279,18 @@ class AnomaliesView(View):
         return (
             f"<h3>{escape(row['entity'])} {_class_chip(row['class'])} "
             f"<small>score {row['score']:.2f}, place {row['place']:,}; {escape(seen)}</small></h3>"
-            f"<p>{escape(row['why'])}</p>"
+            f"<p>{escape(row['why'])}</p>{self._said(row['entity'])}"
         )
+
+    def _said(self, entity: str) -> str:
+        """Return the marks and notes of an entity, the newest first."""
+        zone = ZoneInfo(self.timezone)
+        lines = [
+            f"<li>{escape(cell_text(r['at'], zone)[:16])} {escape(r['author'])}: "
+            f"<b>{escape(r['mark'] or 'note')}</b> {escape(r['note'])}</li>"
+            for r in reversed(self.world.triage.log(entity).to_dicts())
+        ]
+        return f"<ul class='soft'>{''.join(lines)}</ul>" if lines else ""
 
     def _facts(self, actor: _Actor) -> str:
         row = actor.row
@@ -377,8 +406,8 @@ def _events(events: pa.Table, timezone: str) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
 
 
-def ranked(rows: pl.DataFrame, current: str = "") -> str:
-    """Return the first actors as a table whose rows can be picked, a bar for each signal."""
+def ranked(rows: pl.DataFrame, current: str = "", marks: Mapping[str, str] | None = None) -> str:
+    """Return the first actors as a table whose rows can be picked, a bar for each signal, and their marks."""
     names = [c for c in rows.columns if c.startswith("signal_")]
     lines = []
     for row in rows.head(_LISTED).iter_rows(named=True):
@@ -386,7 +415,8 @@ def ranked(rows: pl.DataFrame, current: str = "") -> str:
         pick = escape(f"actor={row['entity']}", quote=True)
         lines.append(
             f"<tr data-pick='{pick}'{here}><td class='number'>{row['place']:,}</td>"
-            f"<td class='name'>{escape(row['entity'])}</td><td class='whole'>{_class_chip(row['class'])}</td>"
+            f"<td class='name'>{escape(row['entity'])}</td><td class='whole'>{_class_chip(row['class'])}"
+            f"{_mark_chip((marks or {}).get(row['entity'], ''))}</td>"
             f"<td class='number'>{row['score']:.2f}</td><td class='whole'>{_bars(row, names)}</td>"
             f"<td>{escape(row['why'])}</td></tr>"
         )
@@ -406,6 +436,10 @@ def ranked(rows: pl.DataFrame, current: str = "") -> str:
 
 def _class_chip(name: str) -> str:
     return f"<span class='class {escape(name.replace(' ', '-'))}'>{escape(name)}</span>"
+
+
+def _mark_chip(mark: str) -> str:
+    return f" <span class='chip'>{escape(mark)}</span>" if mark else ""
 
 
 def _bars(row: Mapping[str, Any], names: list[str]) -> str:

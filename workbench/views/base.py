@@ -103,12 +103,14 @@ class View(Driver, Tabular):
         defaults: The view's own state with its defaults, JSON data all of it.
         follows: Whether what it reads depends on the selection.
         acts: Whether the reader may have done what :meth:`actions` offers; it is no longer offered otherwise.
+        reader: Who reads, by the name of the login; empty where there is none.
     """
 
     title: ClassVar[str] = ""
     defaults: ClassVar[Mapping[str, Any]] = {}
     follows: ClassVar[bool] = True
     acts: bool = True
+    reader: str = ""
 
     def __init__(self, world: Any, selection: Selection | None = None, **state: Any) -> None:
         self.world = world

@@ -29,7 +29,7 @@ class Change(Signal):
     the actor's own, shrunk towards everybody's; an actor with two events cannot stand out.
     """
 
-    weight = 0.3
+    weight = 0.5
 
     def find(self, scope: Scope) -> Finding:
         """Return the tail probability of the most unusual count of each actor; none without history."""

@@ -43,11 +43,11 @@ class Crowd(Signal):
                     evidence(
                         actors,
                         kind="crowd",
-                        feature=f"company at a {end.edge} neighbour",
+                        feature=f"company within {hours} h by {end.edge}",
                         source=end.edge,
                         other=company["neighbour"].to_numpy(),
                         value=others,
-                        typical=float(hours),
+                        typical=0.0,
                         z=normal_score(tail[actors]),
                         since=scope.since,
                         until=scope.until,

@@ -12,6 +12,7 @@ from workbench.partials.documents import DAY_US
 __all__ = ["Silence"]
 
 _FEWEST_DAYS = 4
+_NEWS = 4  # periods: who has been away for longer was told of long ago
 _PRIOR = (0.6, 4.0)  # of days with and without an event: most actors come rarely
 
 
@@ -19,10 +20,10 @@ class Silence(Signal):
     """The days since an actor's last event, against how often it came until then.
 
     The probability of such a silence is a beta-binomial's; those who come every day and miss four are as
-    far out as those who come every other day and miss nine.
+    far out as those who come every other day and miss nine. Who has been away for four periods is history.
     """
 
-    weight = 0.8
+    weight = 0.6
 
     def find(self, scope: Scope) -> Finding:
         """Return the tail probability of each actor's silence; none with fewer than four active days."""
@@ -34,7 +35,7 @@ class Silence(Signal):
             .unique()
             .group_by("actor")
             .agg(pl.col("ago").min().alias("gap"), pl.col("ago").max().alias("age"), pl.len().alias("active"))
-            .filter(pl.col("active") >= _FEWEST_DAYS)
+            .filter((pl.col("active") >= _FEWEST_DAYS) & (pl.col("gap") <= _NEWS * scope.days))
             .sort("actor")
         )
         actors = seen["actor"].to_numpy()
@@ -52,7 +53,7 @@ class Silence(Signal):
                 kind="silence",
                 feature="days since the last event",
                 value=gap,
-                typical=100 * rate,
+                typical=1 / rate,
                 z=normal_score(found[actors]),
                 since=scope.until - (gap.astype(np.int64) * DAY_US),
                 until=scope.until,

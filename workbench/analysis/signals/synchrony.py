@@ -44,11 +44,11 @@ class Synchrony(Signal):
                 evidence(
                     actors,
                     kind="synchrony",
-                    feature=f"{end.edge} in company",
+                    feature=f"days of {end.edge} in company",
                     source=end.edge,
                     other=met["neighbour"].to_numpy(),
-                    value=met["others"].to_numpy().astype(np.float64),
-                    typical=met["days"].to_numpy().astype(np.float64),
+                    value=met["days"].to_numpy().astype(np.float64),
+                    typical=1.0,
                     z=normal_score(tail[actors]),
                     since=scope.since,
                     until=scope.until,
@@ -58,7 +58,7 @@ class Synchrony(Signal):
 
 
 def _repeated(edges: pl.DataFrame) -> pl.DataFrame:
-    """Return ``actor``, ``surprise`` of repeated meetings, ``others``, most ``days`` and ``neighbour``."""
+    """Return ``actor``, ``surprise`` of repeated meetings, most ``days`` and ``neighbour``."""
     window = _MINUTES * _MINUTE_US
     visitors = pl.len().over("neighbour", "day")
     chance = visitors * (_EVENING * 2 * _MINUTES / _DAY_MINUTES)
@@ -90,7 +90,6 @@ def _repeated(edges: pl.DataFrame) -> pl.DataFrame:
         .group_by("actor", maintain_order=True)
         .agg(
             pl.col("surprise").sum(),
-            pl.len().alias("others"),
             pl.col("days").max(),
             pl.col("neighbour").first(),
         )
