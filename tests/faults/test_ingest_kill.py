@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from conftest import Count
+
     from workbench.storage import Snapshot
 
 # `workbench ingest` that sends itself a signal right before the nth event of a kind whose path has some text
@@ -176,16 +178,18 @@ def _check_resumed(workspace: Path, sources: Path, undisturbed: Engine) -> None:
 
 @pytest.mark.parametrize("name", some([*MOMENTS], 2, "kill"))
 def test_a_kill_leaves_a_whole_generation_and_is_made_up_for(
-    name: str, workspace: Path, sources: Path, undisturbed: Engine
+    name: str, workspace: Path, sources: Path, undisturbed: Engine, count: Count
 ) -> None:
-    event, text, count = MOMENTS[name]
-    nth = undisturbed.snapshot.generation if count == LAST else count
+    event, text, nth = MOMENTS[name]
+    if nth == LAST:
+        nth = undisturbed.snapshot.generation
     process = _start(workspace, sources, (event, text, nth))
     process.communicate(timeout=60)
 
     assert process.returncode == -signal.SIGKILL
     assert _check_whole(workspace) < undisturbed.snapshot.generation
     _check_resumed(workspace, sources, undisturbed)
+    count(f"kills of `workbench ingest` as {name}", 1)
 
 
 def test_a_kill_from_outside_after_a_commit(workspace: Path, sources: Path, undisturbed: Engine) -> None:
@@ -202,7 +206,7 @@ def test_a_kill_from_outside_after_a_commit(workspace: Path, sources: Path, undi
 
 @pytest.mark.parametrize("name", some([*INTERRUPTED], 2, "interrupt"))
 def test_ctrl_c_leaves_a_whole_generation_says_how_to_go_on_and_is_made_up_for(
-    name: str, workspace: Path, sources: Path, undisturbed: Engine
+    name: str, workspace: Path, sources: Path, undisturbed: Engine, count: Count
 ) -> None:
     process = _start(workspace, sources, INTERRUPTED[name], signal.SIGINT)
     _, said = process.communicate(timeout=60)
@@ -212,6 +216,7 @@ def test_ctrl_c_leaves_a_whole_generation_says_how_to_go_on_and_is_made_up_for(
     assert said.endswith("The command can be repeated.\n")
     assert _check_whole(workspace) < undisturbed.snapshot.generation
     _check_resumed(workspace, sources, undisturbed)
+    count(f"interrupts of `workbench ingest` {name}", 1)
 
 
 def test_an_interrupted_engine_goes_on(workspace: Path, sources: Path, undisturbed: Engine) -> None:
@@ -267,7 +272,7 @@ def holder(workspace: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_a_second_writer_is_told_who_holds_the_workspace(
-    holder: subprocess.Popen[str], workspace: Path, sources: Path
+    holder: subprocess.Popen[str], workspace: Path, sources: Path, count: Count
 ) -> None:
     engine = Engine(workspace)
     with pytest.raises(WriterLockedError) as raised:
@@ -278,6 +283,7 @@ def test_a_second_writer_is_told_who_holds_the_workspace(
     assert holds["pid"] == holder.pid
     assert os.uname().nodename in str(raised.value)
     assert raised.value.where == str(workspace)
+    count("writers refused beside another", 1)
 
 
 def test_reading_and_dry_runs_need_no_lock(

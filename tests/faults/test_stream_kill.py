@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from faulty_disk import FULL, some
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.engine import Engine
@@ -138,35 +138,49 @@ def test_kills_at_random_moments_one_after_the_other(workspace: Path, count: Cou
     count("kills of one stream from outside, at random, one after the other", rounds)
 
 
-@settings(max_examples=40 if FULL else 6, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    deliveries=st.lists(
-        st.tuples(st.lists(st.integers(0, 30), max_size=8), st.sampled_from(["go on", "checkpoint", "die"])),
-        max_size=12,
-    )
-)
 def test_reordered_and_repeated_deliveries_give_each_event_once(
-    tmp_path_factory: pytest.TempPathFactory, deliveries: list[tuple[list[int], str]]
+    tmp_path_factory: pytest.TempPathFactory, count: Count
 ) -> None:
-    with Engine.create(tmp_path_factory.mktemp("s") / "w", stream_seconds=3600) as engine:
-        stream = engine.stream(clock=lambda: NOW)
-        sent: set[int] = set()
-        for numbers, then in deliveries:
-            events = [{"time": "2025-06-12T10:00:00Z", "n": n} for n in numbers]
-            found = stream.append("click", events, keys=[str(n) for n in numbers])
-            assert found.accepted == len(set(numbers) - sent)
-            assert found.accepted + found.duplicates == len(numbers)
-            sent |= set(numbers)
-            if then == "checkpoint":
-                stream.checkpoint()
-            if then == "die":
-                with stream._lock:
-                    stream._ended = True
-                    stream._wake.notify_all()
-                stream._thread.join()
-                stream._log.close()
-                stream = engine.stream(clock=lambda: NOW)
-        stream.close()
-        assert (stored(engine) if sent else []) == sorted(sent)
-        with Log(engine.path / "wal", position=lambda: (1 << 40, 1)) as log:
-            assert log.recovered == []
+    delivered: list[int] = []
+
+    @settings(max_examples=40 if FULL else 6)
+    @given(
+        deliveries=st.lists(
+            st.tuples(
+                st.lists(st.integers(0, 30), max_size=8), st.sampled_from(["go on", "checkpoint", "die"])
+            ),
+            max_size=12,
+        )
+    )
+    def deliver(deliveries: list[tuple[list[int], str]]) -> None:
+        with Engine.create(tmp_path_factory.mktemp("s") / "w", stream_seconds=3600) as engine:
+            delivered.append(sum(len(numbers) for numbers, _ in deliveries))
+            check_deliveries(engine, deliveries)
+
+    deliver()
+    count("deliveries of events to a stream, repeated and in another order", sum(delivered))
+
+
+def check_deliveries(engine: Engine, deliveries: list[tuple[list[int], str]]) -> None:
+    """Deliver, publish or die in between, and compare."""
+    stream = engine.stream(clock=lambda: NOW)
+    sent: set[int] = set()
+    for numbers, then in deliveries:
+        events = [{"time": "2025-06-12T10:00:00Z", "n": n} for n in numbers]
+        found = stream.append("click", events, keys=[str(n) for n in numbers])
+        assert found.accepted == len(set(numbers) - sent)
+        assert found.accepted + found.duplicates == len(numbers)
+        sent |= set(numbers)
+        if then == "checkpoint":
+            stream.checkpoint()
+        if then == "die":
+            with stream._lock:
+                stream._ended = True
+                stream._wake.notify_all()
+            stream._thread.join()
+            stream._log.close()
+            stream = engine.stream(clock=lambda: NOW)
+    stream.close()
+    assert (stored(engine) if sent else []) == sorted(sent)
+    with Log(engine.path / "wal", position=lambda: (1 << 40, 1)) as log:
+        assert log.recovered == []
