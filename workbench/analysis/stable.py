@@ -64,7 +64,7 @@ def lasting(now: pl.DataFrame, earlier: pl.DataFrame | None, next_number: int = 
     """
     groups = now["group"].unique().sort()
     if earlier is None:
-        last = int(groups.max()) + 1 if len(groups) else 0  # type: ignore[arg-type]  (a whole number)
+        last = _greatest(groups) + 1
         same = pl.DataFrame({"old": groups, "new": groups}).cast(pl.Int32)
         return Kept(same, {"next_number": float(max(last, next_number))})
     both = now.join(earlier.select("entity", before="group"), on="entity")
@@ -106,7 +106,7 @@ def renumbered(
     groups = None if earlier is None else earlier.to_polars().select("entity", group=column)
     first = 0 if earlier is None else int(earlier.run.metrics.get("next_number", 0))
     if groups is not None and groups.height:
-        first = max(first, int(groups["group"].max()) + 1)  # type: ignore[arg-type]  (a whole number)
+        first = max(first, _greatest(groups["group"]) + 1)
     kept = lasting(table.select("entity", group=column), groups, first)
     numbers = kept.numbers.rename({"old": column, "new": "lasting"})
     renamed = table.join(numbers, on=column, how="left", maintain_order="left")
@@ -123,3 +123,8 @@ def _matched(overlaps: pl.DataFrame) -> dict[int, int]:
             given[int(group)] = int(number)
             taken.add(number)
     return given
+
+
+def _greatest(numbers: pl.Series) -> int:
+    """Return the greatest of whole numbers; -1 of none."""
+    return int(numbers.to_numpy().max(initial=-1))

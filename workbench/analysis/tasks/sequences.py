@@ -182,7 +182,8 @@ def _compared(found: pl.DataFrame, earlier: Any) -> pl.DataFrame:
         pl.lit(0, pl.Int64).alias("support"),
         pl.lit(0.0).alias("share"),
     )
-    return pl.concat([now, gone.select(list(_COLUMNS))])
+    every: pl.DataFrame = pl.concat([now, gone.select(list(_COLUMNS))])
+    return every
 
 
 def class_of(codes: list[str], classes: dict[str, PatternClass]) -> str:
