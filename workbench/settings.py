@@ -129,6 +129,9 @@ class Settings(BaseModel):
     embedder: str = Field(
         "static", description="What turns texts into vectors: an embedder, also as name:model."
     )
+    embedder_reduction: str = Field(
+        "", description="Fewer numbers a vector: first:N keeps the first, pca:FILE turns them by fitted axes."
+    )
     vector_index: str = Field(
         "usearch:float16",
         description="The index over the vectors of a segment with many texts, as driver:storage.",

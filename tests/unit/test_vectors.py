@@ -277,6 +277,23 @@ def test_texts_of_the_window_are_those_of_a_rebuild(tmp_path: Path) -> None:
     assert found[0][1].equals(found[1][1])
 
 
+def test_the_nearest_others_of_all_at_once(db: Engine) -> None:
+    pairs = db.vectors.batch_knn("client", k=2).to_polars()
+    assert pairs.columns == ["edge", "source", "target", "place", "similarity"]
+    assert (pairs["source"] != pairs["target"]).all()
+    for key in ("c0", "c2"):
+        one = db.vectors.similar(f"client:{key}", k=2).to_polars()
+        mine = pairs.filter(pl.col("source") == f"client:{key}")
+        assert mine["similarity"].to_numpy() == pytest.approx(one["score"].to_numpy(), abs=1e-5)
+        assert mine["place"].to_list() == [1, 2]
+    texts = db.vectors.batch_knn(k=3).to_polars()
+    assert texts["source"].n_unique() == len(db.vectors.window)
+    assert (texts["source"] != texts["target"]).all()
+    assert texts.height == 3 * len(db.vectors.window)
+    with pytest.raises(UnknownNameError, match="Did you mean 'client'"):
+        db.vectors.batch_knn("clint")
+
+
 # the cache
 
 

@@ -31,4 +31,5 @@ def connect(settings: Settings) -> Embedder:
         settings.embedder,
         base_url=settings.embedder_base_url,
         key=Secret(reference).reveal if reference else None,
+        reduction=settings.embedder_reduction,
     )

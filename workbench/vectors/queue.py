@@ -138,7 +138,7 @@ class Queue:
     def __init__(self, store: SegmentStore, cache: VectorCache, kind: IndexKind) -> None:
         self._store = store
         self._cache = cache
-        self._kind = kind
+        self.kind = kind
 
     def waiting(self, snapshot: Snapshot) -> list[Files]:
         """Return the segments that lack vectors or an index, by day."""
@@ -148,10 +148,10 @@ class Queue:
         return files.vectors is None or self._lacks_index(files, files.vectors.rows)
 
     def _lacks_index(self, files: Files, rows: int) -> bool:
-        if rows <= self._kind.above or indexes.load(self._kind.driver).can_run() is not True:
+        if rows <= self.kind.above or indexes.load(self.kind.driver).can_run() is not True:
             return False
         entry = files.index
-        return entry is None or (entry.name, entry.meta["storage"]) != (self._kind.driver, self._kind.storage)
+        return entry is None or (entry.name, entry.meta["storage"]) != (self.kind.driver, self.kind.storage)
 
     def work(self, snapshot: Snapshot, progress: Progress = silent) -> tuple[Indexed, Snapshot]:
         """Embed, index and publish what waits; return what was done, and the generation after it.
@@ -213,7 +213,7 @@ class Queue:
         return _Made(files, own, index, len(vectors))
 
     def _index(self, vectors: NDArray[np.float16]) -> memoryview:
-        index = indexes.create(self._kind.driver, self._kind.storage).build(vectors.astype(np.float32))
+        index = indexes.create(self.kind.driver, self.kind.storage).build(vectors.astype(np.float32))
         with tempfile.TemporaryDirectory(prefix="workbench-index-") as folder:
             path = Path(folder) / "index"
             index.save(path)
@@ -262,12 +262,12 @@ class Queue:
             )
         if made.index is not None:
             transaction.remove(transaction.base.files("index", segments=[segment]))
-            told = facts | {"storage": self._kind.storage}
+            told = facts | {"storage": self.kind.storage}
             transaction.add_file(
                 "index",
                 made.index,
                 segment=segment,
-                name=self._kind.driver,
+                name=self.kind.driver,
                 suffix=".index",
                 rows=made.rows,
                 inputs=_inputs(told),

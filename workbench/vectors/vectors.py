@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,7 +18,8 @@ from workbench.vectors.cache import VectorCache
 from workbench.vectors.conditions import fulfilling
 from workbench.vectors.entities import entity_vectors
 from workbench.vectors.files import files_of
-from workbench.vectors.hits import Hits, said_by
+from workbench.vectors.hits import Hits, parse_address, said_by
+from workbench.vectors.neighbours import edges, measured, neighbours
 from workbench.vectors.queue import IndexKind, Queue
 from workbench.vectors.segment import Segment
 from workbench.vectors.window import Window
@@ -44,7 +44,6 @@ __all__ = ["Hits", "Vectors", "World"]
 # Mean length of what tells entities apart, of means of length 1: below it, similarity is rounding.
 _TELLING = 1e-3
 _EQUAL = 1e-5
-_LARGEST_ID = 2**63 - 1
 
 
 class World(Protocol):
@@ -168,7 +167,7 @@ class Vectors:
         window = self.window
         kept = fulfilling(window, self._world, since=since, until=until, type=type, where=where)
         if address is not None:
-            day, identifier = _parse_address(address)
+            day, identifier = parse_address(address)
             place = [segment.name for segment in window.segments].index(day)
             kept.only(place, window.segments[place].postings.ids != identifier)
         found, scores = window.search(query[None, :], k, kept.texts)
@@ -222,6 +221,39 @@ class Vectors:
         title = f"{type_} most similar to {type_}:{key}{more}{self._lacking}"
         return Hits(frame.to_arrow(compat_level=pl.CompatLevel.oldest()), title, self._world.timezone)
 
+    def batch_knn(self, type: str | None = None, k: int = 10) -> Hits:  # noqa: A002  (as in search)
+        """Return the ``k`` nearest others of each entity of a type, or of each text: edges of what is alike.
+
+        Columns are ``edge`` (``SimilarTo``), ``source``, ``target``, ``place`` (from 1) and ``similarity``.
+        Up to about 20,000 all are compared, of more an index finds them.
+
+        Args:
+            type: An entity type; by default texts are compared.
+            k: How many.
+
+        Raises:
+            UnknownNameError: If there is no such entity type.
+        """
+        if type is not None and type not in self._world.schema.entities:
+            raise UnknownNameError("entity type", type, self._world.schema.entities)
+        self._ask_again()
+        window = self.window
+        if type is None:
+            numbers = np.arange(len(window))
+            names = pl.Series(window.texts(numbers), dtype=pl.String)
+            pairs = neighbours(
+                window.vectors(numbers), k, lambda queries, most: window.search(queries, most, None)
+            )
+        else:
+            found = self._of_type(type)
+            names = format_entities(pl.Series([type] * len(found.keys), dtype=pl.String), found.keys)
+            name = self._queue.kind.driver if len(found.own) > self._queue.kind.above else "exact"
+            index = indexes.create(name).build(found.own)
+            pairs = neighbours(found.own, k, index.search)
+        table = edges(pairs, names)
+        title = f"The {k} most similar of each {type or 'text'}{self._lacking}"
+        return Hits(table.to_arrow(compat_level=pl.CompatLevel.oldest()), title, self._world.timezone)
+
     def recall(self, sample: int = 500, *, k: int = 10, seed: int = 0) -> Hits:
         """Return how many of the ``k`` nearest the index finds: one row, also with the seconds that it takes.
 
@@ -233,28 +265,7 @@ class Vectors:
             seed: Seed of the sample.
         """
         window = self.window
-        count = min(sample, len(window))
-        numbers = np.sort(np.random.default_rng(seed).choice(len(window), count, replace=False))
-        queries = window.vectors(numbers)
-        begin = time.perf_counter()
-        wanted = window.exactly(queries, k)
-        between = time.perf_counter()
-        found = window.search(queries, k, None)[1]
-        end = time.perf_counter()
-        reached = (found >= wanted[:, -1:] - _EQUAL).sum() / max(found.size, 1)
-        frame = pl.DataFrame(
-            {
-                "index": [window.index_name],
-                "vectors": [len(window)],
-                "dimension": [window.dimension],
-                "queries": [count],
-                "k": [k],
-                "recall": [float(reached) if found.size else None],
-                "seconds": [end - between],
-                "exact_seconds": [between - begin],
-            },
-            schema_overrides={"recall": pl.Float64()},
-        )
+        frame = measured(window, sample, k, seed)
         title = f"Recall of {window.index_name} with {self.embedder.model}"
         return Hits(frame.to_arrow(compat_level=pl.CompatLevel.oldest()), title, self._world.timezone)
 
@@ -346,7 +357,7 @@ class Vectors:
                 raise UsageError(f"{text!r} has no word to search for.")
             return query, f"Nearest to {text!r}"
         if address is not None:
-            number = self.window.find(*_parse_address(address))
+            number = self.window.find(*parse_address(address))
             if number is None:
                 raise UnknownNameError(
                     "event with a text", address, fix="Its type may have no text template."
@@ -389,10 +400,3 @@ class Vectors:
 
 
 _QUERIES = ("text", "address", "entity", "vector")
-
-
-def _parse_address(address: str) -> tuple[str, int]:
-    segment, slash, number = address.partition("/")
-    if not slash or not number.isdecimal() or len(number) > 19 or int(number) > _LARGEST_ID:
-        raise UsageError(f"{address!r} is not an address.", fix="Write it segment/_id, as results do.")
-    return segment, int(number)

@@ -215,7 +215,7 @@ class Window:
 
     # search
 
-    def search(self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None) -> Found:
+    def search(self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None = None) -> Found:
         """Return the numbers and the cosines of the ``k`` nearest allowed texts of each query, best first.
 
         Args:
