@@ -13,6 +13,7 @@ from workbench.ingest import quarantine
 from workbench.ingest.batch import Batch
 from workbench.ingest.forgotten import Forgotten
 from workbench.ingest.growth import Earlier, Place
+from workbench.ingest.memory import give_back
 from workbench.ingest.publish import Publisher
 from workbench.ingest.report import IngestReport, Outcome
 from workbench.ingest.room import Room
@@ -256,6 +257,7 @@ class Run:
     def flush(self) -> None:
         """Normalise and publish what the batch holds."""
         batch, self.batch = self.batch, self._new_batch()
+        give_back()
         self.store(batch.normalise(self.fields, self.settings.worker_threads))
 
     def store(self, found: Normalised) -> None:

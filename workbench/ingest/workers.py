@@ -4,13 +4,31 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from workbench.ingest.memory import give_back
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from concurrent.futures import Executor
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Executor, Future
 
 __all__ = ["workers"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class _Pool(ThreadPoolExecutor):
+    """Threads that give back what a job needed when it is done."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        def job() -> T:
+            try:
+                return fn(*args, **kwargs)
+            finally:
+                give_back()
+
+        return super().submit(job)
 
 
 @contextmanager
@@ -27,7 +45,7 @@ def workers(threads: int) -> Iterator[Executor]:
     ...     list(pool.map(abs, [-1, 2]))
     [1, 2]
     """
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="ingest")
+    pool = _Pool(threads, thread_name_prefix="ingest")
     try:
         yield pool
     finally:
