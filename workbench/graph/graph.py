@@ -330,5 +330,5 @@ class Graph(Listing):
 
     def _path(self, finder: PathFinder, nodes: NDArray[Any], *, weighted: bool) -> Path:
         rows = finder.walk.heaviest_links(nodes)
-        length = finder.length(nodes, weighted=weighted)
+        length = finder.length(nodes, weighted=weighted, rows=rows)
         return Path(*self._cut(nodes, rows), self.timezone, self._viewer, length=length)

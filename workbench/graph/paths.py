@@ -41,13 +41,14 @@ class PathFinder:
             inside[[start, end]] = True
         return inside
 
-    def length(self, path: NDArray[Any], *, weighted: bool) -> float:
-        """Return the length of a path; infinite for the path of no nodes."""
+    def length(self, path: NDArray[Any], *, weighted: bool, rows: NDArray[Any] | None = None) -> float:
+        """Return the length of a path, of which ``rows`` are the edges; infinite for the path of no nodes."""
         if not len(path):
             return float("inf")
         if not weighted:
             return float(len(path) - 1)
-        return float((1.0 / self.walk.weights[self.walk.heaviest_links(path)]).sum())
+        rows = self.walk.heaviest_links(path) if rows is None else rows
+        return float((1.0 / self.walk.weights[rows]).sum())
 
     def shortest(self, start: int, end: int, *, weighted: bool) -> NDArray[np.int64]:
         """Return the nodes of a shortest path, none if there is no path."""

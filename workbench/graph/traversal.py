@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -289,13 +290,16 @@ class Walk:
 
     def heaviest_links(self, path: NDArray[Any]) -> NDArray[np.int32]:
         """Return for each step of a path the row of its heaviest edge; of equals, the first."""
-        if len(path) < 2:
-            return np.empty(0, dtype=np.int32)
-        links = self.links(path[:-1])
-        links = links.where(links.far == path[1:][links.origin])
-        order = np.lexsort((links.rows, -self.weights[links.rows], links.origin))
-        _, first = np.unique(links.origin[order], return_index=True)
-        return links.rows[order][first]
+        back, rows = self.reversed(), []
+        counts = self.adjacency.out.counts(path) + self.adjacency.into.counts(path)
+        steps = zip(pairwise(path.tolist()), pairwise(counts.tolist()), strict=True)
+        for (a, b), (of_a, of_b) in steps:
+            # from the end that has fewer edges: the other may be a hub
+            walk, near, far = (self, a, b) if of_a <= of_b else (back, b, a)
+            links = walk.links(np.array([near]))
+            joining = links.rows[links.far == far]
+            rows.append(joining[np.lexsort((joining, -self.weights[joining]))[0]])
+        return np.array(rows, dtype=np.int32)
 
     def matrix(self, leave: NDArray[np.bool_], enter: NDArray[np.bool_]) -> csr_array:
         """Return the steps from nodes in ``leave`` to nodes in ``enter`` as distances, 1/weight.
