@@ -124,7 +124,7 @@ class Ball:
             self._waiting = self._waiting[kept]
             self.radius = float(self.distance[self._waiting].min(initial=np.inf))
         while self.radius <= limit and len(self):
-            found = self.step(limit)
+            found = self.step(limit, end=length * (1 + 1e-9))
             self.take(found if rest is None else found.where(found.distance + rest[found.nodes] <= length))
 
     def way(self, node: int) -> list[int]:
@@ -194,7 +194,7 @@ def between(
     back = Ball(walk.reversed(), ends[1], inside, weighted=weighted)
     half = length / 2
     for ball in (there, back):
-        ball.grow(half)
+        ball.grow(half, length)
     # what is not within half of the one end is at least that far from it
     there.grow(length, length, np.minimum(back.distance, half))
     back.grow(length, length, there.distance)
