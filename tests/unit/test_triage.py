@@ -176,3 +176,36 @@ def test_rules_judge_by_the_marks(db: Engine) -> None:
     db.triage.mark("user:a", "benign")
     assert marks(db).to_dicts() == [{"subject": "user:a", "mark": "benign"}]
     assert Triage(db).marks()["entity"].to_list() == ["user:a"]
+
+
+def test_an_event_whose_fields_never_stand_together_is_listed(tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(SCHEMA)
+    draw = np.random.default_rng(2)
+    number = 4_000
+    kind = draw.integers(0, 4, number)
+    times = np.datetime64("2025-06-01T00:00:00", "us") + np.sort(
+        draw.integers(0, 86_000, number)
+    ) * np.timedelta64(1_000_000, "us")
+    place = [f"p{n}" for n in kind]
+    place[1234] = f"p{(kind[1234] + 1) % 4}"  # elsewhere than all others of its kind
+    table = pa.table(
+        {
+            "time": pa.array(times).cast(pa.timestamp("us", "UTC")),
+            "user": [f"u{n}" for n in draw.integers(0, 200, number)],
+            "item": ["i"] * number,
+            "kind": [f"k{n}" for n in kind],
+            "place": place,
+        }
+    )
+    with Engine.create(tmp_path / "w", schema=tmp_path / "small.yaml") as engine:
+        engine.ingest(table, type="View")
+        found = engine.anomalies.events()
+        assert found.height == 1
+        (row,) = found.to_dicts()
+        assert {f["name"]: f["value"] for f in row["fields"]} == {
+            "kind": f"k{kind[1234]}",
+            "place": place[1234],
+        }
+        assert (row["event_type"], row["seen"]) == ("View", 1)
+        assert row["z"] > 5
+        assert engine.get(row["address"]).fields["place"] == place[1234]

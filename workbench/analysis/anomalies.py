@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from workbench.analysis.reweighting import Reweighting
     from workbench.analysis.triage import Triage
     from workbench.knowledge import Knowledge, KnowledgeStore
+    from workbench.storage import Snapshot
 
 __all__ = ["Anomalies"]
 
@@ -28,6 +29,8 @@ class _World(Protocol):
 
     @property
     def knowledge(self) -> KnowledgeStore: ...
+    @property
+    def snapshot(self) -> Snapshot: ...
     @property
     def triage(self) -> Triage: ...
     def compute(self, task: str, **parameters: Any) -> Knowledge: ...
@@ -74,6 +77,19 @@ class Anomalies(Tabular):
                 "actor", entity, self.knowledge.table["entity"].to_pylist(), where=self.knowledge.run.id
             )
         return rows.row(0, named=True)
+
+    def events(self, n: int = 20) -> pl.DataFrame:
+        """Return the ``n`` single events of the judged days whose fields hardly ever stand together.
+
+        ``address``, ``event_type``, ``time``, the two ``fields`` with their values, how often they were
+        ``seen`` together and ``expected`` to be, and ``z``. They are read anew.
+        """
+        from workbench.analysis.rare import rare_events  # noqa: PLC0415  (asked for rarely)
+
+        run = self.knowledge.run
+        snapshot = self._world.snapshot
+        days = [s for s in snapshot.segments if s <= run.day][-run.parameters["lookback_days"] :]
+        return rare_events(snapshot, days, n)
 
     def mark(self, entity: str, mark: str, *, note: str = "", author: str = "") -> dict[str, Any]:
         """Say what an actor's anomaly is, and keep it with author and time, shown to all.
