@@ -64,7 +64,7 @@ def rare_events(snapshot: Snapshot, segments: Sequence[str], n: int) -> pl.DataF
         .unique("address", keep="first", maintain_order=True)
         .head(n)
         .select(list(_SCHEMA))
-        .cast(_SCHEMA)
+        .cast(pl.Schema(_SCHEMA))
     )
 
 
