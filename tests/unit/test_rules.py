@@ -545,3 +545,77 @@ def test_tasks_have_the_parameters_of_the_workspace_s_files(own: Engine) -> None
     (own.path / "schema/trends.yaml").write_text(head.format("TrendConfig", "{metod: classic}"))
     with pytest.raises(ConfigError, match=r"trends\.yaml:4: spec\.metod: .* Did you mean 'method'"):
         own.compute("trends")
+
+
+@pytest.fixture(scope="module")
+def month(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """Three views an hour for thirty days, and forty more between ten and eleven on the 26th day, in fr."""
+    path = tmp_path_factory.mktemp("month")
+    (path / "shop.yaml").write_text(SCHEMA)
+    engine = Engine.create(path / "w", schema=path / "shop.yaml")
+    rows = [
+        {"time": at(0, hour + k / 4), "user": f"u{k}", "page": "p", "country": "de"}
+        for hour in range(30 * 24)
+        for k in range(3)
+    ]
+    rows += [
+        {"time": at(25, 10 + k / 60), "user": f"u{k % 3}", "page": "p", "country": "fr"} for k in range(40)
+    ]
+    engine.ingest(pl.DataFrame(rows).to_arrow(), type="View")
+    return engine
+
+
+def test_a_trend_is_found_once_its_hour_is_over(month: Engine) -> None:
+    wanted = rule(**template("trend", metric="Look", severity="critical", direction="up"), lookback="2h")
+    assert found(month, wanted, at(25, 10.9)) == {}
+    rows = Judge(month).find(wanted, to_us(at(25, 11)))
+    assert rows["subject"].to_list() == ["View"]
+    assert rows["value"][0] >= 4
+    assert rows["reason"][0] == "View: 43 instead of 3 from 2025-06-27 10:00 until 2025-06-27 11:00, critical"
+    assert found(month, wanted, at(25, 13.1)) == {}  # over for more than two hours
+    down = rule(**template("trend", metric="View", severity="critical", direction="down"), lookback="2h")
+    assert found(month, down, at(25, 11)) == {}
+    excluded = rule(
+        **template("trend", metric="View", severity="critical"), lookback="2h", filters={"exclude": ["View"]}
+    )
+    assert found(month, excluded, at(25, 11)) == {}
+
+
+def test_a_trend_as_a_signal_is_the_same_for_everybody(month: Engine) -> None:
+    wanted = {"signal": "trend", "metric": "View", "threshold": 4}
+    assert set(found(month, rule(composition=wanted, lookback="2h"), at(25, 11))) == {"u0", "u1", "u2"}
+    assert found(month, rule(composition=wanted, lookback="2h"), at(24, 11)) == {}
+    with pytest.raises(UnknownNameError, match="metric"):
+        found(month, rule(composition={**wanted, "metric": "Veiw"}, lookback="2h"), at(25, 11))
+
+
+def test_a_signal_that_is_not_available_is_said(shop: Engine) -> None:
+    with pytest.raises(UsageError, match="dbscan_noise is not available: no event type has a text template"):
+        found(shop, rule(composition={"signal": "dbscan_noise", "threshold": 0.5}))
+    with pytest.raises(UsageError, match=r"isolation is not available: .* too few"):
+        found(shop, rule(composition={"signal": "isolation", "threshold": 0.5}))
+
+
+def test_what_names_nothing_is_said_with_what_may_be_meant(own: Engine) -> None:
+    specs = {
+        "a": "template: {drift: {features: [view_cont], threshold: 0.5}}",
+        "b": "template: {sequence: {pattern: [Vew], within: 1h}}",
+        "c": "template: {trend: {metric: Vew, dimension: page}}",
+        "d": "template: {trend: {metric: distinct users}}",
+        "e": "template: {trend: {metric: View, dimension: contry}}",
+        "f": "composition: {and: [{feature: view_cont, threshold: 1}]}",
+        "g": "template: {threshold: {feature: view_count, value: 1}}\n"
+        "  enrichment: {plan: {steps: []}, at_most: 0}",
+    }
+    for name, spec in specs.items():
+        head = f"apiVersion: workbench/v1\nkind: AnomalyRule\nmetadata: {{id: {name}}}\nspec:\n"
+        write(own, f"{head}  {spec}\n", f"{name}.yaml")
+    texts = [str(problem).removeprefix("spec.") for problem in own.rules.problems()]
+    assert [text.split(":")[0] for text in texts] == [f"{name}.yaml" for name in specs]
+    assert "drift.features.0: there is no feature of user 'view_cont'. Did you mean 'view_count'?" in texts[0]
+    assert "pattern.0: there is no event type of user 'Vew'. Did you mean 'View'?" in texts[1]
+    assert "trend.metric: there is no metric 'Vew'. Did you mean 'View'?" in texts[2]
+    assert "Did you mean 'user'?" in texts[3]
+    assert "trend.dimension: there is no entity type 'contry'. Did you mean 'country'?" in texts[4]
+    assert "composition: there is no feature of user 'view_cont'" in texts[5]
+    assert "steps" in texts[6]

@@ -84,7 +84,8 @@ class Judge:
         history, reach = _looks_back(rule)
         scene = Scene(self.world, type_, until, lookback, history, reach, self.memory)
         verdict = self._verdict(scene, rule)
-        hit = verdict.hit & self._wanted(scene, rule)
+        hit = np.flatnonzero(verdict.hit & self._wanted(scene, rule))
+        addresses = scene.addresses(hit, verdict.event_type)
         names = scene.activity.names()
         rows = [
             {
@@ -94,9 +95,9 @@ class Judge:
                 "value": float(verdict.value[row]),
                 "limit": float(verdict.limit[row]),
                 "reason": verdict.reason(row),
-                "addresses": scene.addresses(row, verdict.event_type),
+                "addresses": addresses.get(row, []),
             }
-            for row in np.flatnonzero(hit).tolist()
+            for row in hit.tolist()
             if not _excluded(rule, type_, scene.keys[row])
         ]
         return pl.DataFrame(rows, schema=SUBJECTS)

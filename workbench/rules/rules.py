@@ -12,7 +12,7 @@ import polars as pl
 
 from workbench.analysis.activity import from_us, to_us
 from workbench.config.anomaly_rule import AnomalyRule, load_rule
-from workbench.errors import WorkbenchError
+from workbench.errors import CorruptFileError, WorkbenchError
 from workbench.logs import get_logger
 from workbench.progress import silent
 from workbench.rules.backtest import backtest
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 __all__ = ["Rules"]
 
 _log = get_logger("rules")
+# What one rule may fail with, and the others go on.
+_FAILURES = (WorkbenchError, ValueError, ArithmeticError, pl.exceptions.PolarsError)
 
 
 @dataclass(frozen=True, repr=False)
@@ -294,8 +296,8 @@ class Rules(Tabular):
             state.evaluated[rule.id] = now.isoformat()
             state.errors.pop(rule.id, None)
             try:
-                found = agreed(self._world, rule, judge.find(rule, until), until)
-            except WorkbenchError as error:
+                found = self._found(judge, rule, until)
+            except _FAILURES as error:
                 state.errors[rule.id] = str(error)
                 _log.warning("rule failed", rule=rule.id, reason=str(error))
                 continue
@@ -306,6 +308,17 @@ class Rules(Tabular):
             }
             fired += self._transitions(rule, found, state, facts)
         return fired
+
+    def _found(self, judge: Judge, rule: AnomalyRule, until: int) -> pl.DataFrame:
+        """Return whom a rule is about; again at a newer generation if a writer removed files of this one."""
+        try:
+            return agreed(self._world, rule, judge.find(rule, until), until)
+        except CorruptFileError:
+            generation = self._generation
+            self._world.refresh()
+            if self._generation == generation:
+                raise
+            return agreed(self._world, rule, Judge(self._world).find(rule, until), until)
 
     def _transitions(
         self, rule: AnomalyRule, found: pl.DataFrame, state: State, facts: dict[str, Any]

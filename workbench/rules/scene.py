@@ -227,10 +227,8 @@ class Scene:
     def signal(self, name: str) -> tuple[NDArray[np.float64], str]:
         """Return what a detector says of each subject, and why it says nothing at all, if it does not."""
         if name == "z_score":
-            active = self.events > 0
             found = np.full(len(self), np.nan)
-            z = z_scores(self.matrix.values[active])
-            found[active] = np.abs(z).max(axis=1, initial=0.0)
+            found[self.events > 0] = np.abs(self._z).max(axis=1, initial=0.0)
             return found, ""
         if len(self) == 0:
             return np.empty(0), ""
@@ -243,19 +241,32 @@ class Scene:
 
     def strongest(self, row: int) -> tuple[str, float]:
         """Return the feature of a subject that is most standard deviations from the mean, and how many."""
-        z = z_scores(self.matrix.values[self.events > 0])
-        place = int((self.events[:row] > 0).sum())
-        feature = int(np.abs(z[place]).argmax())
-        return self.matrix.names[feature], float(z[place, feature])
+        z = self._z[int((self.events[:row] > 0).sum())]
+        feature = int(np.abs(z).argmax())
+        return self.matrix.names[feature], float(z[feature])
 
-    def addresses(self, row: int, event_type: str = "", most: int = 5) -> list[str]:
-        """Return the addresses of a subject's last events in the period, of a type if one is given."""
-        chosen = (pl.col("actor") == row) & (pl.col("ts") >= self.since)
+    @cached_property
+    def _z(self) -> NDArray[np.float64]:
+        """Return how many standard deviations every feature of those who did anything is from the mean."""
+        return z_scores(self.matrix.values[self.events > 0])
+
+    def addresses(self, rows: NDArray[np.int64], event_type: str = "", most: int = 5) -> dict[int, list[str]]:
+        """Return the addresses of some subjects' last events in the period, of a type if one is given."""
+        chosen = pl.col("actor").is_in(rows.tolist()) & (pl.col("ts") >= self.since)
         if event_type:
             chosen &= pl.col("event_type") == event_type
-        found = self.activity.events.filter(chosen).tail(most)
-        days = found["day"].cast(pl.Date).dt.strftime("%Y-%m-%d")
-        return [f"{day}/{number}" for day, number in zip(days, found["_id"], strict=True)]
+        day = pl.col("day").cast(pl.Date).dt.strftime("%Y-%m-%d")
+        found = (
+            self.activity.events.lazy()
+            .filter(chosen)
+            .group_by("actor", maintain_order=True)
+            .tail(most)
+            .select("actor", pl.concat_str(day, pl.lit("/"), pl.col("_id")).alias("address"))
+            .group_by("actor", maintain_order=True)
+            .agg("address")
+            .collect()
+        )
+        return dict(found.iter_rows())
 
     @cached_property
     def _first(self) -> NDArray[np.int64]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
@@ -18,6 +19,8 @@ from workbench.graph.keys import format_entity
 from workbench.rules.verdict import figure
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from workbench.analysis.series import Resolution, SeriesSet
     from workbench.config.anomaly_rule import Trend
     from workbench.rules.scene import World
@@ -99,6 +102,7 @@ def found_trends(series: Series, wanted: Trend, since: int, until: int) -> pl.Da
     metric = world.schema.event_names.get(wanted.metric, wanted.metric)
     if metric not in known and not metric.startswith(DISTINCT) and metric not in world.schema.events:
         raise UnknownNameError("metric", wanted.metric, known)
+    zone = ZoneInfo(world.timezone)
     level = SEVERITIES.index(wanted.severity)
     rows = series.episodes(until).filter(
         pl.col("metric") == metric,
@@ -117,13 +121,17 @@ def found_trends(series: Series, wanted: Trend, since: int, until: int) -> pl.Da
             "limit": float(level + 2),
             "reason": (
                 f"{metric}: {figure(row['observed'])} instead of {figure(row['expected'])} from "
-                f"{row['since']:%Y-%m-%d %H:%M} until {row['until']:%Y-%m-%d %H:%M} UTC, {row['severity']}"
+                f"{_local(row['since'], zone)} until {_local(row['until'], zone)}, {row['severity']}"
             ),
             "addresses": [],
         }
         for row in rows.iter_rows(named=True)
     ]
     return pl.DataFrame(found, schema=SUBJECTS)
+
+
+def _local(moment: datetime, zone: ZoneInfo) -> str:
+    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M}"
 
 
 SUBJECTS = {
