@@ -52,15 +52,14 @@ class StreamingClusters(Task):
         """
         begin = time.perf_counter()
         earlier = before(context, "streaming_clusters")
-        matrix, points = _active(
-            context, None if earlier is None else datetime.fromisoformat(earlier.run.asof)
-        )
+        seen = context.asof if earlier is None else datetime.fromisoformat(earlier.run.asof)
+        matrix, points = _active(context, None if earlier is None else seen)
         state = None if earlier is None else _state(earlier.to_polars(), matrix.names)
         k = _number(context)
         if state is None or (len(state.weights) != k and len(points) >= k):
             moved = _first(context, points, k)
         else:
-            hours = (context.asof - datetime.fromisoformat(earlier.run.asof)).total_seconds() / 3600  # type: ignore[union-attr]
+            hours = (context.asof - seen).total_seconds() / 3600
             moved = _moved(points, state, 0.5 ** (hours / context.parameters["half_life_hours"]))
         number, width = moved.centres.shape
         table = pl.DataFrame(
