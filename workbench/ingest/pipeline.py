@@ -257,7 +257,7 @@ class Run:
     def flush(self) -> None:
         """Normalise and publish what the batch holds."""
         batch, self.batch = self.batch, self._new_batch()
-        give_back()
+        give_back(arrow=True)
         self.store(batch.normalise(self.fields, self.settings.worker_threads))
 
     def store(self, found: Normalised) -> None:
