@@ -184,7 +184,7 @@ class Walk:
         least = min(least, float(_HEAVY))
         # as they are sorted: what is heavier still is not told apart
         return bisect_right(
-            range(count), -least, key=lambda place: -float(min(self.weights[rows[place]], _HEAVY))
+            range(count), -least, key=lambda place: -min(float(self.weights[rows[place]]), float(_HEAVY))
         )
 
     def _side(self, side: Csr, nodes: NDArray[Any], counts: NDArray[np.int64] | None = None) -> Links:
@@ -219,12 +219,14 @@ class Walk:
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return the nodes, ascending, that edges lead to and that are new, and the weight of those edges."""
         far, weight = self._ends(nodes, weighed=weighed)
+        new: NDArray[np.int64]
+        total: NDArray[np.float64]
         if len(far) < self.adjacency.nodes * _SPARSE:
             new, place = np.unique(far, return_inverse=True)
-            total = np.bincount(place, weight, minlength=len(new))
+            total = np.asarray(np.bincount(place, weight, minlength=len(new)), np.float64)
         elif weighed:
             # an edge weighs something: what sums up to nothing was not met
-            total = np.bincount(far, weight, minlength=self.adjacency.nodes)
+            total = np.asarray(np.bincount(far, weight, minlength=self.adjacency.nodes), np.float64)
             total[np.flatnonzero(seen)] = 0
             new = np.flatnonzero(total)
             return new, total[new]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 
@@ -196,7 +196,7 @@ def _cosines(queries: NDArray[np.float32], vectors: Stored) -> NDArray[np.float3
     return cosines
 
 
-def _wide(vectors: NDArray[np.float16]) -> NDArray[np.float32]:
+def _wide(vectors: NDArray[Any]) -> NDArray[np.float32]:
     """Return finite float16 as float32: the bits moved, the exponent put right, several times as fast."""
     bits = np.ascontiguousarray(vectors).view(np.int16).astype(np.int32)
     np.left_shift(bits, 13, out=bits)
