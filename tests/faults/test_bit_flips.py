@@ -25,6 +25,7 @@ from faulty_disk import FULL
 from workbench.engine import Engine
 from workbench.errors import CorruptFileError, StorageError
 from workbench.graph import window_of
+from workbench.knowledge.store import _tables
 from workbench.opening import repair
 from workbench.partials.shapes import KINDS
 from workbench.storage import SegmentStore, Snapshot
@@ -102,6 +103,7 @@ def file_of(root: Path, kind: str) -> FileEntry:
 
 def cold(engine: Engine) -> Engine:
     """Let an engine forget what it has read, but for its SQL worker."""
+    _tables.clear()
     for name in ("graph", "catalog", "trends", "vectors"):
         engine.__dict__.pop(name, None)
     for path in Path(engine._scratch.name).glob("*.parquet"):
