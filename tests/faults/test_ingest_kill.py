@@ -57,6 +57,7 @@ if event == "call":
 else:
     sys.addaudithook(hook)
 sys.argv = ["workbench", "ingest", *sys.argv[5:], "--quiet"]
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells let jobs of theirs ignore it
 main()
 """
 
