@@ -70,12 +70,15 @@ def test_every_task_runs_once_and_again_when_there_is_something_new(db: Engine) 
     assert {"pagerank", "communities", "components", "clusters", "anomalies", "trends"} <= set(ran)
     assert set(db.knowledge.kinds()) <= set(ran)
     assert db.scheduler.status().red == ()
-    assert settle(db) == []
+    hourly = {"pagerank", "communities", "components", "clusters"}
+    assert not hourly & set(settle(db))
     run = db.knowledge.read("pagerank").run
     assert db.compute("pagerank").run == run
     db.ingest(plays(11), type="Play")
     db.scheduler.wake()
-    assert settle(db) == ["streaming_clusters"]  # the periods of the others have not passed
+    ran = settle(db)
+    assert ran[0] == "streaming_clusters"
+    assert not hourly & set(ran)  # their periods have not passed
     states = {job.name: job.state for job in db.scheduler.status().jobs}
     assert states["pagerank"] == "waiting"
 

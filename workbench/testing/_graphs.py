@@ -95,6 +95,7 @@ def reference(edges: EdgeList) -> nx.Graph:
 
 
 def component_labels(graph: nx.Graph) -> list[int]:
+    """Return, for each node of a networkx graph, the smallest node of its component."""
     import networkx as nx
 
     labels = {node: min(members) for members in nx.connected_components(graph) for node in members}
