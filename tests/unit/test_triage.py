@@ -153,7 +153,7 @@ def test_reweighting_is_shown_first_and_applied_on_request(db: Engine) -> None:
     assert shown.weights["change"] < shown.before["change"]
     assert shown.weights["outlying"] > shown.before["outlying"]
     assert shown.columns == ["entity", "score", "score_then", "class", "class_then", "place", "place_then"]
-    assert "change 0.30 to" in repr(shown)
+    assert f"change {shown.before['change']:.2f} to {shown.weights['change']:.2f}" in repr(shown)
     assert db.anomalies.knowledge.run.id == before
     applied = shown.apply(author="ann")
     assert applied.run.id != before
