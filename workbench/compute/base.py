@@ -137,6 +137,7 @@ def run(
         UnknownNameError: If there is no such backend or kernel; near misses are suggested.
         UsageError: If an option is out of range.
 
+    >>> import pyarrow as pa
     >>> from workbench.compute import backends
     >>> path = pa.table({"source": pa.array([0, 1], pa.int32()), "target": pa.array([1, 2], pa.int32()),
     ...                  "weight": [1.0, 1.0]})
