@@ -73,6 +73,11 @@ class TestVerifier:
             file.write(b"X")
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
+    def test_a_file_has_its_length_and_a_missing_one_none(self, file: Path) -> None:
+        checker = Verifier()
+        assert checker.size(file.parent, file.name) == 10
+        assert checker.size(file.parent, "missing") is None
+
     def test_accepts_what_was_published(self, file: Path) -> None:
         self.check(Verifier(), file)
 
