@@ -72,7 +72,6 @@ __all__ = ["Engine", "workspace_schema"]
 
 T = TypeVar("T")
 
-_LARGEST_ID = 2**63 - 1
 # Of partials alone: it stays when all that is new is knowledge.
 _LOADED = ("graph", "trends", "vectors")
 SCHEMA_FILE = Path("schema") / "entity.yaml"
@@ -366,13 +365,11 @@ class Engine:
             UsageError: If the address is not written so.
             UnknownNameError: If there is no such document.
         """
-        from workbench.partials.lookup import find_document  # noqa: PLC0415
+        from workbench.partials.lookup import find_document, parse_address  # noqa: PLC0415
 
-        segment, slash, number = address.partition("/")
-        if not slash or not number.isdecimal() or len(number) > 19 or int(number) > _LARGEST_ID:
-            raise UsageError(f"{address!r} is not an address.", fix="Write it segment/_id, as results do.")
+        segment, number = parse_address(address)
         found = self._whole(
-            lambda: find_document(self._snapshot, segment, int(number), self.fields, self.timezone)
+            lambda: find_document(self._snapshot, segment, number, self.fields, self.timezone)
         )
         if found is None:
             raise UnknownNameError("document", address, fix="It may have been evicted, or never have been.")

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from workbench.errors import UsageError
 from workbench.partials.stored import EXTRA, align, concat_documents
 from workbench.partials.types import polars_type
 
@@ -22,9 +23,25 @@ if TYPE_CHECKING:
     from workbench.partials.types import FieldType
     from workbench.storage import FileEntry, Snapshot
 
-__all__ = ["Document", "find_document", "find_documents"]
+__all__ = ["Document", "find_document", "find_documents", "parse_address"]
 
 _FEW = 8  # documents of a row group that are read one by one
+_LARGEST_ID = 2**63 - 1
+
+
+def parse_address(address: str) -> tuple[str, int]:
+    """Return segment and identifier.
+
+    Raises:
+        UsageError: If it is no address.
+
+    >>> parse_address("2013-02-08/17")
+    ('2013-02-08', 17)
+    """
+    segment, slash, number = address.partition("/")
+    if not slash or not number.isdecimal() or len(number) > 19 or int(number) > _LARGEST_ID:
+        raise UsageError(f"{address!r} is not an address.", fix="Write it segment/_id, as results do.")
+    return segment, int(number)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from workbench.errors import UsageError
 from workbench.tabular import Tabular
 
 if TYPE_CHECKING:
@@ -18,9 +17,7 @@ if TYPE_CHECKING:
 
     from workbench.vectors.conditions import Kept
 
-__all__ = ["Hits", "parse_address", "said_by"]
-
-_LARGEST_ID = 2**63 - 1
+__all__ = ["Hits", "said_by"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -143,15 +140,3 @@ def _latest(
         found.append((np.repeat(places, taken), ids, postings.times_of(ids)))
     place, ids, times = (np.concatenate(column) for column in zip(*found, strict=True))
     return place, ids, times
-
-
-def parse_address(address: str) -> tuple[str, int]:
-    """Return segment and identifier.
-
-    Raises:
-        UsageError: If it is no address.
-    """
-    segment, slash, number = address.partition("/")
-    if not slash or not number.isdecimal() or len(number) > 19 or int(number) > _LARGEST_ID:
-        raise UsageError(f"{address!r} is not an address.", fix="Write it segment/_id, as results do.")
-    return segment, int(number)

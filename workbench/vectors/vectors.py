@@ -13,12 +13,13 @@ from workbench.errors import ProviderError, StorageError, UnknownNameError, Usag
 from workbench.graph.keys import format_entities, parse_entity
 from workbench.indexes import indexes
 from workbench.logs import get_logger
+from workbench.partials.lookup import parse_address
 from workbench.progress import silent
 from workbench.vectors.cache import VectorCache
 from workbench.vectors.conditions import fulfilling
 from workbench.vectors.entities import entity_vectors
 from workbench.vectors.files import files_of
-from workbench.vectors.hits import Hits, parse_address, said_by
+from workbench.vectors.hits import Hits, said_by
 from workbench.vectors.neighbours import edges, measured, neighbours
 from workbench.vectors.queue import IndexKind, Queue
 from workbench.vectors.segment import Segment
@@ -332,8 +333,7 @@ class Vectors:
         before = self._cache.waiting
         if before is None or "window" not in self.__dict__:
             return
-        lacking = self._cache.embed_some(self.window.texts(self.window.made))
-        del lacking
+        self._cache.embed_some(self.window.texts(self.window.made))
         after = self._cache.waiting
         if after is None or after.texts < before.texts:
             self._reset()
