@@ -20,6 +20,10 @@ COVERAGE_STORAGE := 100
 COVERAGE_REST := 90
 GPU_ONLY := $(if $(WORKBENCH_REQUIRE_GPU),,workbench/compute/gpu*)
 
+# What is run in other processes, and servers of many threads, where CPython 3.11 loses the tracer of a thread that
+# begins while another's is set, are run without coverage.
+UNMEASURED := tests/browser tests/docs tests/questions
+
 # Commands that write the generated files in the tree; `make check` runs them and asks git for a difference.
 GENERATE := $(BIN)/python -m workbench.config.kinds
 GENERATED := workbench/config/json
@@ -43,7 +47,12 @@ demo: $(INSTALLED)  ## build the demo workspace and print what is in it
 
 test: $(INSTALLED)  ## all tests and documentation examples, with coverage thresholds
 	@mkdir -p build
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder --cov --cov-report= 2>&1 | tee build/pytest.log
+	run() {
+		$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder "$$@" 2>&1 | tee -a build/pytest.log
+	}
+	rm -f build/pytest.log
+	run $(UNMEASURED:%=--ignore=%) --cov --cov-report=
+	run $(UNMEASURED) --no-cov
 	coverage() {
 		$(BIN)/coverage report --skip-empty "$$@" > build/coverage.log || { cat build/coverage.log; exit 1; }
 	}
@@ -51,7 +60,7 @@ test: $(INSTALLED)  ## all tests and documentation examples, with coverage thres
 	coverage --omit='workbench/storage/*,$(GPU_ONLY)' --fail-under=$(COVERAGE_REST)
 	echo "coverage: storage >= $(COVERAGE_STORAGE) %, the rest >= $(COVERAGE_REST) %"
 	echo "make test: $$SECONDS s"
-	tail -n 1 build/pytest.log
+	grep -E '^=+ .* passed' build/pytest.log
 
 faults: $(INSTALLED)  ## every fault that the tests know: power loss, failing disks, flipped bits, kills
 	@FAULTS=full $(BIN)/python -m pytest tests/faults --no-cov -o faulthandler_timeout=0 \

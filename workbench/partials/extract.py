@@ -33,6 +33,15 @@ __all__ = ["counts", "entity_keys", "extract", "is_test"]
 _TIME = pl.Datetime("us", "UTC")
 # most numbers of which it is cheaper to note which occur than to sort those that do
 _DENSE = 1 << 24
+_JOINED = pl.Schema(
+    {
+        "type": pl.UInt32(),
+        "edge": pl.Int64(),
+        "weight": pl.Int64(),
+        "first_seen": _TIME,
+        "last_seen": _TIME,
+    }
+)
 _ROW = {"segment": pl.String(), "_id": pl.Int64(), "time": pl.Int64(), "is_test": pl.Boolean()}
 
 
@@ -53,13 +62,14 @@ def extract(
         if name in rules and rules[name].entities and not documents[name].is_empty()
     ]
     log = _Log(parts)
+    # before the sightings, the largest by far, are there
+    joined = {"edges": log.edges(), "properties": log.properties()}
     node, row = log.seen()
     shown = slice(0, 0) if references else slice(None)
     return {
         "entities": log.entities(node, row, timed=not references),
         "sightings": log.sightings(node[shown], row[shown]),
-        "edges": log.edges(),
-        "properties": log.properties(),
+        **joined,
     }
 
 
@@ -146,12 +156,16 @@ class _Log:
         order = np.lexsort((ids, self._segment)) if len(self._segments) > 1 else np.argsort(ids)
         turn = np.empty_like(order)
         turn[order] = np.arange(len(order))
-        pairs = []
-        for (part, _), node in self._named.items():
-            rows = np.flatnonzero(node >= 0)
-            pairs.append(node[rows] * len(order) + turn[rows + self._starts[part]])
-        node, place = np.divmod(_once(_joined(pairs)), max(len(order), 1))
-        return node, order[place]
+        rows = {role: np.flatnonzero(node >= 0) for role, node in self._named.items()}
+        pairs = _once(
+            _joined(
+                self._named[role][at] * len(order) + turn[at + self._starts[role[0]]]
+                for role, at in rows.items()
+            )
+        )
+        node = pairs // max(len(order), 1)
+        pairs -= node * len(order)
+        return node, order[pairs]
 
     def entities(self, node: Numbers, row: Numbers, *, timed: bool) -> pl.DataFrame:
         """Return a row for each node, of which ``node`` and ``row`` are what is :meth:`seen`."""
@@ -190,15 +204,33 @@ class _Log:
     def edges(self) -> pl.DataFrame:
         """Return each pair of nodes that rows join, with the number of rows and their times."""
         types = sorted({edge.type for part in self._parts for edge in part.rule.edges})
-        nodes = len(self._nodes)
-        found = [pl.DataFrame(schema={"edge": pl.Int64(), "time": pl.Int64()})]
+        found = [self._joined(kind, name) for kind, name in enumerate(types)]
+        counted = pl.concat([pl.DataFrame(schema=_JOINED), *found])
+        source, target = np.divmod(counted["edge"].to_numpy(), max(len(self._nodes), 1))
+        ends = self._placed(source)
+        edges = counted.select(
+            ends["segment"],
+            pl.Series("type", types, dtype=pl.String).gather(counted["type"]),
+            ends["node"].alias("source"),
+            self._placed(target)["node"].alias("target"),
+            "weight",
+            "first_seen",
+            "last_seen",
+        )
+        return edges if len(self._segments) < 2 else edges.sort("segment", maintain_order=True)
+
+    def _joined(self, kind: int, name: str) -> pl.DataFrame:
+        """Return each edge of a type, as one number of both nodes, in order."""
+        found = []
         for n, part in enumerate(self._parts):
             for edge in part.rule.edges:
+                if edge.type != name:
+                    continue
                 source, target = self._named[n, edge.source], self._named[n, edge.target]
                 both = (source >= 0) & (target >= 0)
-                number = (types.index(edge.type) * nodes + source[both]) * nodes + target[both]
+                number = source[both] * len(self._nodes) + target[both]
                 found.append(pl.DataFrame({"edge": number, "time": part.rows["time"].filter(both)}))
-        counted = (
+        return (
             pl.concat(found)
             .group_by("edge")
             .agg(
@@ -207,20 +239,8 @@ class _Log:
                 pl.col("time").max().cast(_TIME).alias("last_seen"),
             )
             .sort("edge")
+            .select(pl.lit(kind, pl.UInt32).alias("type"), *_JOINED.names()[1:])
         )
-        rest, target = np.divmod(counted["edge"].to_numpy(), max(nodes, 1))
-        kind, source = np.divmod(rest, max(nodes, 1))
-        ends = self._placed(source)
-        edges = counted.select(
-            ends["segment"],
-            pl.Series("type", types, dtype=pl.String).gather(kind),
-            ends["node"].alias("source"),
-            self._placed(target)["node"].alias("target"),
-            "weight",
-            "first_seen",
-            "last_seen",
-        )
-        return edges if len(self._segments) < 2 else edges.sort("segment", maintain_order=True)
 
     def properties(self) -> pl.DataFrame:
         """Return each value that a node's property was seen with, with the number of rows."""
@@ -258,9 +278,11 @@ def _joined(arrays: Iterable[Numbers]) -> Numbers:
 
 
 def _once(numbers: Numbers) -> Numbers:
-    """Return numbers from 0 on sorted, each once; most differ, where np.unique would hash them."""
-    numbers = np.sort(numbers)
-    once: Numbers = numbers[np.diff(numbers, prepend=-1) != 0]
+    """Sort numbers where they are and return each once; most differ, where np.unique would hash them."""
+    numbers.sort()
+    first = np.ones(len(numbers), dtype=bool)
+    np.not_equal(numbers[1:], numbers[:-1], out=first[1:])
+    once: Numbers = numbers[first]
     return once
 
 
