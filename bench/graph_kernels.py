@@ -170,7 +170,8 @@ def rank_error(edges: EdgeList, ranks: NDArray[Any]) -> float:
 def modularity(edges: EdgeList, labels: NDArray[Any]) -> float:
     source, target, weight = arrays(edges)
     group = np.unique(labels, return_inverse=True)[1]
-    strength = np.bincount(group[source], weight) + np.bincount(group[target], weight, len(set(group)))
+    groups = int(group.max()) + 1
+    strength = np.bincount(group[source], weight, groups) + np.bincount(group[target], weight, groups)
     inside = weight[group[source] == group[target]].sum() / weight.sum()
     return float(inside - np.square(strength / strength.sum()).sum())
 
