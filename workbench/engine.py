@@ -1197,11 +1197,13 @@ class Engine:
     def _graph_of(self, segments: Iterable[str] | None) -> Graph:
         from workbench.graph import Graph, window_of  # noqa: PLC0415
         from workbench.graph.times import Times  # noqa: PLC0415
+        from workbench.knowledge.edges import computed_edges  # noqa: PLC0415
 
         kept = self.store.derived("window")
         times = Times(self._snapshot, kept, self.schema, self.fields)
         window = window_of(self._snapshot, kept, segments)
-        return Graph(window, self.schema, self.timezone, self._show, times=times)
+        computed = computed_edges(self)
+        return Graph(window, self.schema, self.timezone, self._show, times=times, computed=computed)
 
     @contextmanager
     def _asked(self) -> Iterator[None]:

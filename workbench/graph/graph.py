@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property, partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pyarrow as pa
 
 from workbench.errors import UnknownNameError, UsageError
+from workbench.graph.computed import of_edge_types, of_the_whole, over
 from workbench.graph.listing import Listing
 from workbench.graph.paths import PathFinder
 from workbench.graph.subgraph import Neighbourhood, Path, Subgraph
@@ -17,7 +19,7 @@ from workbench.graph.traversal import Direction, Reach, Walk
 from workbench.partials.micros import moment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import date
 
     from numpy.typing import NDArray
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from workbench.config.entity_schema import EntitySchema
     from workbench.graph.times import Times
     from workbench.graph.window import Window
+    from workbench.knowledge.edges import Computed
 
 __all__ = ["Graph"]
 
@@ -42,6 +45,8 @@ class Graph(Listing):
         timezone: Zone in which results show times; by default the schema's.
         viewer: What shows a result of this graph; results hand themselves to it.
         times: What the graph of another time is made of.
+        computed: By type what gives the edges that were computed; walks go along them where they name the
+            type, and nothing else counts them.
         of: Which part of the window's time it is of, in words.
 
     Example:
@@ -63,11 +68,14 @@ class Graph(Listing):
         viewer: Callable[..., Any] | None = None,
         *,
         times: Times | None = None,
+        computed: Mapping[str, Callable[[], Computed]] = MappingProxyType({}),
         of: str = "",
     ) -> None:
         super().__init__(window, schema, timezone)
         self._viewer = viewer
         self._times = times
+        self._computed = {name: edges for name, edges in computed.items() if name not in schema.edges}
+        self._laid: dict[tuple[Any, ...], Graph] = {}
         self._of = of
 
     def __repr__(self) -> str:
@@ -75,6 +83,41 @@ class Graph(Listing):
         of = f" of {self._of}" if self._of else ""
         return f"Graph{of}: {len(self):,} nodes, {self.window.edges.num_rows:,} edges"
 
+    def edges(self, type: str | None = None) -> pa.Table:  # noqa: A002  (the word of the specification)
+        """Return the edges, of one type or all that were counted, sorted by source and target.
+
+        Returns:
+            ``source`` and ``target`` (dictionary of ``type:key``), ``type``, ``weight``,
+            ``first_seen``, ``last_seen``; of computed edges also ``computed``, the run that found them.
+
+        Raises:
+            UnknownNameError: If there is no such type, or it has not been computed.
+            UsageError: If it was computed of days that are gone.
+        """
+        graph = self.with_edges(None if type is None else [type])
+        return super().edges(type) if graph is self else graph.edges(type)
+
+    def with_edges(self, types: Sequence[str] | None) -> Graph:
+        """Return the graph of these types of edges alone where some of them are computed, else this one.
+
+        Raises:
+            UnknownNameError: If there is no such type, or it has not been computed.
+            UsageError: If it was computed of days that are gone.
+        """
+        asked = {*(types or ())} & self._computed.keys()
+        if not asked:
+            return self
+        found = {name: self._computed[name]() for name in sorted(asked)}
+        key = (frozenset(types or ()), *(edges.run for edges in found.values()))
+        laid = self._laid.get(key)
+        if laid is None:
+            counted = self._wanted([name for name in types or () if name not in found])
+            window = over(self.window, self._index, counted, found)
+            laid = Graph(window, self.schema, self.timezone, self._viewer, of=self._of)
+            self._laid = {key: laid}
+        return laid
+
+    @of_edge_types
     def around(  # noqa: PLR0913  (the words of a walk)
         self,
         key: str | Sequence[str],
@@ -112,6 +155,7 @@ class Graph(Listing):
         }
         return replace(found, walk=walk)
 
+    @of_edge_types
     def bfs(
         self,
         key: str | Sequence[str],
@@ -128,6 +172,7 @@ class Graph(Listing):
         """
         return self._reach(self._walk(edge_types, direction, through), key, depth, None)
 
+    @of_edge_types
     def dfs(
         self,
         key: str,
@@ -148,6 +193,7 @@ class Graph(Listing):
         nodes, depths = walk.depth_first(int(starts[0]))
         return self._neighbourhood(walk, starts, Reach(nodes, depths, ()))
 
+    @of_edge_types
     def path(  # noqa: PLR0913  (the words of a walk)
         self,
         a: str,
@@ -169,6 +215,7 @@ class Graph(Listing):
         finder, start, end = self._find(a, b, edge_types, direction, through)
         return self._path(finder, finder.shortest(start, end, weighted=weighted), weighted=weighted)
 
+    @of_edge_types
     def paths(  # noqa: PLR0913  (the words of a walk)
         self,
         a: str,
@@ -192,6 +239,7 @@ class Graph(Listing):
         found = finder.k_shortest(start, end, k, weighted=weighted)
         return [self._path(finder, nodes, weighted=weighted) for nodes in found]
 
+    @of_edge_types
     def shared(
         self, keys: Sequence[str], *, edge_types: Sequence[str] | None = None, through: Sequence[str] = ()
     ) -> pa.Table:
@@ -211,14 +259,15 @@ class Graph(Listing):
         table = self._tables.nodes(ids)
         return table.append_column("shared_by", pa.array(counts)).append_column("weight", pa.array(weights))
 
-    def subgraph(self, keys: Sequence[str]) -> Subgraph:
-        """Return the given entities, in their order, and all edges between them.
+    @of_edge_types
+    def subgraph(self, keys: Sequence[str], *, edge_types: Sequence[str] | None = None) -> Subgraph:
+        """Return the given entities, in their order, and all edges between them, or those of some types.
 
         Raises:
-            UnknownNameError: If an entity does not exist.
+            UnknownNameError: If an entity or a type does not exist.
         """
         ids = self._index.ids(keys)
-        return Subgraph(*self._cut(ids, self._default_walk.inner(ids)), self.timezone, self._viewer)
+        return Subgraph(*self._cut(ids, self._walk(edge_types).inner(ids)), self.timezone, self._viewer)
 
     def between(self, since: str | date | None, until: str | date | None, *, exact: bool = False) -> Graph:
         """Return the graph of a range of time, with the sightings and weights that it had in it.
@@ -263,13 +312,19 @@ class Graph(Listing):
             return self
         window, of = times.window(exact=exact)
         viewer = self._viewer and partial(self._viewer, times=times, exact=exact)
-        return Graph(window, self.schema, self.timezone, viewer, times=times, of=of)
+        computed = {name: partial(of_the_whole, name) for name in self._computed}
+        return Graph(window, self.schema, self.timezone, viewer, times=times, computed=computed, of=of)
+
+    @property
+    def _computed_names(self) -> Sequence[str]:
+        return list(self._computed)
 
     @cached_property
     def _default_walk(self) -> Walk:
         weights = self.window.edges["weight"].to_numpy()
         # half the memory, and what is summed is read faster
-        small = weights.astype(np.int32) if weights.max(initial=0) < 2**31 else weights
+        fits = weights.dtype.kind == "i" and weights.max(initial=0) < 2**31
+        small = weights.astype(np.int32) if fits else weights
         coming = small[self._adjacency.into.rows]
         return Walk(self._adjacency, self.window.edge_codes, weights, coming, self._passable(()))
 

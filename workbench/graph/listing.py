@@ -172,6 +172,10 @@ class Listing(export.Exports):
     def _ends(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         return self.window.edges["source"].to_numpy(), self.window.edges["target"].to_numpy()
 
+    @property
+    def _computed_names(self) -> Sequence[str]:
+        return ()
+
     @cached_property
     def _adjacency(self) -> Adjacency:
         return self.window.adjacency or Adjacency.of(self.window.edges, len(self))
@@ -187,7 +191,7 @@ class Listing(export.Exports):
         return ~self._index.has_type(self.schema.attributes - set(through))
 
     def _wanted(self, edge_types: Sequence[str]) -> NDArray[np.bool_]:
-        known = {*self._edge_names, *self.schema.edges}
+        known = {*self._edge_names, *self.schema.edges, *self._computed_names}
         for name in edge_types:
             if name not in known:
                 raise UnknownNameError("edge type", name, known, where="graph")

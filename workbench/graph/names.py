@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from functools import cached_property
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import numpy as np
 import polars as pl
@@ -91,6 +92,25 @@ class EntityIndex:
         if missing.any():
             raise self._unknown(type, keys.filter(missing)[0], known)
         return places + first
+
+    def find(self, entities: pl.Series) -> NDArray[np.int32]:
+        """Return the window id of each entity as it is written; -1 where the window has none."""
+        distinct = entities.unique().drop_nulls().sort()
+        parts = distinct.str.splitn(":", 2).struct.unnest()
+        types, keys = parts["field_0"], parts["field_1"]
+        escaped = keys.str.contains("%", literal=True).fill_null(value=False)
+        if escaped.any():
+            plain = [unquote(key) for key in keys.filter(escaped)]
+            keys = keys.scatter(np.flatnonzero(escaped), plain)
+        found = np.full(len(distinct), -1, dtype=np.int32)
+        for type_ in set(types) & set(self.types):
+            first, end = self.rows_of(type_)
+            rows = np.flatnonzero(types == type_)
+            wanted, known = keys.gather(rows), self._keys[first:end]
+            places = known.search_sorted(wanted).to_numpy().astype(np.int64)
+            same = (known.gather(np.minimum(places, len(known) - 1)) == wanted).to_numpy()
+            found[rows[same]] = places[same] + first
+        return found[distinct.search_sorted(entities).to_numpy()] if len(distinct) else found[:0]
 
     def _unknown(self, type: str, key: str, known: pl.Series) -> UnknownNameError:  # noqa: A002  (the word of the specification)
         # A single wrong character leaves one half of the key as it was.

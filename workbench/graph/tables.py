@@ -75,7 +75,8 @@ class GraphTables:
             end: pa.DictionaryArray.from_arrays(pa.array(positions.astype(np.int32, copy=False)), names)
             for end, positions in ends.items()
         }
-        return pa.table({**columns, **{name: edges[name] for name in _EDGE_COLUMNS}})
+        more = [name for name in (*_EDGE_COLUMNS, "computed") if name in edges.column_names]
+        return pa.table({**columns, **{name: edges[name] for name in more}})
 
     def node(self, node: int) -> dict[str, Any]:
         """Return one entity's row with ``segments`` and its properties by name."""

@@ -82,8 +82,9 @@ class Adjacency:
 
         source, target, weight = (edges[name].to_numpy() for name in ("source", "target", "weight"))
         rows = np.arange(len(source), dtype=np.int32)
-        # numpy sorts 16 bits by radix
-        heaviest = np.argsort(_HEAVY - np.minimum(weight, _HEAVY).astype(np.uint16), kind="stable")
+        # numpy sorts 16 bits by radix; what was computed weighs fractions
+        light = _HEAVY - np.minimum(weight, _HEAVY).astype(np.uint16) if weight.dtype.kind == "i" else -weight
+        heaviest = np.argsort(light, kind="stable")
         heaviest = heaviest.astype(np.int32)
         ends = np.arange(len(source) + 1, dtype=np.int32)
         by_target = csr_array((heaviest, target[heaviest], ends), shape=(len(source), nodes)).tocsc()
@@ -284,7 +285,7 @@ class Walk:
         ids, place = np.unique(links.far, return_inverse=True)
         pairs = np.unique(place * len(nodes) + links.origin)
         counts = np.bincount(pairs // max(len(nodes), 1), minlength=len(ids))
-        weights = np.zeros(len(ids), dtype=np.int64)
+        weights = np.zeros(len(ids), dtype=self.weights.dtype)
         np.add.at(weights, place, self.weights[links.rows])
         order = np.lexsort((ids, -weights, -counts))
         order = order[counts[order] > 1]

@@ -57,7 +57,9 @@ class _Wanted:
     min_weight: int
 
     def edges(self, edges: pl.DataFrame) -> pl.DataFrame:
-        kept = edges.filter(pl.col("weight") >= self.min_weight)
+        # what was computed weighs 1 at most
+        known = pl.col("computed").is_not_null() if "computed" in edges.columns else pl.lit(value=False)
+        kept = edges.filter((pl.col("weight") >= self.min_weight) | known)
         return kept.filter(pl.col("type").is_in(list(self.edge_types))) if self.edge_types else kept
 
     def nodes(self, nodes: pl.DataFrame) -> pl.DataFrame:
@@ -291,7 +293,7 @@ def overview(graph: Graph, communities: pl.DataFrame | None, ranks: pl.DataFrame
 
 
 def _cut(graph: Graph, names: list[str], keep: _Wanted, starts: tuple[str, ...], hidden: int) -> Cut:
-    found = graph.subgraph(names)
+    found = graph.subgraph(names, edge_types=keep.edge_types or None)
     return _with_degrees(graph, Cut(_text(found.nodes), keep.edges(_text(found.edges)), starts, hidden))
 
 

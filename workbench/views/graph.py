@@ -14,6 +14,7 @@ import polars as pl
 from workbench.errors import UsageError
 from workbench.graph import Neighbourhood, Subgraph
 from workbench.graph import Path as GraphPath
+from workbench.knowledge.edges import TASKS
 from workbench.views import _graph_cut as cuts
 from workbench.views._graph_layout import place
 from workbench.views._graph_picture import Node, Picture, drawn_edges, sizes
@@ -330,7 +331,10 @@ class GraphView(View):
         import panel as pn  # noqa: PLC0415  (heavy)
 
         # of the schema: the graph may still have to be merged
-        entities, edges = sorted(self.world.schema.entities), sorted(self.world.schema.edges)
+        entities = sorted(self.world.schema.entities)
+        kinds = self.world.knowledge.kinds()
+        computed = (name for name, task in TASKS.items() if task in kinds)
+        edges = sorted({*self.world.schema.edges, *computed})
         wide: dict[str, Any] = {"width": 190}
         return {
             "around": pn.widgets.TextInput(

@@ -39,8 +39,10 @@ class Similarity(Task):
         return super().lacks(schema) or EventClusters.lacks(schema)
 
     def run(self, context: Context) -> Outcome:
-        """Return ``edge`` (``SimilarTo``), ``source``, ``target``, ``place`` (from 1) and ``similarity``.
+        """Return a row for each actor and each of its nearest others.
 
+        Columns: ``edge`` (``SimilarTo``), ``source``, ``target``, ``place`` (from 1), ``similarity``, and of
+        which days' events it is: ``first_day``, ``last_day``, ``days`` (how many of them there were).
         Similarity is the cosine of the vectors without what all have in common. Of more than ``most_actors``
         a sample is compared, drawn by the seed; the metric ``left_out`` says how many were not.
         """
@@ -66,6 +68,9 @@ class Similarity(Task):
                 "place": pairs["place"] + 1,
                 "similarity": 1.0 - pairs["distance"],
             }
-        ).sort("source", "place")
+        )
+        of = {"first_day": segments[0], "last_day": segments[-1], "days": len(segments)}
+        of_days = [pl.lit(value).alias(name) for name, value in of.items()]
+        table = table.with_columns(of_days).sort("source", "place")
         kernel.metrics["left_out"] = float(len(points) - len(drawn))
         return Outcome(table.to_arrow(compat_level=pl.CompatLevel.oldest()), "nearest neighbours", kernel)

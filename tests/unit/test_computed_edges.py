@@ -1,0 +1,195 @@
+"""``SimilarTo`` edges in the graph: what they are, when they are gone, and where they are seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+from typer.testing import CliRunner
+
+from workbench.cli.app import app
+from workbench.engine import Engine
+from workbench.errors import UnknownNameError, UsageError
+from workbench.knowledge.edges import TASKS
+from workbench.knowledge.store import add
+from workbench.vectors.entities import entity_vectors
+from workbench.views.graph import GraphView
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SCHEMA = """
+apiVersion: workbench/v1
+kind: EntitySchema
+metadata: {id: shelves}
+spec:
+  entities: {reader: {who: true}, book: {}}
+  edges: {Read: {from: reader, to: book}}
+  events:
+    Loan:
+      entities: {reader: reader, book: book}
+      edges: [{type: Read, from: reader, to: book}]
+      text: "read {title}"
+"""
+WORDS = ("garden", "sea", "war", "love", "cooking", "winter", "music", "stars")
+READERS = 24
+
+
+def loans(day: int, readers: range, seed: int) -> pa.Table:
+    draw = np.random.default_rng(seed)
+    rows = [
+        {
+            "time": f"2025-06-{day:02}T{n:02}:00:00Z",
+            "reader": f"r {reader}",
+            "book": f"b{draw.integers(6)}",
+            "title": " ".join(draw.choice(WORDS, 2)),
+        }
+        for reader in readers
+        for n in range(3)
+    ]
+    return pa.Table.from_pylist(rows)
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Engine]:
+    (tmp_path / "shelves.yaml").write_text(SCHEMA)
+    with Engine.create(tmp_path / "w", schema=tmp_path / "shelves.yaml") as engine:
+        # the first and the last half of the readers on one day each, the middle on both
+        engine.ingest(loans(10, range(16), 1), type="Loan")
+        engine.ingest(loans(11, range(8, READERS), 2), type="Loan")
+        yield engine
+
+
+def pairs(table: pa.Table) -> set[tuple[str, str]]:
+    return set(zip(table["source"].to_pylist(), table["target"].to_pylist(), strict=True))
+
+
+def test_edges_are_those_of_brute_force(db: Engine) -> None:
+    run = db.compute("similarity", k=4).run
+    found = db.graph.edges("SimilarTo").to_pylist()
+    vectors = entity_vectors(db.snapshot, "reader", db.vectors.window)
+    names = [f"reader:r%20{key.removeprefix('r ')}" for key in vectors.keys]
+    cosines = vectors.own @ vectors.own.T
+    np.fill_diagonal(cosines, -2)
+    assert len(names) == READERS
+    for row, name in enumerate(names):
+        mine = {edge["target"]: edge["weight"] for edge in found if edge["source"] == name}
+        best = np.sort(cosines[row])[::-1][:4]
+        assert sorted(mine.values(), reverse=True) == pytest.approx(
+            [min(float(c), 1.0) for c in best if c > 0], abs=1e-5
+        )
+        for target, weight in mine.items():
+            assert weight == pytest.approx(min(float(cosines[row, names.index(target)]), 1.0), abs=1e-5)
+    assert {edge["computed"] for edge in found} == {run.id}
+    assert {(edge["first_seen"], edge["last_seen"]) for edge in found} == {(None, None)}
+    one = db.vectors.similar("reader:r 3", k=4).to_polars().filter(pl.col("score") > 0)
+    around = db.graph.around("reader:r 3", edge_types=["SimilarTo"], direction="out")
+    assert set(around.nodes["entity"].to_pylist()) == {"reader:r%203", *one["entity"]}
+
+
+def test_walks_mix_them_with_counted_edges_where_both_are_named(db: Engine) -> None:
+    before = db.graph.edges()
+    db.compute("similarity", k=2)
+    assert db.graph.edges().equals(before)
+    assert db.sql("SELECT count(*) FROM edges WHERE type = 'SimilarTo'").to_polars().item() == 0
+    assert db.sql("SELECT DISTINCT edge FROM knowledge.similarity").to_polars().item() == "SimilarTo"
+    similar = pairs(db.graph.edges("SimilarTo"))
+    source, target = min(similar)
+    both = db.graph.subgraph([source, target], edge_types=["Read", "SimilarTo"]).edges
+    assert set(both["type"].to_pylist()) == {"SimilarTo"}
+    far = db.graph.around(source, hops=2, edge_types=["Read", "SimilarTo"])
+    assert set(far.edges["type"].to_pylist()) == {"Read", "SimilarTo"}
+    assert db.graph.path(source, target, edge_types=["SimilarTo"]).edges["type"].to_pylist() == ["SimilarTo"]
+    books = db.graph.shared([source, target], edge_types=["Read"])
+    assert set(books["type"].to_pylist()) <= {"book"}
+    # a newer result takes the place of the one before
+    db.compute("similarity", k=1)
+    assert len(pairs(db.graph.edges("SimilarTo"))) < len(similar)
+
+
+def test_what_was_not_computed_is_said(db: Engine) -> None:
+    with pytest.raises(UnknownNameError, match=r"Run compute\('similarity'\) first"):
+        db.graph.edges("SimilarTo")
+    db.compute("similarity", k=2)
+    with pytest.raises(UnknownNameError, match="Did you mean 'SimilarTo'"):
+        db.graph.around("reader:r 3", edge_types=["SimilarT"])
+    with pytest.raises(UnknownNameError, match="edge type 'Nothing'"):
+        db.graph.around("reader:r 3", edge_types=["SimilarTo", "Nothing"])
+    with pytest.raises(UsageError, match="of the whole window"):
+        db.graph.since("2025-06-11").edges("SimilarTo")
+
+
+def test_they_are_gone_with_a_day_that_they_are_of(db: Engine) -> None:
+    db.ingest(loans(9, range(4), 3), type="Loan")
+    db.compute("similarity", k=2, days=2)
+    # of the day before the last two nothing was looked at
+    db.evict("2025-06-09")
+    known = pairs(db.graph.edges("SimilarTo"))
+    db.evict("2025-06-10")
+    with pytest.raises(UsageError, match=r"days that are not there any more. Run compute\('similarity'\)"):
+        db.graph.edges("SimilarTo")
+    with pytest.raises(UsageError, match="days that are not there any more"):
+        db.graph.around("reader:r 12", edge_types=["Read", "SimilarTo"])
+    assert db.graph.around("reader:r 12", edge_types=["Read"]).edges.num_rows
+    db.compute("similarity", k=2, days=2)
+    left = pairs(db.graph.edges("SimilarTo"))
+    assert known - left
+    assert {end for pair in left for end in pair} <= set(db.graph.nodes("reader")["entity"].to_pylist())
+    assert db.knowledge.runs("similarity")[0].segments[0] == "2025-06-09"
+
+
+def test_they_are_gone_with_an_entity_that_is_forgotten(db: Engine) -> None:
+    db.compute("similarity", k=3)
+    assert any("reader:r%2012" in pair for pair in pairs(db.graph.edges("SimilarTo")))
+    db.forget("reader:r 12", apply=True)
+    left = pairs(db.graph.edges("SimilarTo"))
+    assert left
+    assert not any("reader:r%2012" in pair for pair in left)
+
+
+def test_results_of_before_days_were_stored_are_computed_again(db: Engine) -> None:
+    run = db.compute("similarity", k=2).run
+    table = db.knowledge.read("similarity").table
+    with db.store.writer() as writer:
+        transaction = writer.begin()
+        transaction.remove(transaction.base.files("knowledge"))
+        add(transaction, run, table.drop_columns(["first_day", "last_day", "days"]))
+        transaction.commit()
+    with pytest.raises(UsageError, match="not there any more"):
+        db.refresh().graph.edges("SimilarTo")
+    with db.store.writer() as writer:
+        transaction = writer.begin()
+        transaction.remove(transaction.base.files("knowledge"))
+        add(transaction, run, table.slice(0, 0))
+        transaction.commit()
+    assert db.refresh().graph.edges("SimilarTo").num_rows == 0
+    assert len(db.graph.around("reader:r 3", edge_types=["SimilarTo"])) == 1
+
+
+def test_a_type_of_the_schema_is_the_schemas(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(SCHEMA.replace("Read", "SimilarTo"))
+    with Engine.create(tmp_path / "w", schema=tmp_path / "own.yaml") as engine:
+        engine.ingest(loans(10, range(4), 1), type="Loan")
+        assert "computed" not in engine.graph.edges("SimilarTo").column_names
+        assert engine.graph.edges("SimilarTo").num_rows
+
+
+def test_the_view_and_the_command_show_them(db: Engine) -> None:
+    assert TASKS == {"SimilarTo": "similarity"}
+    assert "SimilarTo" not in GraphView(db).controls()["edge_types"].options
+    db.compute("similarity", k=2)
+    found = db.graph.around("reader:r 3", edge_types=["SimilarTo"])
+    view: Any = found.view()
+    assert "SimilarTo" in view.controls()["edge_types"].options
+    cut = view.data().cut
+    assert set(cut.edges["type"]) == {"SimilarTo"}
+    assert set(cut.nodes["entity"]) == set(found.nodes["entity"].to_pylist())
+    said = CliRunner().invoke(
+        app, ["graph", "around", "reader:r 3", "--edge-type", "SimilarTo", "-w", str(db.path), "--json"]
+    )
+    assert said.exit_code == 0
+    assert '"computed"' in said.stdout

@@ -1,0 +1,101 @@
+"""Edges that were computed, laid over the counted ones where a walk asks for them by their type."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import wraps
+from typing import TYPE_CHECKING, Concatenate, NoReturn, ParamSpec, TypeVar, cast
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from workbench.errors import UsageError
+from workbench.graph.window import WINDOW_EDGES, single
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from workbench.graph.graph import Graph
+    from workbench.graph.names import EntityIndex
+    from workbench.graph.window import Window
+    from workbench.knowledge.edges import Computed
+
+__all__ = ["of_edge_types", "of_the_whole", "over"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def of_edge_types(walk: Callable[Concatenate[Graph, P], R]) -> Callable[Concatenate[Graph, P], R]:
+    """Have a walk go through the graph that also has the edges it asks for that are computed."""
+
+    @wraps(walk)
+    def asked(graph: Graph, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        types = cast("Sequence[str] | None", kwargs.get("edge_types"))
+        return walk(graph.with_edges(types), *args, **kwargs)
+
+    return asked
+
+
+def of_the_whole(type_: str) -> NoReturn:
+    """Refuse the computed edges of a part of the window's time.
+
+    Raises:
+        UsageError: Always.
+    """
+    raise UsageError(
+        f"{type_} edges are of the whole window, not of a part of its time.", fix="Ask db.graph for them."
+    )
+
+
+def over(
+    window: Window, index: EntityIndex, counted: NDArray[np.bool_], computed: Mapping[str, Computed]
+) -> Window:
+    """Return a window with the counted edges of some types and with computed ones, each with its run.
+
+    What leads to entities that the window does not hold is left out. Computed edges have no times: they were
+    not seen.
+
+    Args:
+        window: The window graph.
+        index: The names of its entities.
+        counted: For each type code whether its edges stay.
+        computed: By type.
+    """
+    kept = window.edges.filter(pa.array(counted[window.edge_codes]))
+    known = single(window.edges["type"]).dictionary.to_pylist()
+    types = sorted({*(name for name, stays in zip(known, counted, strict=True) if stays), *computed})
+    runs = [found.run for found in computed.values()]
+    codes = np.array([types.index(name) if name in types else -1 for name in known], np.int32)
+    frames = [
+        pl.DataFrame(kept.drop_columns(["type"])).with_columns(
+            pl.col("weight").cast(pl.Float64),
+            pl.Series("type", codes[single(kept["type"]).indices.to_numpy(zero_copy_only=False)], pl.Int32),
+            pl.lit(None, pl.Int32).alias("computed"),
+        )
+    ]
+    for number, found in enumerate(computed.values()):
+        edges = pl.DataFrame(found.edges)
+        source, target = (index.find(edges[end]) for end in ("source", "target"))
+        frames.append(
+            pl.DataFrame({"source": source, "target": target, "weight": edges["weight"].cast(pl.Float64)})
+            .filter((pl.col("source") >= 0) & (pl.col("target") >= 0))
+            .with_columns(
+                pl.lit(types.index(found.type), pl.Int32).alias("type"),
+                pl.lit(number, pl.Int32).alias("computed"),
+            )
+        )
+    edges = pl.concat(frames, how="diagonal").sort("source", "target", "type")
+    return replace(window, edges=_table(edges, types, runs), adjacency=None)
+
+
+def _table(edges: pl.DataFrame, types: Sequence[str], runs: Sequence[str]) -> pa.Table:
+    """Return edges with the columns of a window's, and of the computed ones the run."""
+    columns: dict[str, pa.Array] = {name: edges[name].to_arrow() for name in WINDOW_EDGES.names}
+    for name, names in (("type", types), ("computed", runs)):
+        columns[name] = pa.DictionaryArray.from_arrays(edges[name].to_arrow(), pa.array(names, pa.string()))
+    shape = WINDOW_EDGES.set(WINDOW_EDGES.get_field_index("weight"), pa.field("weight", pa.float64()))
+    return pa.table(columns).cast(shape.append(pa.field("computed", columns["computed"].type)))
