@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, Self
 
+from workbench.errors import ProviderError
 from workbench.ingest.overdue import Overdue
 from workbench.scheduler import Job, Scheduler
 
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     from workbench.rules import Rules
     from workbench.settings import Settings
     from workbench.storage import Snapshot
+    from workbench.vectors import Vectors
 
 __all__ = ["STATUS_FILE", "jobs_of", "scheduler_of"]
 
@@ -25,6 +30,7 @@ STATUS_FILE = "cache/scheduler.json"
 _RULES_SECONDS = 30.0
 _WINDOW_SECONDS = 60.0
 _THIN_SECONDS = 3600.0
+_VECTORS_SECONDS = 300.0
 _MOMENT = 1.0
 
 
@@ -70,6 +76,10 @@ class World(Protocol):
     def rules(self) -> Rules:
         """Return what fires when, and who is told."""
 
+    @property
+    def vectors(self) -> Vectors:
+        """Return the vectors of what events say."""
+
     def evict(self) -> list[str]:
         """Drop what the window no longer holds."""
 
@@ -104,6 +114,7 @@ def jobs_of(world: World) -> list[Job]:
     ]
     jobs.append(Job("rules", _beside(world, lambda engine: engine.rules.evaluate()), "P1", _RULES_SECONDS))
     jobs.append(Job("thinning", _beside(world, lambda engine: engine.thin()), "P3", _THIN_SECONDS))
+    jobs += _vectors(world, looking)
     if world.settings.history_days:
         names = sorted(name for name, task in able.items() if task.priority != "P0")
         jobs.append(Job("history", _beside(world, lambda engine: _history(engine, names)), "P3"))
@@ -124,6 +135,41 @@ def scheduler_of(world: World) -> Scheduler:
     )
 
 
+def _vectors(world: World, looking: _Looking) -> list[Job]:
+    """Return what keeps vectors of texts and their indexes current, where events say something."""
+    from workbench.vectors import can_run  # noqa: PLC0415  (kept out of start-up)
+
+    if not can_run(world.settings) or not any(rule.text for rule in world.schema.events.values()):
+        return []
+    return [Job("vectors", _beside(world, _index), "P2", _VECTORS_SECONDS, partial(looking.at, _texts))]
+
+
+def _index(world: World) -> None:
+    """Work off the queue of texts.
+
+    Raises:
+        ProviderError: If the embedder's server has left some out: they are asked for again.
+    """
+    if not _texts(world):
+        return
+    done = world.vectors.index()
+    if done.waiting:
+        raise ProviderError(
+            f"the texts of {len(done.waiting):,} segments wait, first those of {done.waiting[0]}: "
+            f"{done.reason}"
+        )
+
+
+def _texts(world: World) -> str:
+    """Return a hash of what vectors are made of: each day's set of texts, and by which embedder."""
+    from workbench.vectors import texts_of  # noqa: PLC0415  (kept out of start-up)
+
+    said, settings = texts_of(world.snapshot), world.settings
+    how = [settings.embedder, settings.embedder_reduction, settings.vector_index]
+    streamed = any(True for _ in world.streams)  # where that ends, the last day gets its index
+    return hashlib.sha256(json.dumps([said, how, streamed]).encode()).hexdigest() if said else ""
+
+
 def _history(world: World, tasks: list[str]) -> None:
     """Compute what was known at the end of a past day, for the oldest that lacks something."""
     for day in world.snapshot.segments[:-1][-world.settings.history_days :]:
@@ -141,16 +187,16 @@ class _Looking:
         self._engine = world.beside()
         self._read = -_MOMENT
 
-    def inputs_of(self, task: str) -> str:
+    def at(self, inputs: Callable[[World], str]) -> str:
         now = time.monotonic()
         if now - self._read >= _MOMENT:
             self._engine.refresh()
             self._read = now
-        return self._engine.inputs_of(task)
+        return inputs(self._engine)
 
 
 def _inputs(looking: _Looking, task: str) -> Callable[[], str]:
-    return lambda: looking.inputs_of(task)
+    return lambda: looking.at(lambda engine: engine.inputs_of(task))
 
 
 def _computing(world: World, task: str) -> Callable[[int], None]:

@@ -94,6 +94,7 @@ COMMANDS = [
         "mirror",
         "restore",
         "compact",
+        "index",
         "forget",
         "config",
         "drivers",

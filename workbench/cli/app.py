@@ -167,6 +167,7 @@ _COMMANDS: tuple[tuple[str, str, Callable[..., Any], tuple[str, ...]], ...] = (
         upkeep.compact,
         ("workbench compact -w shop", "workbench compact 2025-06-03 --json"),
     ),
+    ("Operate", "index", upkeep.index, ("workbench index -w shop", "workbench index -w shop --json")),
     (
         "Operate",
         "forget",

@@ -11,7 +11,7 @@ from workbench.cli.options import JsonOption, QuietOption, WorkspaceOption, find
 from workbench.cli.progress import watching
 from workbench.cli.screen import print_json, print_text
 
-__all__ = ["compact", "forget", "repair"]
+__all__ = ["compact", "forget", "index", "repair"]
 
 
 def compact(
@@ -58,6 +58,22 @@ def forget(
         print_text(str(done))
     if apply and not done.proved:
         raise typer.Exit(DAMAGED)
+
+
+def index(
+    *, workspace: WorkspaceOption = None, as_json: JsonOption = False, quiet: QuietOption = False
+) -> None:
+    """Embed the texts of days that have no vectors yet, and build an index for days with many.
+
+    A first search does it too, and 'workbench run' does it in the background. Texts that the embedder's
+    server does not take wait for the next time; it is said how many days wait, and why.
+    """
+    with open_workspace(workspace) as engine, watching(quiet=quiet or as_json) as progress:
+        done = engine.vectors.index(progress)
+    if as_json:
+        print_json(done.to_dict())
+    else:
+        print_text(str(done))
 
 
 def repair(

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from workbench.vectors.cache import VectorCache, Waiting
-from workbench.vectors.connect import connect
-from workbench.vectors.files import without_vectors
+from workbench.vectors.connect import can_run, connect
+from workbench.vectors.files import texts_of, without_vectors
 from workbench.vectors.hits import Hits
 from workbench.vectors.queue import Indexed, IndexKind
 from workbench.vectors.vectors import Vectors
 
-__all__ = ["Hits", "IndexKind", "Indexed", "VectorCache", "Vectors", "Waiting", "connect", "without_vectors"]
+__all__ = [
+    "Hits",
+    "IndexKind",
+    "Indexed",
+    "VectorCache",
+    "Vectors",
+    "Waiting",
+    "can_run",
+    "connect",
+    "texts_of",
+    "without_vectors",
+]

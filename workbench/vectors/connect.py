@@ -4,14 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workbench.embedders import named
+from workbench.embedders import embedders, named
+from workbench.errors import UnknownNameError
 from workbench.llm.secret import Secret
 
 if TYPE_CHECKING:
     from workbench.embedders import Embedder
     from workbench.settings import Settings
 
-__all__ = ["connect"]
+__all__ = ["can_run", "connect"]
+
+
+def can_run(settings: Settings) -> bool:
+    """Return whether what the embedder that is set needs is installed; what is no embedder fails when asked.
+
+    >>> from workbench.settings import Settings
+    >>> can_run(Settings(embedder="hashing"))
+    True
+    """
+    try:
+        return embedders.load(settings.embedder.partition(":")[0]).can_run() is True
+    except UnknownNameError:
+        return True
 
 
 def connect(settings: Settings) -> Embedder:

@@ -33,6 +33,7 @@ __all__ = [
     "outdated",
     "said",
     "texts_facts",
+    "texts_of",
     "without_vectors",
 ]
 
@@ -116,6 +117,11 @@ def without_vectors(snapshot: Snapshot) -> list[str]:
     made = {(e.segment, e.meta["of"]) for e in snapshot.files("vectors")}
     texts = snapshot.files("texts")
     return [e.segment for e in texts if e.meta.get("texts") != 0 and (e.segment, _named(e)) not in made]
+
+
+def texts_of(snapshot: Snapshot) -> dict[str, str]:
+    """Return what names the set of texts of each segment that has some: vectors of another are not its."""
+    return {e.segment: _named(e) for e in snapshot.files("texts") if e.meta.get("texts") != 0}
 
 
 def outdated(transaction: Transaction, texts: FileEntry) -> list[FileEntry]:

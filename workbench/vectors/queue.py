@@ -140,20 +140,26 @@ class Queue:
         self._cache = cache
         self.kind = kind
 
-    def waiting(self, snapshot: Snapshot) -> list[Files]:
-        """Return the segments that lack vectors or an index, by day."""
-        return [files for files in files_of(snapshot, self._cache.model) if self._lacks(files)]
+    def waiting(self, snapshot: Snapshot, active: str = "") -> list[Files]:
+        """Return the segments that lack vectors or, but for the active one, an index, by day."""
+        return [files for files in files_of(snapshot, self._cache.model) if self._lacks(files, active)]
 
-    def _lacks(self, files: Files) -> bool:
-        return files.vectors is None or self._lacks_index(files, files.vectors.rows)
+    def _lacks(self, files: Files, active: str) -> bool:
+        return files.vectors is None or self._lacks_index(files, files.vectors.rows, active)
 
-    def _lacks_index(self, files: Files, rows: int) -> bool:
-        if rows <= self.kind.above or indexes.load(self.kind.driver).can_run() is not True:
+    def _lacks_index(self, files: Files, rows: int, active: str) -> bool:
+        if (
+            files.segment == active
+            or rows <= self.kind.above
+            or indexes.load(self.kind.driver).can_run() is not True
+        ):
             return False
         entry = files.index
         return entry is None or (entry.name, entry.meta["storage"]) != (self.kind.driver, self.kind.storage)
 
-    def work(self, snapshot: Snapshot, progress: Progress = silent) -> tuple[Indexed, Snapshot]:
+    def work(
+        self, snapshot: Snapshot, progress: Progress = silent, active: str = ""
+    ) -> tuple[Indexed, Snapshot]:
         """Embed, index and publish what waits; return what was done, and the generation after it.
 
         The writer lock is held while files are written, not while they are made.
@@ -161,6 +167,7 @@ class Queue:
         Args:
             snapshot: The generation whose segments are looked at.
             progress: Told after each segment.
+            active: A segment that gets no index.
 
         Raises:
             WriterLockedError: If another process writes to the workspace.
@@ -168,7 +175,7 @@ class Queue:
             StorageError: If the disk refuses.
         """
         begin = time.perf_counter()
-        lacking = self.waiting(snapshot)
+        lacking = self.waiting(snapshot, active)
         done = Indexed(generation=snapshot.generation)
         if not lacking:
             return done, snapshot
@@ -178,7 +185,7 @@ class Queue:
         reason = self._cache.waiting.reason if self._cache.waiting else ""
         done = replace(done, reason=reason, waiting=[s.name for s in segments if s.name not in ready])
         pending: list[_Made] = []
-        for number, made in enumerate(self._made(window, ready), 1):
+        for number, made in enumerate(self._made(window, ready, active), 1):
             pending.append(made)
             progress(Update("vectors", number, len(ready), "segments"))
             if sum(m.bytes for m in pending) >= _BYTES or number == len(ready):
@@ -198,18 +205,20 @@ class Queue:
             s.name for s, numbers in zip(window.segments, window.numbers, strict=True) if known[numbers].all()
         }
 
-    def _made(self, window: Window, ready: set[str]) -> Iterator[_Made]:
+    def _made(self, window: Window, ready: set[str], active: str) -> Iterator[_Made]:
         """Yield the files of each segment that is ready, made side by side."""
-        jobs = [(s, v) for s, v in zip(window.segments, window.stored, strict=True) if s.name in ready]
+        jobs = [
+            (s, v, active) for s, v in zip(window.segments, window.stored, strict=True) if s.name in ready
+        ]
         side = os.cpu_count() or 1
         with ThreadPoolExecutor(side) as threads:
             for at in range(0, len(jobs), side):
                 yield from threads.map(lambda job: self._files(*job), jobs[at : at + side])
 
-    def _files(self, segment: Segment, vectors: NDArray[np.float16]) -> _Made:
+    def _files(self, segment: Segment, vectors: NDArray[np.float16], active: str) -> _Made:
         files = segment.files
         own = None if files.vectors is not None else encoded(segment.hashes, vectors)
-        index = self._index(vectors) if self._lacks_index(files, len(vectors)) else None
+        index = self._index(vectors) if self._lacks_index(files, len(vectors), active) else None
         return _Made(files, own, index, len(vectors))
 
     def _index(self, vectors: NDArray[np.float16]) -> memoryview:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -28,43 +28,20 @@ from workbench.vectors.window import Window
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import date
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from workbench.config.entity_schema import EntitySchema
-    from workbench.graph import Graph
     from workbench.progress import Progress
-    from workbench.storage import SegmentStore, Snapshot
-    from workbench.tabular import Tabular
+    from workbench.storage import Snapshot
     from workbench.vectors.entities import EntityVectors
     from workbench.vectors.queue import Indexed
+    from workbench.vectors.world import World
 
-__all__ = ["Hits", "Vectors", "World"]
+__all__ = ["Hits", "Vectors"]
 
 # Mean length of what tells entities apart, of means of length 1: below it, similarity is rounding.
 _TELLING = 1e-3
 _EQUAL = 1e-5
-
-
-class World(Protocol):
-    """What vectors need of a workspace."""
-
-    path: Path
-    store: SegmentStore
-    schema: EntitySchema
-    timezone: str
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """Return the generation that is being read."""
-
-    @property
-    def graph(self) -> Graph:
-        """Return the window graph."""
-
-    def sql(self, statement: str) -> Tabular:
-        """Return the rows of one SELECT."""
 
 
 class Vectors:
@@ -97,6 +74,7 @@ class Vectors:
         """Embed the texts of segments that have no vectors yet, and index those of segments that have many.
 
         Vectors and indexes become files of their segments. A first search does it too, where nothing hinders.
+        While a stream of this process is open its day gets no index, which would soon be of other vectors.
 
         Args:
             progress: Told after each segment.
@@ -109,7 +87,7 @@ class Vectors:
         """
         self._world.store.require_writable()
         self._require_texts()
-        done, written = self._queue.work(self._world.snapshot, progress)
+        done, written = self._queue.work(self._world.snapshot, progress, self._active)
         if written.generation != self._world.snapshot.generation:
             self._reset()
             self._published(written)
@@ -118,7 +96,13 @@ class Vectors:
     @property
     def waiting(self) -> list[str]:
         """Return the segments that wait for their vectors or their index."""
-        return [files.segment for files in self._queue.waiting(self._world.snapshot)]
+        return [files.segment for files in self._queue.waiting(self._world.snapshot, self._active)]
+
+    @property
+    def _active(self) -> str:
+        """Return the segment that a stream goes to; empty where none does."""
+        live = self._world.snapshot.segments
+        return live[-1] if live and any(True for _ in self._world.streams) else ""
 
     def search(  # noqa: PLR0913  (a query's parts, each its own)
         self,
