@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from workbench.config import EntitySchema
 from workbench.graph import Graph, merge_window, search, traversal
+from workbench.graph.heaviest import heaviest
 from workbench.partials.shapes import EDGES, ENTITIES, PROPERTIES
 
 if TYPE_CHECKING:
@@ -373,6 +374,62 @@ def test_a_limit_hides_the_lightest_and_counts_them(
     assert sorted(kept, reverse=True) == sorted(weights.values(), reverse=True)[:limit]
 
 
+def budgeted(
+    full: nx.MultiDiGraph, start: str, budget: tuple[int, int], direction: Direction, wanted: list[str]
+) -> tuple[dict[str, int], tuple[int, ...]]:
+    """Nodes by hop and how many were hidden in each, counted edge by edge."""
+    hops, limit = budget
+    reached, seen, hidden, frontier = {start: 0}, {start}, [], [start]
+    for hop in range(1, hops + 1):
+        met: dict[str, int] = defaultdict(int)
+        for source, target, kind, weight in full.edges(keys=True, data="weight"):
+            ends = {"out": [(source, target)], "in": [(target, source)]}
+            ends["both"] = ends["out"] + ends["in"]
+            for near, far in ends[direction]:
+                if kind in wanted and near in frontier and far not in seen:
+                    met[far] += weight
+        if not met:
+            break
+        kept = sorted(met, key=lambda name: (-met[name], name))[:limit]
+        hidden.append(len(met) - len(kept))
+        seen |= met.keys()
+        reached |= dict.fromkeys(kept, hop)
+        frontier = [name for name in kept if name in passable(full)]
+    return reached, tuple(hidden)
+
+
+@given(
+    nodes=st.one_of(kinds, plain),
+    found=links,
+    budget=st.tuples(st.integers(1, 3), st.integers(0, 4)),
+    how=st.tuples(directions, st.sampled_from([0.0, 100.0]), st.integers(0, 3)),
+    data=st.data(),
+)
+def test_hops_within_a_budget_are_those_counted_edge_by_edge(
+    nodes: list[str],
+    found: list[Link],
+    budget: tuple[int, int],
+    how: tuple[Direction, float, int],
+    data: st.DataObject,
+) -> None:
+    """Whichever way the sums are made."""
+    graph, full = walked(nodes, found)
+    start = data.draw(st.sampled_from(sorted(full)))
+    wanted = data.draw(st.sampled_from([["E"], ["E", "F"]]))
+    (hops, limit), (direction, few, long) = budget, how
+    reached, hidden = budgeted(full, start, budget, direction, wanted)
+    edge_types = wanted if len(wanted) == 1 else None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(traversal, "_SPARSE", few)
+        patch.setattr(traversal, "_LONG", long)
+        around = graph.around(start, hops, direction=direction, limit=limit, edge_types=edge_types)
+        beyond = graph.bfs(start, hops, direction=direction, edge_types=edge_types)
+    assert (by_entity(around), around.hidden) == (reached, hidden)
+    assert by_entity(beyond) == budgeted(full, start, (hops, len(full)), direction, wanted)[0]
+    inner = {(e["source"], e["target"], e["type"]) for e in around.edges.to_pylist()}
+    assert inner == {edge for edge in full.subgraph(reached).edges(keys=True) if edge[2] in wanted}
+
+
 @given(nodes=st.one_of(kinds, plain), found=links, data=st.data())
 def test_shared_and_edge_list_equal_counting_by_hand(
     nodes: list[str], found: list[Link], data: st.DataObject
@@ -402,3 +459,15 @@ def test_shared_and_edge_list_equal_counting_by_hand(
     }
     assert listed == {pair: weight for pair, weight in pairs.items() if weight >= 2}
     assert len(listed) == edges.table.num_rows
+
+
+@given(
+    weight=st.lists(st.sampled_from([0, 1, 1, 1, 2, 3, 9]) | st.integers(0, 2**40), max_size=200),
+    limit=st.integers(0, 12),
+    wide=st.integers(1, 9),
+)
+def test_the_heaviest_are_those_of_a_stable_sort(weight: list[int], limit: int, wide: int) -> None:
+    """Also of many, most of which are equal."""
+    numbers = np.array(weight * wide + [0] * limit, dtype=np.int64)
+    wanted = np.sort(np.argsort(-numbers, kind="stable")[:limit])
+    assert heaviest(numbers, limit).tolist() == wanted.tolist()

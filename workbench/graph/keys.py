@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import quote, unquote
 
 import polars as pl
@@ -14,6 +15,7 @@ __all__ = ["format_entities", "format_entity", "parse_entity"]
 # link, a file of comma-free columns or a shell word, and its characters cannot play tricks on a screen.
 _SAFE = "!$&'()*+;=:@/-._~"
 _UNSAFE_CHARACTER = r"(?s)[^A-Za-z0-9!$&'()*+;=:@/\-._~]"
+_find_unsafe = re.compile(_UNSAFE_CHARACTER).search
 
 
 def format_entity(type: str, key: str) -> str:  # noqa: A002  (the word of the specification)
@@ -24,7 +26,7 @@ def format_entity(type: str, key: str) -> str:  # noqa: A002  (the word of the s
     >>> format_entity("page", "sale at 50%")
     'page:sale%20at%2050%25'
     """
-    return f"{type}:{quote(key, safe=_SAFE)}"
+    return f"{type}:{quote(key, safe=_SAFE) if _find_unsafe(key) else key}"
 
 
 def parse_entity(entity: str) -> tuple[str, str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+from bisect import bisect_left
 from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from workbench.errors import UnknownNameError, UsageError
 from workbench.graph.keys import format_entities, format_entity, parse_entity
@@ -17,7 +19,6 @@ from workbench.graph.window import single
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    import pyarrow as pa
     from numpy.typing import NDArray
 
 __all__ = ["EntityIndex"]
@@ -41,7 +42,7 @@ class EntityIndex:
         self._starts = np.searchsorted(self.type_codes, np.arange(len(self.types) + 1))
         self._types = types
         self.known_types = frozenset(self.types) | frozenset(declared)
-        self._arrow_keys = entities["key"]
+        self._arrow_keys = single(entities["key"])
 
     @cached_property
     def _keys(self) -> pl.Series:
@@ -71,8 +72,7 @@ class EntityIndex:
         if not asked:
             raise UsageError("no entity was given.", fix="Give at least one, written type:key.")
         if len(asked) == 1:
-            type_, key = parse_entity(asked[0])
-            return self._ids_of_type(type_, pl.Series([key])).astype(np.int32)
+            return np.array([self._id(*parse_entity(asked[0]))], dtype=np.int32)
         pairs = pl.DataFrame(
             [parse_entity(entity) for entity in asked], schema=["type", "key"], orient="row"
         ).unique(maintain_order=True)
@@ -81,6 +81,14 @@ class EntityIndex:
             places = (pairs["type"] == type_).to_numpy()
             found[places] = self._ids_of_type(type_, pairs["key"].filter(pl.Series(places)))
         return found
+
+    def _id(self, type: str, key: str) -> int:  # noqa: A002  (the word of the specification)
+        first, end = self.rows_of(type)
+        keys = self._arrow_keys
+        place = first + bisect_left(range(first, end), key, key=lambda place: keys[place].as_py())
+        if place == end or keys[place].as_py() != key:
+            raise self._unknown(type, key, self._keys[first:end])
+        return place
 
     def _ids_of_type(self, type: str, keys: pl.Series) -> NDArray[np.int64]:  # noqa: A002  (the word of the specification)
         first, end = self.rows_of(type)
@@ -125,19 +133,19 @@ class EntityIndex:
         names = [format_entity(type, name) for name in near]
         return UnknownNameError("entity", format_entity(type, key), names, where="graph", fix=fix)
 
-    def entities(self, ids: NDArray[np.integer]) -> pl.Series:
+    def entities(self, ids: NDArray[np.integer]) -> pa.Array:
         """Return the entities of window ids as they are written."""
-        codes, keys = self.type_codes[ids], self._keys.gather(ids)
+        codes = self.type_codes[ids]
         if len(ids) <= _FEW:  # where a query of polars costs more than a loop
-            pairs = zip(codes.tolist(), keys.to_list(), strict=True)
-            names = [format_entity(self.types[code], key) for code, key in pairs]
-            return pl.Series("entity", names, dtype=pl.String)
+            keys = self._arrow_keys.take(pa.array(ids)).to_pylist()
+            pairs = zip(codes.tolist(), keys, strict=True)
+            return pa.array([format_entity(self.types[code], key) for code, key in pairs], pa.string())
         types = pl.Series(np.array(self.types, dtype=object)[codes], dtype=pl.String)
-        return format_entities(types, keys)
+        return _strings(format_entities(types, self._keys.gather(ids)))
 
-    def all_entities(self) -> pl.Series:
+    def all_entities(self) -> pa.Array:
         """Return every entity as it is written, by window id."""
-        return format_entities(pl.Series(self._types.cast("string")), self._keys)
+        return _strings(format_entities(pl.Series(self._types.cast("string")), self._keys))
 
     def counted(self, ids: NDArray[np.integer]) -> dict[str, int]:
         """Return how many of window ids are of each type."""
@@ -148,3 +156,7 @@ class EntityIndex:
         """Return for each window id whether its type is one of ``types``; unknown ones match none."""
         wanted = np.isin(np.array(self.types, dtype=object), list(types))
         return wanted[self.type_codes]
+
+
+def _strings(series: pl.Series) -> pa.Array:
+    return series.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.string())

@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -40,7 +39,7 @@ class GraphTables:
 
     def nodes(self, ids: NDArray[Any], **extra: NDArray[Any]) -> pa.Table:
         """Return ``entity``, ``type``, ``key``, ``label``, ``sightings``, times and extra columns."""
-        written = _strings(self._index.entities(ids))
+        written = self._index.entities(ids)
         rows = (
             self._window.entities.append_column("label", self._labels)
             .select(_NODE_COLUMNS)
@@ -67,7 +66,7 @@ class GraphTables:
         """Return every edge of the window."""
         edges = self._window.edges
         ends = {end: edges[end].to_numpy() for end in ("source", "target")}
-        return self._named(edges, ends, _strings(self._index.all_entities()))
+        return self._named(edges, ends, self._index.all_entities())
 
     @staticmethod
     def _named(edges: pa.Table, ends: dict[str, NDArray[Any]], names: pa.Array) -> pa.Table:
@@ -110,7 +109,3 @@ class GraphTables:
         places = np.full(self._window.entities.num_rows, -1, dtype=np.int64)
         places[owners[labels]] = labels
         return properties["value"].take(pa.array(places, mask=places < 0))
-
-
-def _strings(series: pl.Series) -> pa.Array:
-    return series.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.string())

@@ -90,11 +90,10 @@ class Touching:
 
     def _table(self, places: NDArray[np.int64]) -> pa.Table:
         edges = self.window.edges.take(pa.array(self.rows[places]))
-        entities = self.index.entities(self.far[places]).to_arrow().cast(pa.string())
         ways = pa.DictionaryArray.from_arrays(pa.array(~self.out[places], pa.int8()), ["out", "in"])
         return pa.table(
             {
-                "entity": entities,
+                "entity": self.index.entities(self.far[places]),
                 "edge": edges["type"].cast(pa.string()),
                 "direction": ways.cast(pa.string()),
                 **{name: edges[name] for name in ("weight", "first_seen", "last_seen")},

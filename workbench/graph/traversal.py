@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from workbench.graph.heaviest import heaviest
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -20,12 +22,12 @@ __all__ = ["Adjacency", "Csr", "Direction", "Links", "Reach", "Walk"]
 
 Direction = Literal["both", "out", "in"]
 
-# Below this share of the nodes, sorting the new ones is cheaper than a pass over a bitmap of all.
+# Below this share of the nodes, sorting the new ones is cheaper than passes over all.
 _SPARSE = 1 / 32
 # Heavier edges are not told apart in the order of what comes in.
 _HEAVY = np.uint16(2**16 - 1)
-# So many nodes' entries are taken one by one, of which each is a piece of an array.
-_FEW = 1_000
+# A node with more entries is looked at alone, where they lie.
+_LONG = 2_048
 # Of a node with more entries, those that are too light are looked for.
 _HUB = 256
 
@@ -61,6 +63,17 @@ class Csr:
         total = int(ends[-1]) if len(ends) else 0
         origin = np.repeat(np.arange(len(nodes)), counts)
         return np.arange(total) + np.repeat(self.indptr[nodes] - (ends - counts), counts), origin
+
+    def pieces(self, nodes: NDArray[Any]) -> Iterator[slice | NDArray[np.int64]]:
+        """Yield where the entries of ``nodes`` lie, piece by piece: those of a hub are not copied."""
+        counts = self.counts(nodes)
+        hubs = nodes[counts > _LONG]
+        spans = zip(self.indptr[hubs].tolist(), self.indptr[hubs + 1].tolist(), strict=True)
+        yield from (slice(first, end) for first, end in spans)
+        rest, counts = nodes[counts <= _LONG], counts[counts <= _LONG]
+        starts = np.cumsum(counts) - counts
+        total = int(counts.sum())
+        yield np.arange(total) + np.repeat(self.indptr[rest] - starts, counts)
 
 
 @dataclass(frozen=True)
@@ -140,7 +153,7 @@ class Walk:
     Attributes:
         adjacency: The graph.
         types: Type code of each edge row.
-        weights: Weight of each edge row.
+        weights: Weight of each edge row, in a type that holds the sum of all, twice.
         coming: Weight of each entry of what comes in: to look each up by its row costs more than all else.
         passable: For each node whether a walk may go on from it; a start always may.
         edge_types: For each type code whether its edges are followed; None for all.
@@ -149,8 +162,8 @@ class Walk:
 
     adjacency: Adjacency
     types: NDArray[np.int32]
-    weights: NDArray[np.int64]
-    coming: NDArray[np.integer]
+    weights: NDArray[np.number]
+    coming: NDArray[np.number]
     passable: NDArray[np.bool_]
     edge_types: NDArray[np.bool_] | None = None
     direction: Direction = "both"
@@ -204,56 +217,69 @@ class Walk:
         seen[starts] = True
         rings, hidden, frontier = [starts], [], starts
         while len(frontier) and (hops is None or len(rings) <= hops):
-            new, weight = self._met(frontier, seen, weighed=limit is not None)
-            if not len(new):
+            new, left = self._all(frontier, seen) if limit is None else self._most(frontier, seen, limit)
+            if not len(new) and not left:
                 break
-            seen[new] = True
-            kept = new if limit is None or len(new) <= limit else _heaviest(new, weight, limit)
-            hidden.append(len(new) - len(kept))
-            rings.append(kept)
-            frontier = kept[self.passable[kept]]
+            hidden.append(left)
+            rings.append(new)
+            frontier = new[self.passable[new]]
         counts = [len(ring) for ring in rings]
         return Reach(np.concatenate(rings), np.repeat(np.arange(len(rings)), counts), tuple(hidden))
 
-    def _met(
-        self, nodes: NDArray[Any], seen: NDArray[np.bool_], *, weighed: bool
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Return the nodes, ascending, that edges lead to and that are new, and the weight of those edges."""
-        far, weight = self._ends(nodes, weighed=weighed)
-        new: NDArray[np.int64]
-        total: NDArray[np.float64]
-        if len(far) < self.adjacency.nodes * _SPARSE:
-            new, place = np.unique(far, return_inverse=True)
-            total = np.asarray(np.bincount(place, weight, minlength=len(new)), np.float64)
-        elif weighed:
-            # an edge weighs something: what sums up to nothing was not met
-            total = np.asarray(np.bincount(far, weight, minlength=self.adjacency.nodes), np.float64)
-            total[np.flatnonzero(seen)] = 0
-            new = np.flatnonzero(total)
-            return new, total[new]
+    def _all(self, nodes: NDArray[Any], seen: NDArray[np.bool_]) -> tuple[NDArray[np.int64], int]:
+        """Return the nodes, ascending, that edges lead to and that are new, and that none is left out.
+
+        They are seen from then on.
+        """
+        met = list(self._ends(nodes))
+        if self._are_few(met):
+            new = _distinct(met)
+            new = new[~seen[new]]
         else:
             marks = np.zeros(self.adjacency.nodes, dtype=bool)
-            marks[far] = True
-            new, total = np.flatnonzero(marks), np.empty(0)
-            return new[~seen[new]], total
-        fresh = ~seen[new]
-        return new[fresh].astype(np.int64), total[fresh]
+            for far, _ in met:
+                marks[far] = True
+            new = np.flatnonzero(marks & ~seen)
+        seen[new] = True
+        return new, 0
 
-    def _ends(self, nodes: NDArray[Any], *, weighed: bool) -> tuple[NDArray[Any], NDArray[Any] | None]:
-        """Return where the edges from nodes lead, and their weights."""
-        if self.edge_types is not None or len(nodes) > _FEW:
-            links = self.links(nodes)
-            return links.far, self.weights[links.rows] if weighed else None
+    def _most(
+        self, nodes: NDArray[Any], seen: NDArray[np.bool_], limit: int
+    ) -> tuple[NDArray[np.int64], int]:
+        """Return of the new nodes those to which the edges weigh most, and how many others there are.
+
+        All of them are seen from then on.
+        """
+        met = list(self._ends(nodes))
+        # an edge weighs something: what sums up to nothing was not met
+        total = np.zeros(self.adjacency.nodes, dtype=self.coming.dtype)
+        for far, weight in met:
+            np.add.at(total, far, weight)
+        if self._are_few(met):
+            new = _distinct(met)
+            new = new[~seen[new]]
+            seen[new] = True
+            kept = new[heaviest(total[new], limit)] if len(new) > limit else new
+            return kept, len(new) - len(kept)
+        np.copyto(total, 0, where=seen)
+        found = int(np.count_nonzero(total))
+        kept = heaviest(total, limit) if found > limit else np.flatnonzero(total)
+        np.logical_or(seen, total, out=seen)
+        return kept, found - len(kept)
+
+    def _are_few(self, met: Iterable[tuple[NDArray[Any], Any]]) -> bool:
+        return sum(len(far) for far, _ in met) < self.adjacency.nodes * _SPARSE
+
+    def _ends(self, nodes: NDArray[Any]) -> Iterator[tuple[NDArray[np.int32], NDArray[np.number]]]:
+        """Yield where the edges from nodes lead, and their weights, piece by piece."""
         out, into = (self.adjacency.out, self.weights), (self.adjacency.into, self.coming)
-        sides = {"both": (out, into), "out": (out,), "in": (into,)}[self.direction]
-        spans = [
-            (side.far[first:end], weights[first:end])
-            for side, weights in sides
-            for first, end in zip(side.indptr[nodes].tolist(), side.indptr[nodes + 1].tolist(), strict=True)
-        ]
-        # in the types that np.bincount counts in
-        far = np.concatenate([np.empty(0, np.int64), *(ends for ends, _ in spans)])
-        return far, np.concatenate([np.empty(0), *(weights for _, weights in spans)]) if weighed else None
+        for side, weights in {"both": (out, into), "out": (out,), "in": (into,)}[self.direction]:
+            for piece in side.pieces(nodes):
+                far, weight = side.far[piece], weights[piece]
+                if self.edge_types is not None:
+                    wanted = self.edge_types[self.types[side.rows[piece]]]
+                    far, weight = far[wanted], weight[wanted]
+                yield far, weight
 
     def inner(self, nodes: NDArray[Any]) -> NDArray[np.int32]:
         """Return the rows of all edges of the walk's types that join two of ``nodes``, ascending."""
@@ -262,8 +288,12 @@ class Walk:
         out, into = self.adjacency.out, self.adjacency.into
         # An inner edge is an entry of both its ends, so the direction with fewer entries is enough.
         side = out if out.counts(nodes).sum() <= into.counts(nodes).sum() else into
-        links = self._side(side, nodes)
-        return np.sort(links.rows[member[links.far]])
+        found = []
+        for piece in side.pieces(nodes):
+            inside = np.flatnonzero(member[side.far[piece]])
+            rows = side.rows[piece][inside]
+            found.append(rows if self.edge_types is None else rows[self.edge_types[self.types[rows]]])
+        return np.sort(np.concatenate(found))
 
     def depth_first(self, start: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the nodes in the order of a depth-first search, and their depths in its tree."""
@@ -275,7 +305,7 @@ class Walk:
         order, parent = depth_first_order(steps, start, return_predecessors=True)
         return order.astype(np.int64), _depths(order, parent)
 
-    def shared(self, nodes: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    def shared(self, nodes: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.number]]:
         """Return the passable nodes next to two or more of ``nodes``, to how many, and with what weight.
 
         Most shared first, then heaviest, then ascending.
@@ -285,8 +315,9 @@ class Walk:
         ids, place = np.unique(links.far, return_inverse=True)
         pairs = np.unique(place * len(nodes) + links.origin)
         counts = np.bincount(pairs // max(len(nodes), 1), minlength=len(ids))
-        weights = np.zeros(len(ids), dtype=self.weights.dtype)
-        np.add.at(weights, place, self.weights[links.rows])
+        kind = np.int64 if self.weights.dtype.kind == "i" else np.float64
+        weights = np.zeros(len(ids), dtype=kind)
+        np.add.at(weights, place, self.weights[links.rows].astype(kind))
         order = np.lexsort((ids, -weights, -counts))
         order = order[counts[order] > 1]
         return ids[order].astype(np.int64), counts[order], weights[order]
@@ -321,14 +352,10 @@ class Walk:
         return csr_array((distances, links.far[order], indptr), shape=(nodes, nodes))
 
 
-def _heaviest(new: NDArray[np.int64], weight: NDArray[np.float64], limit: int) -> NDArray[np.int64]:
-    if not limit:
-        return new[:0]
-    # as a stable sort would take them: of those at the cut, the first
-    cut = np.partition(weight, -limit)[-limit]
-    above = np.flatnonzero(weight > cut)
-    level = np.flatnonzero(weight == cut)[: limit - len(above)]
-    return np.sort(new[np.concatenate([above, level])])
+def _distinct(met: Iterable[tuple[NDArray[np.int32], Any]]) -> NDArray[np.int64]:
+    """Return the nodes that were met, ascending, each once."""
+    far = np.sort(np.concatenate([far for far, _ in met]))
+    return far[np.flatnonzero(np.diff(far, prepend=-1))].astype(np.int64)
 
 
 def _join(parts: Iterable[Links]) -> Links:
