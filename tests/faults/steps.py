@@ -12,6 +12,8 @@ from workbench.engine import Engine
 from workbench.errors import StorageError
 from workbench.partials.shapes import KINDS
 from workbench.storage import SegmentStore
+from workbench.vectors import IndexKind, Vectors
+from workbench.vectors.files import KINDS as VECTORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -75,6 +77,20 @@ def _late(engine: Engine, logs: Path) -> object:
     return engine.ingest(logs / "late.csv", type="click")
 
 
+def _say(engine: Engine, logs: Path) -> None:
+    """Have events say something, and derive their texts."""
+    schema = engine.path / "schema" / "entity.yaml"
+    text = '    click:\n      text: "opened {title}"\n'
+    schema.write_text(schema.read_text().replace("    click:\n", text))
+    with Engine(engine.path) as again:
+        again.ingest(logs / "click-1.csv", type="click")
+
+
+def _index(engine: Engine, logs: Path) -> object:
+    kind = IndexKind(above=0)
+    return Vectors(engine.refresh(), "hashing", kind, lambda _: engine.refresh()).index()
+
+
 STEPS: dict[str, Step] = {
     "ingest": Step(lambda engine, logs: engine.ingest(logs / "click-3.csv", type="click")),
     "late events": Step(_late),
@@ -82,13 +98,14 @@ STEPS: dict[str, Step] = {
     "compact": Step(lambda engine, logs: engine.compact(), _late),
     "forget": Step(lambda engine, logs: engine.forget("user:u1", apply=True)),
     "compute": Step(lambda engine, logs: engine.compute("components", device="cpu")),
+    "index": Step(_index, _say),
     "stream": Step(lambda engine, logs: send(engine), commits=2),
 }
 
 
 def facts(snapshot: Snapshot, step: Step) -> tuple[Any, ...]:
-    """Return what a step makes of a generation: partials by hash, parts of documents, results, sources."""
-    partials = {(f.kind, f.segment): f.hash for kind in KINDS for f in snapshot.files(kind)}
+    """Return what a step makes of a generation: derived files, parts of documents, results, sources."""
+    partials = {(f.kind, f.segment): f.hash for kind in (*KINDS, *VECTORS) for f in snapshot.files(kind)}
     parts = snapshot.files("events")
     return (
         partials,

@@ -1,7 +1,8 @@
 """Failpoints: at each operation of a step the disk refuses, or the process dies.
 
-Steps are ingest, late events, eviction, compaction, forgetting, a computation's result, and a stream with
-its checkpoints; ``test_repair_faults.py`` takes repair, ``test_beside.py`` mirrors and kept tables.
+Steps are ingest, late events, eviction, compaction, forgetting, a computation's result, vectors with their
+indexes, and a stream with its checkpoints; ``test_repair_faults.py`` takes repair, ``test_beside.py`` mirrors
+and kept tables.
 
 Of every one it is asserted that
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from conftest import Count
 
 QUICK = 12
-FEW = {"forget": 6, "stream": 8}  # of the quick form; these steps take longer
+FEW = {"forget": 6, "index": 8, "stream": 8}  # of the quick form; these steps take longer
 
 
 @pytest.mark.parametrize("name", STEPS)

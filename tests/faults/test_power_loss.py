@@ -49,6 +49,7 @@ CHAINS = {
     "ingest, late events, eviction and a result": ["ingest", "late events", "evict", "compute"],
     "compaction": ["late events", "compact"],
     "forgetting": ["forget"],
+    "vectors and their indexes": ["index", "late events", "index", "evict"],
 }
 
 
@@ -120,7 +121,7 @@ def whole(root: Path, known: int, committed: dict[str, int]) -> Engine:
     return engine
 
 
-def check(root: Path, known: int, committed: dict[str, int], more: Path) -> None:
+def check(root: Path, known: int, committed: dict[str, int], more: Path) -> Engine:
     """Assert the promises of a workspace after a loss of power."""
     engine = whole(root, known, committed)
     found = engine.snapshot.manifest
@@ -128,23 +129,30 @@ def check(root: Path, known: int, committed: dict[str, int], more: Path) -> None
     assert documents(engine.snapshot.manifest) == documents(found) + 1
     assert engine.verify() == []
     assert engine.status()["stale_segments"] == 0
+    return engine
 
 
 @pytest.mark.parametrize("name", CHAINS)
 def test_every_state_is_a_whole_generation(
     name: str, place: Place, logs: Path, tmp_path: Path, count: Count
 ) -> None:
-    root = place("recorded")
-    recording = record(root, RecordingDisk(root.parent), CHAINS[name], logs)
+    root, steps = place("recorded"), CHAINS[name]
+    with Engine(root) as engine:
+        STEPS[steps[0]].prepare(engine, logs)
+    recording = record(root, RecordingDisk(root.parent), steps, logs)
     committed = recording.committed
     states = recording.states()
-    quick = QUICK if len(CHAINS[name]) > 2 else FEW
+    quick = QUICK if steps[0] == "ingest" else FEW
     for number, (state, known) in enumerate(chosen := some(states, quick, "power", MOST)):
         root = tmp_path / str(number)
         root.mkdir()
         state.write(root)
         try:
-            check(root / "w", known, committed, logs / "more.csv")
+            engine = check(root / "w", known, committed, logs / "more.csv")
+            if "index" in steps:
+                STEPS["index"].run(engine, logs)
+                assert engine.status()["segments_without_vectors"] == 0
+                assert engine.verify() == []
         except (AssertionError, WorkbenchError) as error:
             raise AssertionError(f"{state.how}, acknowledged {known}: {error}") from error
         shutil.rmtree(root)
