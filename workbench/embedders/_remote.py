@@ -16,14 +16,11 @@ from workbench.embedders.base import Embedder
 from workbench.errors import (
     ConfigError,
     ProviderAuthError,
-    ProviderConnectionError,
-    ProviderContextError,
     ProviderError,
-    ProviderModelError,
-    ProviderRateLimitError,
     ProviderReplyError,
     ProviderTimeoutError,
 )
+from workbench.replies import Asked, is_this_machine, kinds, plain, retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +33,14 @@ CONNECT_SECONDS = 5.0
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
 _LONGEST_MESSAGE = 200
 _ADDRESS = re.compile(r"https?://[^\s/?#@]+(/[^\s?#@]*)?")
-_TRANSIENT = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+_TOO_LONG = re.compile(r"context|too long|maximum", re.IGNORECASE)
+_FIXES = {
+    "key": "Check the key that embedder_api_key points to.",
+    "model": "Name another in the setting embedder, or load it there.",
+    "status": "Check embedder_base_url.",
+    "address": "Check embedder_base_url and whether the server runs.",
+    "format": "Check embedder_base_url.",
+}
 
 
 class Remote(Embedder):
@@ -88,10 +92,7 @@ class Remote(Embedder):
                 where="embedder_base_url",
             )
         self.host = urlsplit(self.base_url).netloc
-        host = urlsplit(self.base_url).hostname or ""
-        self.leaves_machine = not (
-            host in {"localhost", "::1"} or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
-        )
+        self.leaves_machine = not is_this_machine(self.base_url)
         self.timeout, self.retries = timeout, retries
         self._key, self._pause = key, pause
 
@@ -156,50 +157,25 @@ class Remote(Embedder):
     def _where(self) -> str:
         return f"{self.protocol} at {self.host}"
 
+    @property
+    def _asked(self) -> Asked:
+        return Asked(self._where, self.base_url, self.name, "a text", _is_long, _FIXES)
+
     def failure(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> ProviderError:
         """Return the error that an HTTP status and a server's message mean; the key is taken out."""
-        said, where = self._plain(message), self._where
-        if status in (401, 403):
-            fix = "Check the key that embedder_api_key points to."
-            return ProviderAuthError(f"it refuses the key ({status}): {said}.", where=where, fix=fix)
-        if status == 404 and "model" in said.casefold():
-            fix = "Name another in the setting embedder, or load it there."
-            return ProviderModelError(f'it has no model "{self.name}": {said}.', where=where, fix=fix)
-        if status in (400, 413) and re.search(r"context|too long|maximum", said, re.IGNORECASE):
-            return ProviderContextError(f"a text is too long for {self.name}: {said}.", where=where)
-        if status == 429:
-            after = (headers or {}).get("retry-after", "")
-            return ProviderRateLimitError(
-                f"it has had too many requests: {said}.",
-                where=where,
-                transient=True,
-                retry_after=float(after) if re.fullmatch(r"\d+(\.\d+)?", after) else None,
-            )
-        fix = "" if status in _TRANSIENT else "Check embedder_base_url."
-        return ProviderError(
-            f"it failed ({status}): {said}.", where=where, fix=fix, transient=status in _TRANSIENT
-        )
+        after = retry_after(headers or {}) if status == 429 else None
+        return self._asked.failure(status, self._plain(message), after)
 
     def interrupted(self, error: Exception) -> ProviderError:
         """Return the error that an HTTP library's exception means: nobody there, or too slow."""
-        cause = error.__cause__ or error
-        kinds = {kind.__name__ for kind in (*type(cause).__mro__, *type(error).__mro__)}
-        if "TimeoutException" in kinds and "ConnectTimeout" not in kinds:
+        cause, names = kinds(error)
+        if "TimeoutException" in names and "ConnectTimeout" not in names:
             return ProviderTimeoutError("it does not answer in time.", where=self._where, transient=True)
-        return ProviderConnectionError(
-            f"nobody answers at {self.base_url}: {self._plain(str(cause)) or 'no connection'}.",
-            where=self._where,
-            fix="Check embedder_base_url and whether the server runs.",
-            transient=True,
-        )
+        return self._asked.nobody(self._plain(str(cause)))
 
     def garbled(self, error: Exception) -> ProviderError:
         """Return the error for an answer that the API's library cannot read."""
-        return ProviderReplyError(
-            f"what it sends is not the API's: {self._plain(str(error))}.",
-            where=self._where,
-            fix="Check embedder_base_url.",
-        )
+        return self._asked.garbled(self._plain(str(error)))
 
     def _plain(self, text: str) -> str:
         """Return a stranger's text as one short line without the key."""
@@ -207,6 +183,8 @@ class Remote(Embedder):
             key = self.key
         except (ConfigError, ProviderAuthError):
             key = ""
-        text = text.replace(key, "[key]") if key else text
-        line = " ".join("".join(c if c.isprintable() else " " for c in text).split()).rstrip(".")
-        return line[:_LONGEST_MESSAGE]
+        return plain(text.replace(key, "[key]") if key else text, _LONGEST_MESSAGE, cut="")
+
+
+def _is_long(status: int, said: str) -> bool:
+    return status in (400, 413) and _TOO_LONG.search(said) is not None

@@ -8,18 +8,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from workbench.errors import (
-    ProviderAuthError,
-    ProviderConnectionError,
-    ProviderContextError,
-    ProviderError,
-    ProviderModelError,
-    ProviderRateLimitError,
-    ProviderReplyError,
-    ProviderTimeoutError,
-)
+from workbench import replies
+from workbench.errors import ProviderContextError, ProviderError, ProviderReplyError, ProviderTimeoutError
 from workbench.llm.secret import Secret
 from workbench.registry import Driver
+from workbench.replies import is_this_machine, kinds, retry_after
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -42,7 +35,6 @@ _TOO_LONG = re.compile(
     r"context.{0,24}(size|length|window)|(size|length|window).{0,24}context|prompt is too long",
     re.IGNORECASE,
 )
-_OVERLOADED = frozenset({408, 409, 425, 500, 502, 503, 504, 529})
 
 
 @dataclass(frozen=True)
@@ -81,8 +73,7 @@ class Endpoint:
         >>> Endpoint(base_url="http://127.0.0.1:11434").on_this_machine
         True
         """
-        name = urlsplit(self.base_url).hostname or ""
-        return name in {"localhost", "::1"} or re.fullmatch(r"127(\.\d{1,3}){3}", name) is not None
+        return is_this_machine(self.base_url)
 
 
 @dataclass(frozen=True)
@@ -191,7 +182,7 @@ class Provider(Driver):
         """
 
 
-def failure(  # noqa: PLR0911  (one for each kind of error)
+def failure(
     name: str,
     endpoint: Endpoint,
     status: int,
@@ -206,60 +197,35 @@ def failure(  # noqa: PLR0911  (one for each kind of error)
     ProviderModelError('it has no model "m": The model `m` does not exist.')
     """
     said = plain(endpoint.key.scrub(message))
-    where = f"{name} at {endpoint.host}" if endpoint.host else name
-    after = _retry_after(headers or {})
-    if status in (401, 403):
-        fix = f"Check the key in {endpoint.key.reference}." if endpoint.key else "Give a key in llm_api_key."
-        return ProviderAuthError(f"it refuses the key ({status}): {said}.", where=where, fix=fix)
-    if status == 404 and "model" in said.casefold():
-        return ProviderModelError(f'it has no model "{endpoint.model}": {said}.', where=where)
-    if status == 404:
+    asked = _asked(name, endpoint)
+    if status == 404 and "model" not in said.casefold():
         return ProviderError(
-            f"there is no such API at {endpoint.base_url}: {said}.", where=where, fix="Check llm_base_url."
+            f"there is no such API at {endpoint.base_url}: {said}.",
+            where=asked.where,
+            fix="Check llm_base_url.",
         )
-    if status == 413 or (status < 500 and _TOO_LONG.search(said)):
-        return ProviderContextError(
-            f"what was sent is too long for {endpoint.model}: {said}.",
-            where=where,
-            fix="Ask more narrowly, or take a model with a longer context.",
+    found = asked.failure(status, said, retry_after(headers or {}), told=True)
+    if status in (408, 504) and not isinstance(found, ProviderContextError):
+        return ProviderTimeoutError(
+            f"it took too long ({status}): {said}.", where=asked.where, transient=True
         )
-    if status == 429:
-        again = f"; it asks to wait {after:g} s" if after is not None else ""
-        return ProviderRateLimitError(
-            f"it has had too many requests{again}: {said}.", where=where, transient=True, retry_after=after
-        )
-    if status in (408, 504):
-        return ProviderTimeoutError(f"it took too long ({status}): {said}.", where=where, transient=True)
-    return ProviderError(
-        f"it failed ({status}): {said}.", where=where, transient=status in _OVERLOADED, retry_after=after
-    )
+    return found
 
 
 def interrupted(name: str, endpoint: Endpoint, error: Exception) -> ProviderError:
-    """Return the error that an HTTP library's exception means: nobody there, too slow, or broken off.
-
-    The libraries' exceptions have the same names in httpx and in httpx2.
-    """
-    cause = error.__cause__ or error
-    kinds = {kind.__name__ for kind in (*type(cause).__mro__, *type(error).__mro__)}
-    where = f"{name} at {endpoint.host}"
-    if kinds & {"ConnectError", "ConnectTimeout", "UnsupportedProtocol", "InvalidURL", "ConnectionError"}:
-        said = plain(endpoint.key.scrub(str(cause))) or "no connection"
-        return ProviderConnectionError(
-            f"nobody answers at {endpoint.base_url}: {said}.",
-            where=where,
-            fix="Check llm_base_url and whether the server runs.",
-            transient=True,
-        )
-    if "TimeoutException" in kinds:
-        return ProviderTimeoutError("it does not answer in time.", where=where, transient=True)
-    return ProviderReplyError("the answer broke off in the middle.", where=where, transient=True)
+    """Return the error that an HTTP library's exception means: nobody there, too slow, or broken off."""
+    cause, names = kinds(error)
+    asked = _asked(name, endpoint)
+    if names & {"ConnectError", "ConnectTimeout", "UnsupportedProtocol", "InvalidURL", "ConnectionError"}:
+        return asked.nobody(plain(endpoint.key.scrub(str(cause))))
+    if "TimeoutException" in names:
+        return ProviderTimeoutError("it does not answer in time.", where=asked.where, transient=True)
+    return ProviderReplyError("the answer broke off in the middle.", where=asked.where, transient=True)
 
 
 def garbled(name: str, endpoint: Endpoint, error: Exception) -> ProviderError:
     """Return the error for an answer that the API's library cannot read."""
-    said = plain(endpoint.key.scrub(str(error)))
-    return ProviderReplyError(f"what it sends is not the API's: {said}.", where=f"{name} at {endpoint.host}")
+    return _asked(name, endpoint).garbled(plain(endpoint.key.scrub(str(error))))
 
 
 def plain(text: str) -> str:
@@ -268,20 +234,20 @@ def plain(text: str) -> str:
     >>> plain("wrong\n  key.")
     'wrong key'
     """
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split()).rstrip(".")
-    return line if len(line) <= _LONGEST_MESSAGE else f"{line[:_LONGEST_MESSAGE]}…"
+    return replies.plain(text, _LONGEST_MESSAGE)
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds of ``Retry-After``, also where it is a date; None where there is none."""
-    from datetime import UTC, datetime  # noqa: PLC0415
-    from email.utils import parsedate_to_datetime  # noqa: PLC0415
-
-    value = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"\d+(\.\d+)?", value):
-        return float(value)
-    try:
-        at = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds())
+def _asked(name: str, endpoint: Endpoint) -> replies.Asked:
+    key = endpoint.key
+    return replies.Asked(
+        where=f"{name} at {endpoint.host}" if endpoint.host else name,
+        address=endpoint.base_url,
+        model=endpoint.model,
+        what="what was sent",
+        is_long=lambda status, said: status == 413 or (status < 500 and _TOO_LONG.search(said) is not None),
+        fixes={
+            "key": f"Check the key in {key.reference}." if key else "Give a key in llm_api_key.",
+            "length": "Ask more narrowly, or take a model with a longer context.",
+            "address": "Check llm_base_url and whether the server runs.",
+        },
+    )

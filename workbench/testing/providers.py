@@ -300,7 +300,12 @@ class ProviderSuite:
         """A request that nobody wants any more is not worked on."""
         client, server = faulty("hanging")
         cancel = threading.Event()
-        threading.Timer(0.3, cancel.set).start()
+
+        def once_it_is_there() -> None:
+            _eventually(lambda: bool(server.log.bodies))
+            cancel.set()
+
+        threading.Thread(target=once_it_is_there).start()
         with pytest.raises(ProviderError, match="cancelled"):
             client.complete("Hello.", cancel=cancel)
         _eventually(lambda: server.log.abandoned == 1)
