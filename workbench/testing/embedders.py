@@ -120,6 +120,7 @@ class EmbedderSuite:
     """
 
     parameters: ClassVar[list[Any]] = []
+    _loaded: ClassVar[dict[str, Embedder]] = {}
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run each test for each embedder; what a server does only for those that have one."""
@@ -144,9 +145,13 @@ class EmbedderSuite:
             yield lambda: _connected(name, server, servers)
 
     @pytest.fixture
-    def embedder(self, make: Callable[[], Embedder]) -> Embedder:
-        """Return the embedder."""
-        return make()
+    def embedder(self, make: Callable[[], Embedder], name: str) -> Embedder:
+        """Return the embedder; a model in this process is loaded once."""
+        if embedders.load(name).protocol:
+            return make()
+        if name not in self._loaded:
+            self._loaded[name] = make()
+        return self._loaded[name]
 
     @pytest.fixture
     def behind(self, remote: str, request: pytest.FixtureRequest) -> Behind:
