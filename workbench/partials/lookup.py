@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 
 from workbench.errors import UsageError
 from workbench.partials.stored import EXTRA, align, concat_documents
@@ -17,6 +18,7 @@ from workbench.partials.types import polars_type
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -25,7 +27,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Document", "find_document", "find_documents", "parse_address"]
 
-_FEW = 8  # documents of a row group that are read one by one
+# Rows that lie between two wanted ones and are read with them: to begin anew takes as long.
+_NEAR = 1 << 11
+_FEW = 12  # runs of rows of a row group that are read for themselves
+_SCANS = 128  # whose footers are kept decoded, a month of four event types
 _LARGEST_ID = 2**63 - 1
 
 
@@ -75,8 +80,10 @@ def find_document(
     """Return one stored document, its time in ``timezone``, or None if there is none such."""
     parts = snapshot.files("events", segments=[segment])
     for entry in sorted(parts, key=lambda part: part.rows, reverse=True):
-        for frame in _found(snapshot, entry, np.array([identifier])):
-            return _document(frame, entry, fields.get(entry.name, {}), timezone)
+        for run in _runs(snapshot, entry, np.array([identifier])):
+            frame = run.collect()
+            if frame.height:
+                return _document(frame, entry, fields.get(entry.name, {}), timezone)
     return None
 
 
@@ -114,29 +121,37 @@ def find_documents(
         wanted: Their ``segment``, ``event_type`` and ``_id``.
         fields: The type of each field, by event type.
     """
-    found: dict[str, list[pl.DataFrame]] = {}
     groups = wanted.partition_by("segment", "event_type", as_dict=True)
-    for (segment, name), part in sorted(groups.items()):
-        for entry in snapshot.files("events", segments=[segment], name=name):
-            for frame in _found(snapshot, entry, part["_id"].to_numpy()):
-                whole = align(_plain(frame), fields.get(name, {})).with_columns(_segment=pl.lit(segment))
-                found.setdefault(name, []).append(whole)
+    files = [
+        (entry, list(_runs(snapshot, entry, part["_id"].to_numpy())))
+        for (segment, name), part in sorted(groups.items())
+        for entry in snapshot.files("events", segments=[segment], name=name)
+    ]
+    frames = iter(pl.collect_all([run for _, runs in files for run in runs]))
+    found: dict[str, list[pl.DataFrame]] = {}
+    for entry, runs in files:
+        held = [frame for frame in islice(frames, len(runs)) if frame.height]
+        if held:
+            whole = align(_plain(pl.concat(held)), fields.get(entry.name, {}))
+            found.setdefault(entry.name, []).append(whole.with_columns(_segment=pl.lit(entry.segment)))
     return {name: concat_documents(frames) for name, frames in found.items()}
 
 
-def _found(snapshot: Snapshot, entry: FileEntry, identifiers: NDArray[np.int64]) -> Iterator[pl.DataFrame]:
-    """Yield those documents of a file that have one of some identifiers, in one or more frames."""
-    wanted = set(identifiers.tolist())
-    for group, start, rows in snapshot.rows(entry, identifiers):
-        if len(rows) > _FEW:
-            with snapshot.open(entry) as file:
-                frame = pl.DataFrame(file.read_row_group(group).take(pa.array(rows)))
-            yield frame.filter(frame["_id"].is_in(identifiers))
-            continue
-        # polars decodes one page of each column, pyarrow the columns' whole groups
-        whole = pl.scan_parquet(snapshot.path(entry), glob=False, hive_partitioning=False)
-        frames = (whole.slice(start + row, 1).collect() for row in rows.tolist())
-        yield from (frame for frame in frames if frame["_id"][0] in wanted)
+def _runs(snapshot: Snapshot, entry: FileEntry, identifiers: NDArray[np.int64]) -> Iterator[pl.LazyFrame]:
+    """Yield what reads those documents of a file that have one of some identifiers, a run of rows each."""
+    wanted = pl.col("_id").is_in(identifiers.tolist())
+    for _, start, rows in snapshot.rows(entry, identifiers):
+        runs = np.split(rows, np.flatnonzero(np.diff(rows) > _NEAR) + 1)
+        for run in runs if len(runs) <= _FEW else [rows]:
+            first, last = int(run[0]), int(run[-1])
+            # polars decodes some pages of each column, pyarrow the columns' whole groups
+            yield _scan(snapshot.path(entry)).slice(start + first, last - first + 1).filter(wanted)
+
+
+@lru_cache(_SCANS)
+def _scan(path: Path) -> pl.LazyFrame:
+    """Return a file to be read in pieces, whose footer is decoded once: files are immutable."""
+    return pl.scan_parquet(path, glob=False, hive_partitioning=False)
 
 
 def _plain(frame: pl.DataFrame) -> pl.DataFrame:
