@@ -118,7 +118,11 @@ def test_communities_are_the_two_games_circles(db: Engine) -> None:
         ("member:d", 1, 2),
     ]
     # 5 units of weight, 3 and 2 inside, degrees 6 and 4: 3/5 - (6/10)² + 2/5 - (4/10)² = 0.48
-    assert found.run.metrics["modularity"] == pytest.approx(0.48)
+    by_events = db.compute("communities", asof="2025-06-11", weights="events")
+    assert by_events.run.metrics["modularity"] == pytest.approx(0.48)
+    assert by_events.table.equals(found.table)
+    with pytest.raises(UsageError, match="weights is 'degrees', must be one of ties, events"):
+        db.compute("communities", weights="degrees")
     lighter = db.compute("communities", min_weight=2)
     assert {e for e, size in rows(lighter, "entity", "size") if size > 1} == {"game:y", "member:d"}
 

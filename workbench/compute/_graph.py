@@ -122,6 +122,28 @@ class UndirectedGraph:
         weight = np.asarray(np.bincount(place, self.weight, len(pairs)), np.float64)
         return UndirectedGraph(self.nodes, low.astype(np.int32), high.astype(np.int32), weight)
 
+    def anchored(self, groups: NDArray[np.integer], share: float) -> UndirectedGraph:
+        """Return the graph with a further node for each group, tied to the group's members.
+
+        Args:
+            groups: A group from 0 on for each node; less for none.
+            share: What the tie weighs of all that the member is tied by.
+
+        >>> ends = np.array([0, 1], np.int32), np.array([1, 2], np.int32)
+        >>> graph = UndirectedGraph(3, *ends, np.ones(2)).anchored(np.array([0, -1, 1]), 0.5)
+        >>> graph.nodes, graph.high.tolist(), graph.weight.tolist()
+        (5, [1, 2, 3, 4], [1.0, 1.0, 0.5, 0.5])
+        """
+        strength = self.strength()
+        members = np.flatnonzero((groups >= 0) & (strength > 0)).astype(np.int32)
+        anchors = (self.nodes + groups[members]).astype(np.int32)
+        return UndirectedGraph(
+            self.nodes + int(groups.max(initial=-1)) + 1,
+            np.concatenate([self.low, members]),
+            np.concatenate([self.high, anchors]),
+            np.concatenate([self.weight, share * strength[members]]),
+        )
+
     def inverted(self) -> UndirectedGraph:
         """Return the graph with the inverse of each weight: how far its ends are from each other."""
         return UndirectedGraph(self.nodes, self.low, self.high, 1 / self.weight)

@@ -24,6 +24,8 @@ Method = Literal["leiden", "louvain", "label_propagation"]
 
 # With this chance no node's sampled betweenness is further off than the stated error.
 _CONFIDENCE = 0.95
+# What an earlier community weighs of all that ties a node: it decides between partitions nearly as good.
+_HOLD = 0.1
 
 
 class GraphKernels(Driver):
@@ -98,7 +100,13 @@ class GraphKernels(Driver):
         return _by_node("rank", ranks), metrics
 
     def communities(
-        self, edges: EdgeList, *, method: Method = "leiden", resolution: float = 1.0, seed: int = 0
+        self,
+        edges: EdgeList,
+        *,
+        method: Method = "leiden",
+        resolution: float = 1.0,
+        seed: int = 0,
+        earlier: NDArray[np.integer] | None = None,
     ) -> tuple[pa.Table, dict[str, float]]:
         """Return ``node``, ``community`` (int32); every community is connected.
 
@@ -106,14 +114,19 @@ class GraphKernels(Driver):
         isolated node is a community of its own. The same edges, method and seed give the same table on
         the same backend and versions.
 
+        With ``earlier``, a group from 0 on for each node and -1 for none, nodes stay together that were,
+        unless their edges say otherwise: of partitions that are as good, the one is found that was there.
 
         Metrics: ``modularity`` (at resolution 1), ``communities``. Source: Traag et al. 2019; Blondel et al.
         2008; Raghavan et al. 2007; spec 5.1.
 
         Raises:
-            UsageError: If an option is out of range.
+            UsageError: If an option is out of range, or ``earlier`` has not a group for each node.
             KernelFailedError: If the device could not finish.
         """
+        if earlier is not None:
+            same = len(earlier) == edges.nodes
+            require(same, "the length of earlier", len(earlier), f"the number of nodes, {edges.nodes}")
         if method not in get_args(Method):
             raise UsageError(f"method is {method!r}, must be one of {', '.join(get_args(Method))}.")
         require(resolution > 0, "resolution", resolution, "above 0")
@@ -123,8 +136,9 @@ class GraphKernels(Driver):
         if graph.edges:
             # Parallel Leiden promises connected communities only when it has converged; splitting
             # one that is not connected never lowers the modularity.
-            partition = self.solve_communities(graph, method=method, resolution=resolution, seed=seed)
-            labels = self._component_labels(graph.within(partition))
+            known = graph if earlier is None else graph.anchored(earlier, _HOLD)
+            partition = self.solve_communities(known, method=method, resolution=resolution, seed=seed)
+            labels = self._component_labels(graph.within(partition[: graph.nodes]))
         figures = {"modularity": modularity(graph, labels), "communities": float(_count(labels))}
         return _by_node("community", labels), figures
 

@@ -145,17 +145,37 @@ class Listing(export.Exports):
             density=edges / (nodes * (nodes - 1)) if nodes > 1 else 0.0,
         )
 
+    @property
+    def edge_types(self) -> list[str]:
+        """The types of the edges that there are, sorted."""
+        return sorted(self._edge_names)
+
     def edge_list(
-        self, min_weight: int = 1, *, with_attributes: bool = False
+        self,
+        min_weight: int = 1,
+        *,
+        edge_types: Sequence[str] | None = None,
+        with_attributes: bool = False,
     ) -> tuple[EdgeList, NDArray[np.int32]]:
         """Return the graph for the compute backends, and the window id of each of its nodes.
 
         Attribute types are left out unless ``with_attributes``. Each pair stands once with the weights
         of all types and both directions summed, if the sum is at least ``min_weight``; entities that
         keep no edge are still nodes. Loops are left out.
+
+        Args:
+            min_weight: Least weight of a pair.
+            edge_types: Only edges of these types.
+            with_attributes: Attribute types too.
+
+        Raises:
+            UnknownNameError: If there is no such type of edges.
         """
         inside = np.ones(len(self), dtype=bool) if with_attributes else self._passable(())
-        return measures.edge_list(self.window.edges, inside, min_weight)
+        edges = self.window.edges
+        if edge_types is not None:
+            edges = edges.filter(pa.array(self._wanted(edge_types)[single(edges["type"]).indices.to_numpy()]))
+        return measures.edge_list(edges, inside, min_weight)
 
     def entities_of(self, ids: NDArray[np.integer]) -> pa.Array:
         """Return window ids, such as those of :meth:`edge_list`, as ``type:key``."""

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pytest
 
 from workbench.compute import EdgeList, Points, backends
+from workbench.errors import UsageError
 from workbench.testing._graphs import (
     blobs,
     component_labels,
@@ -243,6 +244,24 @@ class BackendSuite:
         _has(backend, "communities")
         first, second = (backend.communities(edges, seed=5)[0] for _ in range(2))
         assert first.equals(second)
+
+    def test_earlier_communities_are_kept(self, backend: Backend) -> None:
+        """Comparison: exact. Where the edges do not say, nodes stay where they were, and only there."""
+        _has(backend, "communities")
+        # two cliques of four, and a node that is tied to both alike
+        pairs = [(a, b) for k in (0, 4) for a in range(k, k + 4) for b in range(a) if b >= k] + [
+            (0, 8),
+            (4, 8),
+        ]
+        edges = edge_list(*(np.array(end) for end in zip(*pairs, strict=True)), np.ones(len(pairs)), 9)
+        for side in (0, 4):
+            earlier = np.array([0] * 4 + [4] * 4 + [side], np.int32)
+            found = backend.communities(edges, earlier=earlier)[0]["community"].to_pylist()
+            assert found == [0] * 4 + [4] * 4 + [side]
+        together = backend.communities(edges, earlier=np.zeros(9, np.int32))[0]["community"].to_pylist()
+        assert together[0] != together[4]
+        with pytest.raises(UsageError, match="the length of earlier is 2, must be the number of nodes, 9"):
+            backend.communities(edges, earlier=np.zeros(2, np.int32))
 
     @pytest.mark.parametrize("seed", [0, 1, 2])
     def test_separated_clusters_are_found(self, backend: Backend, seed: int) -> None:
