@@ -249,11 +249,9 @@ class BackendSuite:
         """Comparison: exact. Where the edges do not say, nodes stay where they were, and only there."""
         _has(backend, "communities")
         # two cliques of four, and a node that is tied to both alike
-        pairs = [(a, b) for k in (0, 4) for a in range(k, k + 4) for b in range(a) if b >= k] + [
-            (0, 8),
-            (4, 8),
-        ]
-        edges = edge_list(*(np.array(end) for end in zip(*pairs, strict=True)), np.ones(len(pairs)), 9)
+        cliques = [(a, b) for k in (0, 4) for a in range(k, k + 4) for b in range(k, a)]
+        ends = np.array([*cliques, (0, 8), (4, 8)])
+        edges = edge_list(ends[:, 0], ends[:, 1], np.ones(len(ends)), 9)
         for side in (0, 4):
             earlier = np.array([0] * 4 + [4] * 4 + [side], np.int32)
             found = backend.communities(edges, earlier=earlier)[0]["community"].to_pylist()
