@@ -8,8 +8,11 @@ half of the window would have to be, or what left is no longer there to be taken
 
 from __future__ import annotations
 
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +29,7 @@ from workbench.logs import get_logger
 from workbench.storage import FileEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -41,6 +44,9 @@ WORTH = 100_000
 _VERSION = 2
 # Beyond this part of the window's rows a change costs as much as merging all.
 _MOST_CHANGED = 0.5
+# Days that are not read before they are asked for, and how many of those after them are.
+_NEAREST = 2
+_AHEAD = 2
 _log = get_logger("graph")
 _KINDS = ("entities", "edges", "properties")
 
@@ -103,12 +109,11 @@ def _hashes(files: Files) -> dict[str, tuple[str, ...]]:
     return {segment: tuple(entries[kind].hash for kind in _KINDS) for segment, entries in files.items()}
 
 
-def _read(snapshot: Snapshot, files: Files) -> list[Part]:
+def _read(snapshot: Snapshot, files: Files) -> Iterator[Part]:
+    """Yield the parts one by one: a month of them is a gigabyte."""
     snapshot.paths([entry for entries in files.values() for entry in entries.values()])
-    return [
-        (segment, {kind: snapshot.read(entry) for kind, entry in entries.items()})
-        for segment, entries in sorted(files.items())
-    ]
+    for segment, entries in sorted(files.items()):
+        yield segment, {kind: snapshot.read(entry) for kind, entry in entries.items()}
 
 
 def _merged(snapshot: Snapshot, wanted: Files) -> Sum:
@@ -209,9 +214,11 @@ class _Change:
         def days(backwards: bool) -> Iterator[Day]:
             """Yield the segments that stay, nearest first."""
             names = sorted(wanted.keys() - {REFERENCE}, reverse=backwards)
-            for segment in names:
-                if segment <= last if backwards else segment >= first:
-                    yield _day(snapshot, segment, wanted[segment], backwards=backwards)
+            return _ahead(
+                partial(_day, snapshot, segment, wanted[segment], backwards=backwards)
+                for segment in names
+                if (segment <= last if backwards else segment >= first)
+            )
 
         return minus(events, gone, days, self.removed.keys() - wanted.keys())
 
@@ -227,6 +234,22 @@ def _updated(snapshot: Snapshot, wanted: Files, known: list[_Kept]) -> Sum | Non
         # a live partial that is damaged is found again, and said, by the merge
         _log.info("a kept window cannot be brought up to date", reason=str(error))
         return None
+
+
+def _ahead(reads: Iterable[Callable[[], Day]]) -> Iterator[Day]:
+    """Yield what is read: the nearest when they are asked for, those after them in threads, ahead of that.
+
+    What is missing is found in the nearest days, or else in many.
+    """
+    waiting = iter(reads)
+    for read in islice(waiting, _NEAREST):
+        yield read()
+    with ThreadPoolExecutor(_AHEAD) as pool:
+        coming = deque(pool.submit(read) for read in islice(waiting, _AHEAD))
+        while coming:
+            found = coming.popleft()
+            coming.extend(pool.submit(read) for read in islice(waiting, 1))
+            yield found.result()
 
 
 def _day(snapshot: Snapshot, segment: str, entries: Mapping[str, FileEntry], *, backwards: bool) -> Day:

@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from workbench.graph.sums import NEVER, NOT_YET, VALUES, Counted, Sum, require_packable
+from workbench.graph.ranges import Ties, edges_of
+from workbench.graph.sums import NEVER, NOT_YET, VALUES, Counted, Sum, find, recoded
 from workbench.partials.shapes import EDGES, ENTITIES, PROPERTIES
 
 if TYPE_CHECKING:
@@ -25,86 +26,45 @@ def sum_of(parts: Iterable[tuple[str, Mapping[str, pa.Table]]], *, include_test:
 
     Args:
         parts: A segment's name with its ``entities``, ``edges`` and ``properties`` partials (the schemas
-            of :mod:`workbench.partials.shapes`).
+            of :mod:`workbench.partials.shapes`). They are taken one by one, and not kept as they are.
         include_test: Also sum the rows of test accounts.
 
     Raises:
         UsageError: If there are more entities than an edge key can hold (about 700 million).
     """
-    stack = _Stack.of(parts)
-    entities, ids = _merge_entities(stack, include_test=include_test)
-    edges = _merge_edges(_place_edges(stack, ids), entities.height, len(stack.edge_types))
+    found, ties, values = [], [], []
+    for segment, part in parts:
+        found.append(_Entities.of(segment, part["entities"], include_test=include_test))
+        ties.append(_ties(part["edges"]))
+        values.append(_values(part["properties"]))
+    types, type_codes = _numbered([one.types for one in found])
+    kinds, kind_codes = _numbered([one.kinds for one in ties])
+    names, name_codes = _numbered([one.names for one in values])
+    nodes = _Nodes.of(found, type_codes)
+    segments = [one.segment for one in found]
     return Sum(
-        types=stack.entity_types,
-        kinds=stack.edge_types,
-        names=stack.property_names,
-        type=entities["type"].to_numpy(),
-        key=entities["key"],
-        nodes=_counted(entities, "sightings"),
-        segments=entities["segments"].to_numpy().astype(np.int32),
-        source=edges["source"].to_numpy().astype(np.int32),
-        target=edges["target"].to_numpy().astype(np.int32),
-        kind=edges["type"].to_numpy().astype(np.int32),
-        edges=_counted(edges, "weight"),
-        values=_merge_values(stack, ids),
-        places=_places(stack, ids),
+        types=types,
+        kinds=kinds,
+        names=names,
+        type=nodes.type,
+        key=nodes.key,
+        nodes=nodes.counted(found),
+        segments=nodes.segments(segments),
+        **_summed(ties, nodes, kind_codes, len(kinds)),
+        values=_merged_values(values, nodes.places, name_codes),
+        places=dict(zip(segments, nodes.places, strict=True)),
     )
-
-
-@dataclass(frozen=True)
-class _Stack:
-    """All parts on top of each other: node numbers are rows of the stacked ``entities``.
-
-    ``type`` and ``name`` are positions in the sorted name lists, ``segment`` one in ``segments``.
-    """
-
-    segments: tuple[str, ...]
-    heights: NDArray[np.int64]
-    entities: pl.DataFrame
-    edges: pl.DataFrame
-    properties: pl.DataFrame
-    entity_types: tuple[str, ...]
-    edge_types: tuple[str, ...]
-    property_names: tuple[str, ...]
-
-    @classmethod
-    def of(cls, parts: Iterable[tuple[str, Mapping[str, pa.Table]]]) -> _Stack:
-        pairs = list(parts)
-        tables = {
-            kind: [_conform(part[kind], schema) for _, part in pairs]
-            for kind, schema in (("entities", ENTITIES), ("edges", EDGES), ("properties", PROPERTIES))
-        }
-        names = sorted({segment for segment, _ in pairs})
-        numbers = np.array([names.index(segment) for segment, _ in pairs], dtype=np.int32)
-        heights = np.array([table.num_rows for table in tables["entities"]], dtype=np.int64)
-        offsets = np.cumsum(heights) - heights
-        entities, entity_types = _frame(tables["entities"], ENTITIES, "type")
-        edges, edge_types = _frame(tables["edges"], EDGES, "type")
-        properties, property_names = _frame(tables["properties"], PROPERTIES, "name")
-        shift = _repeated(offsets, tables["edges"])
-        return cls(
-            segments=tuple(segment for segment, _ in pairs),
-            heights=heights,
-            entities=entities.with_columns(pl.Series("segment", _repeated(numbers, tables["entities"]))),
-            edges=edges.with_columns(
-                pl.Series("source", edges["source"].to_numpy() + shift),
-                pl.Series("target", edges["target"].to_numpy() + shift),
-            ),
-            properties=properties.with_columns(
-                pl.Series("node", properties["node"].to_numpy() + _repeated(offsets, tables["properties"]))
-            ),
-            entity_types=entity_types,
-            edge_types=edge_types,
-            property_names=property_names,
-        )
 
 
 def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return table.select(schema.names).cast(schema)
 
 
-def _repeated(values: NDArray[Any], tables: Sequence[pa.Table]) -> NDArray[Any]:
-    return np.repeat(values, [table.num_rows for table in tables])
+def _numbered(parts: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], list[NDArray[np.int32]]]:
+    """Return all names, sorted, and for each part where its names stand among them."""
+    names = tuple(sorted(set().union(*parts)))
+    places = {name: place for place, name in enumerate(names)}
+    return names, [np.array([places[name] for name in part], np.int32) for part in parts]
 
 
 def coded(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], tuple[str, ...]]:
@@ -124,91 +84,171 @@ def moments(column: pa.ChunkedArray, nothing: int) -> NDArray[np.int64]:
     return found
 
 
-def _frame(tables: list[pa.Table], schema: pa.Schema, column: str) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """Return the stacked tables with one column as positions in the sorted list of its names."""
-    stacked = pa.concat_tables([schema.empty_table(), *tables])
-    codes, names = coded(stacked.column(column))
-    frame = pl.DataFrame(stacked.drop_columns([column]))
-    return frame.with_columns(pl.Series(column, codes)), names
+@dataclass(frozen=True, eq=False)
+class _Entities:
+    """The entities of a segment; ``counts`` says which rows do."""
 
+    segment: str
+    types: tuple[str, ...]
+    type: NDArray[np.int32]
+    key: pa.ChunkedArray
+    counts: NDArray[np.bool_]
+    nodes: Counted
 
-def _counted(frame: pl.DataFrame, count: str) -> Counted:
-    first, last = (
-        frame[name].to_physical().fill_null(nothing).to_numpy()
-        for name, nothing in (("first_seen", NEVER), ("last_seen", NOT_YET))
-    )
-    return Counted(frame[count].to_numpy(), first, last)
-
-
-def _merge_entities(stack: _Stack, *, include_test: bool) -> tuple[pl.DataFrame, NDArray[np.int32]]:
-    """Return one row an entity, sorted, and for each stacked row its number there (-1: left out)."""
-    rows = stack.entities if include_test else stack.entities.filter(~pl.col("is_test"))
-    merged = (
-        rows.group_by("type", "key")
-        .agg(
-            pl.col("sightings").sum(),
-            pl.col("first_seen").min(),
-            pl.col("last_seen").max(),
-            pl.col("segment").n_unique().alias("segments"),
+    @classmethod
+    def of(cls, segment: str, table: pa.Table, *, include_test: bool) -> _Entities:
+        table = _conform(table, ENTITIES)
+        codes, types = coded(table["type"])
+        test = table["is_test"].to_numpy()
+        return cls(
+            segment,
+            types,
+            codes,
+            table["key"],
+            np.ones(len(test), bool) if include_test else ~test,
+            Counted(
+                table["sightings"].to_numpy(),
+                moments(table["first_seen"], NEVER),
+                moments(table["last_seen"], NOT_YET),
+            ),
         )
-        .sort("type", "key")
-        .with_row_index("id")
-    )
-    # Rows of test accounts share their key with other rows, so they are taken out after the join.
-    ids = stack.entities.select("type", "key", "is_test").join(
-        merged.select("type", "key", "id"), on=["type", "key"], how="left", maintain_order="left"
-    )
-    out = pl.lit(value=False) if include_test else pl.col("is_test")
-    numbers = ids.select(pl.when(out).then(-1).otherwise(pl.col("id").cast(pl.Int64)).fill_null(-1))
-    return merged, numbers.to_series().to_numpy().astype(np.int32)
 
 
-def _places(stack: _Stack, ids: NDArray[np.int32]) -> dict[str, NDArray[np.int32]]:
-    parts = zip(stack.segments, np.split(ids, np.cumsum(stack.heights)[:-1]), strict=True)
-    return dict(parts) if stack.segments else {}
+@dataclass(frozen=True, eq=False)
+class _Nodes:
+    """The entities of all segments, each once, sorted by type and key.
 
-
-def _place_edges(stack: _Stack, ids: NDArray[np.int32]) -> pl.DataFrame:
-    """Return the stacked edges between entities' numbers, less those that do not count."""
-    source = ids[stack.edges["source"].to_numpy()] if len(ids) else np.empty(0, np.int32)
-    target = ids[stack.edges["target"].to_numpy()] if len(ids) else np.empty(0, np.int32)
-    counts = (source >= 0) & (target >= 0)
-    frame = stack.edges.with_columns(pl.Series("source", source), pl.Series("target", target))
-    return frame if counts.all() else frame.filter(pl.Series(counts))
-
-
-def _merge_edges(edges: pl.DataFrame, entities: int, types: int) -> pl.DataFrame:
-    """Sum edges of one source, target and type, in that order.
-
-    The three are packed into one integer: grouping by it takes a quarter of the time.
+    ``places`` are the node of each row of each segment's entities; -1 for what does not count.
     """
-    require_packable(entities, types)
-    types = max(types, 1)
-    packed = (pl.col("source").cast(pl.Int64) * entities + pl.col("target")) * types + pl.col("type")
-    pair = pl.col("packed") // types
-    return (
-        edges.lazy()
-        .with_columns(packed.alias("packed"))
-        .group_by("packed")
-        .agg(pl.col("weight").sum(), pl.col("first_seen").min(), pl.col("last_seen").max())
-        .sort("packed")
-        .with_columns(
-            (pair // max(entities, 1)).alias("source"),
-            (pair % max(entities, 1)).alias("target"),
-            (pl.col("packed") % types).alias("type"),
-        )
-        .collect(engine="streaming")
+
+    type: NDArray[np.int32]
+    key: pl.Series
+    places: list[NDArray[np.int32]]
+
+    @classmethod
+    def of(cls, parts: Sequence[_Entities], codes: Sequence[NDArray[np.int32]]) -> _Nodes:
+        texts, ranks = _ranked([part.key for part in parts])
+        numbers = [
+            code[part.type].astype(np.int64) * len(texts) + rank
+            for part, code, rank in zip(parts, codes, ranks, strict=True)
+        ]
+        counting = (n[part.counts] for part, n in zip(parts, numbers, strict=True))
+        known = np.sort(np.concatenate([np.empty(0, np.int64), *counting]))
+        known = known[np.diff(known, prepend=-1) > 0]
+        places = []
+        for part, wanted in zip(parts, numbers, strict=True):
+            rows, _ = find(known, wanted)
+            places.append(np.where(part.counts, rows, -1).astype(np.int32))
+        type_, text = np.divmod(known, max(len(texts), 1))
+        return cls(type_.astype(np.int32), texts.gather(text), places)
+
+    def __len__(self) -> int:
+        return len(self.type)
+
+    def counted(self, parts: Sequence[_Entities]) -> Counted:
+        whole = Counted(np.zeros(len(self), np.int64), np.full(len(self), NEVER), np.full(len(self), NOT_YET))
+        for part, places in zip(parts, self.places, strict=True):
+            nodes, seen = places[part.counts], part.nodes.at(part.counts)
+            # an entity stands twice in a segment if test accounts count
+            np.add.at(whole.count, nodes, seen.count)
+            np.minimum.at(whole.first, nodes, seen.first)
+            np.maximum.at(whole.last, nodes, seen.last)
+        return whole
+
+    def segments(self, names: Sequence[str]) -> NDArray[np.int32]:
+        """Return in how many segments each node was seen."""
+        seen = np.zeros(len(self), np.int32)
+        for name in sorted(set(names)):
+            here = np.zeros(len(self) + 1, bool)  # what does not count is in the last place
+            for other, places in zip(names, self.places, strict=True):
+                if other == name:
+                    here[places] = True
+            seen += here[:-1]
+        return seen
+
+
+def _ranked(parts: Sequence[pa.ChunkedArray]) -> tuple[pl.Series, list[NDArray[np.int64]]]:
+    """Return all texts, each once and sorted, and for each part the place of each of its texts."""
+    chunks = [chunk for part in parts for chunk in part.chunks]
+    encoded = pa.chunked_array(chunks, pa.string()).dictionary_encode()
+    if not encoded.num_chunks:
+        return pl.Series(dtype=pl.String()), [np.empty(0, np.int64) for _ in parts]
+    texts = pl.Series(encoded.chunk(encoded.num_chunks - 1).dictionary)  # one for all
+    order = texts.arg_sort().to_numpy()
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    ranks = np.concatenate([rank[chunk.indices.to_numpy()] for chunk in encoded.chunks])
+    return texts.gather(order), np.split(ranks, np.cumsum([len(part) for part in parts])[:-1])
+
+
+@dataclass(frozen=True, eq=False)
+class _Ties:
+    kinds: tuple[str, ...]
+    rows: Ties
+
+
+def _ties(table: pa.Table) -> _Ties:
+    """Return the edges of a segment between rows of its entities, in as few bytes as they need."""
+    table = _conform(table, EDGES)
+    kind, kinds = coded(table["type"])
+    weight = table["weight"].to_numpy()
+    small = len(weight) and weight.max() <= np.iinfo(np.int32).max
+    return _Ties(
+        kinds,
+        Ties(
+            table["source"].to_numpy(),
+            table["target"].to_numpy(),
+            kind.astype(np.min_scalar_type(len(kinds))),
+            weight.astype(np.int32) if small else weight,
+            moments(table["first_seen"], NEVER),
+            moments(table["last_seen"], NOT_YET),
+        ),
     )
 
 
-def _merge_values(stack: _Stack, ids: NDArray[np.int32]) -> pl.DataFrame:
-    nodes = stack.properties["node"].to_numpy()
-    node = pl.Series("node", ids[nodes] if len(ids) else nodes.astype(np.int32))
+def _summed(
+    ties: list[_Ties], nodes: _Nodes, codes: Sequence[NDArray[np.int32]], kinds: int
+) -> dict[str, Any]:
+    """Return the edges of a sum; what they are made of is let go."""
+    placed = []
+    for places, code in zip(reversed(nodes.places), reversed(codes), strict=True):
+        rows = ties.pop().rows
+        source, target = places[rows.source], places[rows.target]
+        kind = code.astype(np.min_scalar_type(kinds))[rows.kind]
+        rows = Ties(source, target, kind, rows.weight, rows.first, rows.last)
+        counts = (source >= 0) & (target >= 0)
+        placed.append(rows if counts.all() else rows.at(counts))
+    edges = edges_of(placed, len(nodes), kinds)
+    return {"source": edges.source, "target": edges.target, "kind": edges.kind, "edges": edges.counted}
+
+
+@dataclass(frozen=True, eq=False)
+class _Values:
+    names: tuple[str, ...]
+    rows: pl.DataFrame
+
+
+def _values(table: pa.Table) -> _Values:
+    table = _conform(table, PROPERTIES)
+    codes, names = coded(table["name"])
+    at = pl.col("last_seen").to_physical().alias("at")
+    return _Values(
+        names,
+        pl.DataFrame(table.drop_columns(["name"])).select(
+            "node", pl.Series("name", codes), "value", "sightings", at
+        ),
+    )
+
+
+def _merged_values(
+    parts: Sequence[_Values], places: Sequence[NDArray[np.int32]], codes: Sequence[NDArray[np.int32]]
+) -> pl.DataFrame:
+    placed = [recoded(part.rows, p, code) for part, p, code in zip(parts, places, codes, strict=True)]
     return (
-        stack.properties.with_columns(node, pl.col("last_seen").to_physical())
+        pl.concat([pl.DataFrame(schema=VALUES), *placed])
         .filter(pl.col("node") >= 0)
         .group_by("node", "name", "value")
-        .agg(pl.col("sightings").sum(), pl.col("last_seen").max().alias("at"))
+        .agg(pl.col("sightings").sum(), pl.col("at").max())
         .sort("node", "name", "value")
         .select(*VALUES)
         .cast(VALUES)

@@ -118,20 +118,25 @@ def minus(
 
     segments = whole.segments.copy()
     segments[places] -= gone.segments
-    nodes, edges = _less(whole.nodes, places, gone.nodes), _less(whole.edges, rows, gone.edges)
+    nodes, edges = _Rest(whole.nodes, places, gone.nodes), _Rest(whole.edges, rows, gone.edges)
+    stays = segments[places] > 0
     for backwards in (False, True):
-        todo = _Missing(nodes, places, gone.nodes, segments > 0, backwards=backwards)
-        ties = _Missing(edges, rows, gone.edges, edges.count > 0, backwards=backwards)
+        todo = nodes.missing(gone.nodes, stays, backwards=backwards)
+        ties = edges.missing(gone.edges, edges.left.count > 0, backwards=backwards)
         _search(whole, packed, days(backwards), todo, ties)
+    del packed
     rest = replace(
         whole,
-        nodes=nodes,
         segments=segments,
-        edges=edges,
         values=_less_values(whole, gone, places, days(True)),
         places={segment: p for segment, p in whole.places.items() if segment not in drop},
     )
-    return rest.select(segments > 0, edges.count > 0)
+    alive = np.ones(len(whole.source), bool)
+    alive[rows[edges.left.count == 0]] = False
+    left = rest.select(segments > 0, alive)
+    nodes.put(left.nodes, stays)
+    edges.put(left.edges, edges.left.count > 0)
+    return left
 
 
 def _require(holds: bool | np.bool_) -> None:
@@ -147,35 +152,46 @@ def _codes(codes: NDArray[np.int32], names: tuple[str, ...], whole: tuple[str, .
     return found
 
 
-def _less(whole: Counted, places: NDArray[Any], gone: Counted) -> Counted:
-    left = Counted(whole.count.copy(), whole.first.copy(), whole.last.copy())
-    left.count[places] -= gone.count
-    _require((left.count[places] >= 0).all())
-    return left
+class _Rest:
+    """The rows of a sum of which something is gone, in order, with what is left of each."""
+
+    def __init__(self, whole: Counted, places: NDArray[Any], gone: Counted) -> None:
+        self._places = places
+        self.left = whole.at(places)
+        self.left.count[:] -= gone.count
+        _require((self.left.count >= 0).all())
+
+    def missing(self, gone: Counted, alive: NDArray[np.bool_], *, backwards: bool) -> _Missing:
+        """Take away the first, or the last, moments that left; those of rows that stay are missing."""
+        moments, others = (self.left.last, gone.last) if backwards else (self.left.first, gone.first)
+        hits = np.flatnonzero((moments == others) & alive)
+        moments[hits] = NOT_YET if backwards else NEVER
+        return _Missing(self._places[hits], hits, moments)
+
+    def put(self, counted: Counted, alive: NDArray[np.bool_]) -> None:
+        """Put what is left where it belongs when the rows that are not ``alive`` are taken out."""
+        places = self._places[alive]
+        places -= np.searchsorted(self._places[~alive], places)
+        for column, left in (
+            (counted.count, self.left.count),
+            (counted.first, self.left.first),
+            (counted.last, self.left.last),
+        ):
+            column[places] = left[alive]
 
 
 class _Missing:
-    """The rows of which the first, or the last, moment left with what is gone, until it is found again."""
+    """Rows of which the first, or the last, moment left with what is gone, until it is found again."""
 
-    def __init__(
-        self,
-        counted: Counted,
-        places: NDArray[Any],
-        gone: Counted,
-        alive: NDArray[np.bool_],
-        *,
-        backwards: bool,
-    ) -> None:
-        self._moments = counted.last if backwards else counted.first
-        self._nothing = NOT_YET if backwards else NEVER
-        held = self._moments[places] == (gone.last if backwards else gone.first)
-        self.rows: NDArray[Any] = places[held & alive[places]]
-        self._moments[self.rows] = self._nothing
+    def __init__(self, rows: NDArray[Any], hits: NDArray[Any], moments: NDArray[np.int64]) -> None:
+        self.rows = rows
+        self._hits = hits
+        self._moments = moments
 
-    def fill(self, hit: NDArray[Any], moments: NDArray[np.int64]) -> None:
+    def fill(self, found: NDArray[Any], moments: NDArray[np.int64]) -> None:
         """Take the moments of some of ``rows``; they are found then."""
-        self._moments[self.rows[hit]] = moments
-        self.rows = np.delete(self.rows, hit)
+        self._moments[self._hits[found]] = moments
+        self.rows, self._hits = np.delete(self.rows, found), np.delete(self._hits, found)
 
 
 def _search(
@@ -188,19 +204,33 @@ def _search(
         if day is None:
             raise MismatchError
         places = whole.places[day.segment]
-        row_of = np.full(len(whole), -1)
-        row_of[places[places >= 0]] = np.flatnonzero(places >= 0)
-        here = row_of[nodes.rows]
-        nodes.fill(np.flatnonzero(here >= 0), day.nodes[here[here >= 0]])
-        # most edges of a day are of entities of which nothing is missing; test accounts have no place
+        if len(nodes.rows):
+            row_of = np.full(len(whole), -1)
+            row_of[places[places >= 0]] = np.flatnonzero(places >= 0)
+            here = row_of[nodes.rows]
+            nodes.fill(np.flatnonzero(here >= 0), day.nodes[here[here >= 0]])
+        if len(edges.rows):
+            rows, keys = _wanted(whole, day, places, edges.rows)
+            wanted, found = find(packed[edges.rows], keys)
+            edges.fill(wanted[found], day.edges[rows[found]])
+
+
+def _wanted(
+    whole: Sum, day: Day, places: NDArray[np.int32], edges: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return the rows of a day's edges that may be some of those, with what they are packed to.
+
+    Most of a day's edges are of entities of which nothing is missing; test accounts have no place.
+    """
+    wanted = []
+    for end in (whole.source, whole.target):
         missing = np.zeros(len(whole) + 1, bool)
-        missing[whole.source[edges.rows]] = True
-        ends = places[day.source], places[day.target]
-        rows = np.flatnonzero(missing[ends[0]] & (ends[1] >= 0))
-        kinds = _codes(day.kind[rows], day.kinds, whole.kinds)
-        keys = whole.packed(ends[0][rows], ends[1][rows], kinds)
-        wanted, found = find(packed[edges.rows], keys)
-        edges.fill(wanted[found], day.edges[rows[found]])
+        missing[end[edges]] = True
+        wanted.append(missing[places])
+    rows = np.flatnonzero(wanted[0][day.source])
+    rows = rows[wanted[1][day.target[rows]]]
+    ends = places[day.source[rows]], places[day.target[rows]]
+    return rows, whole.packed(*ends, _codes(day.kind[rows], day.kinds, whole.kinds))
 
 
 def _less_values(whole: Sum, gone: Sum, places: NDArray[Any], days: Iterable[Day]) -> pl.DataFrame:

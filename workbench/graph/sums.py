@@ -6,6 +6,7 @@ Rows stay sorted and node numbers follow that order, so that two sums are merged
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,12 +62,6 @@ class Counted:
     count: NDArray[np.int64]
     first: NDArray[np.int64]
     last: NDArray[np.int64]
-
-    def spread(self, rows: int, places: NDArray[Any]) -> Counted:
-        """Return ``rows`` rows with these at ``places`` and nothing elsewhere."""
-        found = Counted(np.zeros(rows, np.int64), np.full(rows, NEVER), np.full(rows, NOT_YET))
-        found.count[places], found.first[places], found.last[places] = self.count, self.first, self.last
-        return found
 
     def add(self, places: NDArray[Any], other: Counted) -> None:
         """Add the rows of another, in place; no place stands twice."""
@@ -142,8 +137,8 @@ class Sum:
             key=self.key.filter(pl.Series(keep)),
             nodes=self.nodes.at(keep),
             segments=self.segments[keep],
-            source=number[self.source[edges]],
-            target=number[self.target[edges]],
+            source=_renumbered(number, self.source[edges]),
+            target=_renumbered(number, self.target[edges]),
             kind=self.kind[edges],
             edges=self.edges.at(edges),
             values=values,
@@ -200,10 +195,7 @@ def plus(left: Sum, right: Sum) -> Sum:
         places={s: _moved(nodes.left, p) for s, p in left.places.items()}
         | {s: _moved(nodes.right, p) for s, p in right.places.items()},
     )
-    ends = [
-        (nodes.left[left.source], nodes.left[left.target], left_kinds[left.kind]),
-        (nodes.right[right.source], nodes.right[right.target], right_kinds[right.kind]),
-    ]
+    ends = _ends(left, nodes.left, left_kinds), _ends(right, nodes.right, right_kinds)
     edges = _Merge.of(*find(whole.packed(*ends[0]), whole.packed(*ends[1])), len(left.source))
     source, target, kind = (edges.column(a, b) for a, b in zip(*ends, strict=True))
     return replace(
@@ -261,44 +253,71 @@ def _moved(numbers: NDArray[Any], places: NDArray[np.int32]) -> NDArray[np.int32
     return moved
 
 
+def _ends(
+    side: Sum, nodes: NDArray[Any], kinds: NDArray[np.int32]
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.int32]]:
+    """Return source, target and kind of edges in new numbers."""
+    source, target = (_renumbered(nodes, column) for column in (side.source, side.target))
+    return source, target, _renumbered(kinds, side.kind)
+
+
+def _renumbered(numbers: NDArray[Any], column: NDArray[np.int32]) -> NDArray[Any]:
+    """Return new numbers for a column, which is the same where they are."""
+    if len(numbers) and numbers[-1] == len(numbers) - 1:  # they rise from 0 on
+        return column
+    renumbered: NDArray[Any] = numbers.take(column, mode="clip")  # faster than to check them
+    return renumbered
+
+
 @dataclass(frozen=True)
 class _Merge:
-    """Where the rows of two sorted lists stand in the list of both, in which equal rows stand once."""
+    """Where the rows of two sorted lists stand in the list of both, in which equal rows stand once.
 
-    rows: int
-    left: NDArray[np.int32]
-    right: NDArray[np.int32]
+    Attributes:
+        kept: Which rows of the list of both come from the left.
+        right: For each row of the right its place there.
+        fresh: Which rows of the right the left does not have.
+    """
+
+    kept: NDArray[np.bool_]
+    right: NDArray[np.int64]
     fresh: NDArray[np.bool_]
 
     @classmethod
     def of(cls, places: NDArray[np.int64], found: NDArray[np.bool_], rows: int) -> _Merge:
-        fresh = places[~found]
-        before = np.cumsum(np.bincount(fresh, minlength=rows + 1))[:rows]
-        left = (np.arange(rows) + before).astype(np.int32)
-        right = np.empty(len(places), np.int32)
-        right[~found] = fresh + np.arange(len(fresh))
-        right[found] = left[places[found]]
-        return cls(rows + len(fresh), left, right, ~found)
+        before = np.cumsum(~found)  # rows that come in before and with each
+        right = np.where(found, places + before, places + before - 1)
+        kept = np.ones(rows + np.count_nonzero(~found), bool)
+        kept[right[~found]] = False
+        return cls(kept, right, ~found)
+
+    @cached_property
+    def left(self) -> NDArray[np.int32]:
+        """For each row of the left its place in the list of both."""
+        return np.flatnonzero(self.kept).astype(np.int32)
 
     def column(self, left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
-        column = np.empty(self.rows, left.dtype)
-        column[self.left] = left
-        column[self.right] = right
+        column = np.empty(len(self.kept), left.dtype)
+        column[self.kept] = left
+        column[self.right[self.fresh]] = right[self.fresh]
         return column
 
     def total(self, left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
-        column = np.zeros(self.rows, left.dtype)
-        column[self.left] = left
+        column = self.column(left, np.zeros_like(right))
         column[self.right] += right
         return column
 
     def counted(self, left: Counted, right: Counted) -> Counted:
-        summed = left.spread(self.rows, self.left)
+        summed = Counted(
+            self.column(left.count, np.zeros_like(right.count)),
+            self.column(left.first, right.first),
+            self.column(left.last, right.last),
+        )
         summed.add(self.right, right)
         return summed
 
     def texts(self, left: pl.Series, right: pl.Series) -> pl.Series:
-        order = np.empty(self.rows, np.int64)
-        order[self.left] = np.arange(len(left))
+        order = np.empty(len(self.kept), np.int64)
+        order[self.kept] = np.arange(len(left))
         order[self.right[self.fresh]] = len(left) + np.flatnonzero(self.fresh)
         return pl.concat([left, right]).gather(order)

@@ -25,7 +25,11 @@ Direction = Literal["both", "out", "in"]
 # Below this share of the nodes, sorting the new ones is cheaper than passes over all.
 _SPARSE = 1 / 32
 # Heavier edges are not told apart in the order of what comes in.
-_HEAVY = np.uint16(2**16 - 1)
+_HEAVY_BITS = 16
+_HEAVY = np.int64(2**_HEAVY_BITS - 1)
+# Numbers below it are sorted.
+_MOST = 2**63
+_BLOCK = 1 << 18
 # A node with more entries is looked at alone, where they lie.
 _LONG = 2_048
 # Of a node with more entries, those that are too light are looked for.
@@ -90,21 +94,13 @@ class Adjacency:
 
     @classmethod
     def of(cls, edges: pa.Table, nodes: int) -> Adjacency:
-        """Build both directions from a window's edges, which are sorted by source, in linear time."""
-        from scipy.sparse import csr_array  # noqa: PLC0415  (kept out of start-up)
-
+        """Build both directions from a window's edges, which are sorted by source."""
         source, target, weight = (edges[name].to_numpy() for name in ("source", "target", "weight"))
-        rows = np.arange(len(source), dtype=np.int32)
-        # numpy sorts 16 bits by radix; what was computed weighs fractions
-        light = _HEAVY - np.minimum(weight, _HEAVY).astype(np.uint16) if weight.dtype.kind == "i" else -weight
-        heaviest = np.argsort(light, kind="stable")
-        heaviest = heaviest.astype(np.int32)
-        ends = np.arange(len(source) + 1, dtype=np.int32)
-        by_target = csr_array((heaviest, target[heaviest], ends), shape=(len(source), nodes)).tocsc()
-        into = by_target.data
+        pointers, into = _by_target(target, weight, nodes)
+        starts = np.searchsorted(source, np.arange(nodes + 1, dtype=np.int32))
         return cls(
-            out=Csr(_pointers(source, nodes), target, rows),
-            into=Csr(by_target.indptr.astype(np.int64), source[into], into),
+            out=Csr(starts, target, np.arange(len(source), dtype=np.int32)),
+            into=Csr(pointers, source.take(into, mode="clip"), into),
         )
 
     @property
@@ -113,8 +109,49 @@ class Adjacency:
         return len(self.out.indptr) - 1
 
 
-def _pointers(sorted_nodes: NDArray[Any], nodes: int) -> NDArray[np.int64]:
-    counts = np.bincount(sorted_nodes, minlength=nodes)
+def _by_target(
+    target: NDArray[np.int32], weight: NDArray[Any], nodes: int
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Return pointers to the edges of each target, and these, heaviest first.
+
+    Numbers are sorted much faster than an order of them is found, so that an edge's row is a part of its
+    number where there is room.
+    """
+    bits = len(target).bit_length()
+    if weight.dtype.kind != "i" or nodes << (_HEAVY_BITS + bits) >= _MOST:
+        return _by_target_slowly(target, weight, nodes)
+    keys = np.empty(len(target), np.int64)
+    rows = np.empty(len(target), np.int32)
+    blocks = [slice(start, start + _BLOCK) for start in range(0, len(target), _BLOCK)]
+    for block in blocks:  # each stays within the processor's cache
+        key = target[block].astype(np.int64)
+        key <<= _HEAVY_BITS
+        key += _HEAVY - np.minimum(weight[block], _HEAVY)
+        key <<= bits
+        key |= np.arange(block.start, block.start + len(key))
+        keys[block] = key
+    keys.sort()
+    for block in blocks:
+        rows[block] = keys[block] & ((1 << bits) - 1)
+    return np.searchsorted(keys, np.arange(nodes + 1) << (_HEAVY_BITS + bits)), rows
+
+
+def _by_target_slowly(
+    target: NDArray[np.int32], weight: NDArray[Any], nodes: int
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    from scipy.sparse import csr_array  # noqa: PLC0415  (kept out of start-up)
+
+    # numpy sorts 16 bits by radix; what was computed weighs fractions
+    whole = weight.dtype.kind == "i"
+    light = (_HEAVY - np.minimum(weight, _HEAVY)).astype(np.uint16) if whole else -weight
+    heaviest = np.argsort(light, kind="stable").astype(np.int32)
+    ends = np.arange(len(target) + 1, dtype=np.int32)
+    found = csr_array((heaviest, target[heaviest], ends), shape=(len(target), nodes)).tocsc()
+    return found.indptr.astype(np.int64), found.data
+
+
+def _pointers(origin: NDArray[Any], nodes: int) -> NDArray[np.int64]:
+    counts = np.bincount(origin, minlength=nodes)
     return np.concatenate((np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)))
 
 

@@ -15,7 +15,7 @@ from workbench.graph.sums import NEVER, NOT_YET, Counted, Sum, find_nodes, plus,
 from workbench.partials.shapes import TIMESTAMP
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -37,6 +37,7 @@ REFERENCE = ""
 """The segment name of parts that come from reference tables."""
 
 _NAME = pa.dictionary(pa.int32(), pa.string())
+_ROWS = 1 << 16
 
 WINDOW_ENTITIES = pa.schema(
     [
@@ -129,14 +130,22 @@ def merge_window(
     Args:
         parts: A segment's name with its ``entities``, ``edges`` and ``properties`` partials (the
             schemas of :mod:`workbench.partials.shapes`); the name is empty for reference tables.
+            They are taken one by one, and not kept as they are.
         include_test: Also merge the rows of test accounts.
 
     Raises:
         UsageError: If the window has more entities than an edge key can hold (about 700 million).
     """
-    pairs = list(parts)
-    events = sum_of([pair for pair in pairs if pair[0] != REFERENCE], include_test=include_test)
-    return complete(events, [part for segment, part in pairs if segment == REFERENCE])
+    references = []
+
+    def of_events() -> Iterator[tuple[str, Mapping[str, pa.Table]]]:
+        for segment, part in parts:
+            if segment == REFERENCE:
+                references.append(part)
+            else:
+                yield segment, part
+
+    return complete(sum_of(of_events(), include_test=include_test), references)
 
 
 def single(column: pa.ChunkedArray) -> pa.Array:
@@ -257,12 +266,22 @@ def _properties(whole: Sum) -> pa.Table:
 
 def _names(codes: NDArray[np.int32], names: Sequence[str]) -> pa.DictionaryArray:
     """Return codes as a dictionary of just the names in use, which are sorted."""
-    used = np.flatnonzero(np.bincount(codes, minlength=len(names)))
+    used = _used(codes, len(names))
     if len(used) < len(names):
         codes = np.searchsorted(used, codes).astype(np.int32)
     return pa.DictionaryArray.from_arrays(
         pa.array(codes), pa.array([names[i] for i in used.tolist()], pa.string())
     )
+
+
+def _used(codes: NDArray[np.int32], names: int) -> NDArray[np.int64]:
+    """Return the codes that occur; all do, mostly, and within the first rows."""
+    counts = np.zeros(names, np.int64)
+    for start in range(0, len(codes), _ROWS):
+        counts += np.bincount(codes[start : start + _ROWS], minlength=names)
+        if counts.all():
+            break
+    return np.flatnonzero(counts)
 
 
 def _moments(moments: NDArray[np.int64], nothing: int) -> pa.Array:
