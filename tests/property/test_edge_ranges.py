@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.graph import ranges, traversal
+from workbench.graph import incoming, ranges
 from workbench.graph.ranges import Ties, edges_of
 from workbench.graph.traversal import Adjacency
 
@@ -76,8 +76,8 @@ def test_edges_come_in_heaviest_first(
     weights = weight / 2**20 if computed else weight
     ends = {"source": source.astype(np.int32), "target": target.astype(np.int32), "weight": weights}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(traversal, "_BLOCK", block)
-        patch.setattr(traversal, "_MOST", most)
+        patch.setattr(incoming, "_BLOCK", block)
+        patch.setattr(incoming, "_MOST", most)
         both = Adjacency.of(pa.table(ends), 7)
     heaviest = 2**40 if computed else 2**16 - 1
     order = sorted(range(len(rows)), key=lambda row: (rows[row][1], -min(rows[row][2], heaviest), row))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from workbench.graph.heaviest import heaviest
+from workbench.graph.incoming import HEAVY, by_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,12 +25,6 @@ Direction = Literal["both", "out", "in"]
 
 # Below this share of the nodes, sorting the new ones is cheaper than passes over all.
 _SPARSE = 1 / 32
-# Heavier edges are not told apart in the order of what comes in.
-_HEAVY_BITS = 16
-_HEAVY = np.int64(2**_HEAVY_BITS - 1)
-# Numbers below it are sorted.
-_MOST = 2**63
-_BLOCK = 1 << 18
 # A node with more entries is looked at alone, where they lie.
 _LONG = 2_048
 # Of a node with more entries, those that are too light are looked for.
@@ -96,7 +91,7 @@ class Adjacency:
     def of(cls, edges: pa.Table, nodes: int) -> Adjacency:
         """Build both directions from a window's edges, which are sorted by source."""
         source, target, weight = (edges[name].to_numpy() for name in ("source", "target", "weight"))
-        pointers, into = _by_target(target, weight, nodes)
+        pointers, into = by_target(target, weight, nodes)
         starts = np.searchsorted(source, np.arange(nodes + 1, dtype=np.int32))
         return cls(
             out=Csr(starts, target, np.arange(len(source), dtype=np.int32)),
@@ -107,47 +102,6 @@ class Adjacency:
     def nodes(self) -> int:
         """Return the number of nodes."""
         return len(self.out.indptr) - 1
-
-
-def _by_target(
-    target: NDArray[np.int32], weight: NDArray[Any], nodes: int
-) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Return pointers to the edges of each target, and these, heaviest first.
-
-    Numbers are sorted much faster than an order of them is found, so that an edge's row is a part of its
-    number where there is room.
-    """
-    bits = len(target).bit_length()
-    if weight.dtype.kind != "i" or nodes << (_HEAVY_BITS + bits) >= _MOST:
-        return _by_target_slowly(target, weight, nodes)
-    keys = np.empty(len(target), np.int64)
-    rows = np.empty(len(target), np.int32)
-    blocks = [slice(start, start + _BLOCK) for start in range(0, len(target), _BLOCK)]
-    for block in blocks:  # each stays within the processor's cache
-        key = target[block].astype(np.int64)
-        key <<= _HEAVY_BITS
-        key += _HEAVY - np.minimum(weight[block], _HEAVY)
-        key <<= bits
-        key |= np.arange(block.start, block.start + len(key))
-        keys[block] = key
-    keys.sort()
-    for block in blocks:
-        rows[block] = keys[block] & ((1 << bits) - 1)
-    return np.searchsorted(keys, np.arange(nodes + 1) << (_HEAVY_BITS + bits)), rows
-
-
-def _by_target_slowly(
-    target: NDArray[np.int32], weight: NDArray[Any], nodes: int
-) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    from scipy.sparse import csr_array  # noqa: PLC0415  (kept out of start-up)
-
-    # numpy sorts 16 bits by radix; what was computed weighs fractions
-    whole = weight.dtype.kind == "i"
-    light = (_HEAVY - np.minimum(weight, _HEAVY)).astype(np.uint16) if whole else -weight
-    heaviest = np.argsort(light, kind="stable").astype(np.int32)
-    ends = np.arange(len(target) + 1, dtype=np.int32)
-    found = csr_array((heaviest, target[heaviest], ends), shape=(len(target), nodes)).tocsc()
-    return found.indptr.astype(np.int64), found.data
 
 
 def _pointers(origin: NDArray[Any], nodes: int) -> NDArray[np.int64]:
@@ -232,10 +186,10 @@ class Walk:
         """Return how many of the first edges that come in are at least so heavy."""
         first = int(self.adjacency.into.indptr[node])
         rows = self.adjacency.into.rows[first : first + count]
-        least = min(least, float(_HEAVY))
+        least = min(least, float(HEAVY))
         # as they are sorted: what is heavier still is not told apart
         return bisect_right(
-            range(count), -least, key=lambda place: -min(float(self.weights[rows[place]]), float(_HEAVY))
+            range(count), -least, key=lambda place: -min(float(self.weights[rows[place]]), float(HEAVY))
         )
 
     def _side(self, side: Csr, nodes: NDArray[Any], counts: NDArray[np.int64] | None = None) -> Links:
