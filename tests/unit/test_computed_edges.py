@@ -142,6 +142,20 @@ def test_they_are_gone_with_a_day_that_they_are_of(db: Engine) -> None:
     assert db.knowledge.runs("similarity")[0].segments[0] == "2025-06-09"
 
 
+def test_each_type_of_entities_has_its_newest_result(db: Engine) -> None:
+    books = db.compute("similarity", type="book", k=1).run
+    first = db.compute("similarity", k=2).run
+    assert {edge["computed"] for edge in db.graph.edges("SimilarTo").to_pylist()} == {books.id, first.id}
+    again = db.compute("similarity", type="reader", k=3).run
+    found = db.graph.edges("SimilarTo").to_pylist()
+    assert {edge["computed"] for edge in found} == {books.id, again.id}
+    assert {edge["source"].partition(":")[0] for edge in found} == {"book", "reader"}
+    # of what is left after a day has gone, the result that has been made again
+    db.evict("2025-06-10")
+    last = db.compute("similarity", k=2).run
+    assert {edge["computed"] for edge in db.graph.edges("SimilarTo").to_pylist()} == {last.id}
+
+
 def test_they_are_gone_with_an_entity_that_is_forgotten(db: Engine) -> None:
     db.compute("similarity", k=3)
     assert any("reader:r%2012" in pair for pair in pairs(db.graph.edges("SimilarTo")))

@@ -68,7 +68,7 @@ def over(
     kept = window.edges.filter(pa.array(counted[window.edge_codes]))
     known = single(window.edges["type"]).dictionary.to_pylist()
     types = sorted({*(name for name, stays in zip(known, counted, strict=True) if stays), *computed})
-    runs = [found.run for found in computed.values()]
+    runs = [run for found in computed.values() for run in found.runs]
     codes = np.array([types.index(name) if name in types else -1 for name in known], np.int32)
     frames = [
         pl.DataFrame(kept.drop_columns(["type"])).with_columns(
@@ -77,16 +77,20 @@ def over(
             pl.lit(None, pl.Int32).alias("computed"),
         )
     ]
-    for number, found in enumerate(computed.values()):
+    for found in computed.values():
         edges = pl.DataFrame(found.edges)
         source, target = (index.find(edges[end]) for end in ("source", "target"))
         frames.append(
-            pl.DataFrame({"source": source, "target": target, "weight": edges["weight"].cast(pl.Float64)})
-            .filter((pl.col("source") >= 0) & (pl.col("target") >= 0))
-            .with_columns(
-                pl.lit(types.index(found.type), pl.Int32).alias("type"),
-                pl.lit(number, pl.Int32).alias("computed"),
+            pl.DataFrame(
+                {
+                    "source": source,
+                    "target": target,
+                    "weight": edges["weight"].cast(pl.Float64),
+                    "computed": edges["run"].cast(pl.Enum(runs)).to_physical().cast(pl.Int32),
+                }
             )
+            .filter((pl.col("source") >= 0) & (pl.col("target") >= 0))
+            .with_columns(pl.lit(types.index(found.type), pl.Int32).alias("type"))
         )
     edges = pl.concat(frames, how="diagonal").sort("source", "target", "type")
     return replace(window, edges=_table(edges, types, runs), adjacency=None)

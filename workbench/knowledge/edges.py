@@ -30,12 +30,12 @@ class Computed:
 
     Attributes:
         type: The edges' type.
-        run: The run of the task that found them.
-        edges: ``source`` and ``target`` as they are written, and ``weight``, above 0; each pair once.
+        runs: The runs of the task that found them.
+        edges: ``source`` and ``target`` as they are written, ``weight`` (above 0), ``run``; each pair once.
     """
 
     type: str
-    run: str
+    runs: tuple[str, ...]
     edges: pa.Table
 
 
@@ -52,28 +52,37 @@ class World(Protocol):
 
 
 def computed_edges(world: World) -> dict[str, Callable[[], Computed]]:
-    """Return by type what gives the edges of the newest result, read when it is called.
+    """Return by type what gives the edges of the newest results, read when it is called.
 
-    They weigh their similarity. Each gives the edges as long as all days live that the result is of, or else
-    raises: UnknownNameError where there is none, UsageError where it is of a day that is gone.
+    They weigh their similarity. For each type of entities the newest result counts, as long as all days live
+    that it is of. Each raises UnknownNameError where there is no result, and UsageError where none counts.
     """
     return {name: partial(_edges, world, name) for name in TASKS}
 
 
 def _edges(world: World, type_: str) -> Computed:
-    task = TASKS[type_]
-    found = world.knowledge.read(task)
-    table = pl.DataFrame(found.to_arrow())
-    if not _lives(table, world.snapshot.segments):
+    task, live = TASKS[type_], world.snapshot.segments
+    # the last of each; without a type a task takes the first, which may be asked for by its name too
+    newest = {run.parameters["type"]: run.id for run in world.knowledge.runs(task)}
+    found = [world.knowledge.read(task, run=run) for run in newest.values()] or [world.knowledge.read(task)]
+    tables: dict[str, tuple[str, pl.DataFrame]] = {}
+    for result in sorted(found, key=lambda result: (result.run.asof, result.run.created)):
+        table = pl.DataFrame(result.to_arrow())
+        of = str(table["source"][0]).partition(":")[0] if table.height else ""
+        tables[of] = result.run.id, table
+    alive = {run: table for run, table in tables.values() if _lives(table, live)}
+    if not alive:
         raise UsageError(
-            f"the {type_} edges of {found.run.id} are of days that are not there any more.",
+            f"the {type_} edges of {result.run.id} are of days that are not there any more.",
             fix=f"Run compute({task!r}) first.",
         )
     # what is alike by nothing, or by its opposite, is not joined
-    alike = table.filter(pl.col("similarity") > 0).select(
-        "source", "target", pl.col("similarity").clip(upper_bound=1.0).alias("weight")
+    weight = pl.col("similarity").clip(upper_bound=1.0).alias("weight")
+    edges = pl.concat(
+        table.filter(pl.col("similarity") > 0).select("source", "target", weight, pl.lit(run).alias("run"))
+        for run, table in alive.items()
     )
-    return Computed(type_, found.run.id, alike.to_arrow(compat_level=pl.CompatLevel.oldest()))
+    return Computed(type_, tuple(alive), edges.to_arrow(compat_level=pl.CompatLevel.oldest()))
 
 
 def _lives(table: pl.DataFrame, live: Sequence[str]) -> bool:

@@ -8,6 +8,7 @@ from workbench.vectors.files import texts_of, without_vectors
 from workbench.vectors.hits import Hits
 from workbench.vectors.queue import Indexed, IndexKind
 from workbench.vectors.vectors import Vectors
+from workbench.vectors.world import World
 
 __all__ = [
     "Hits",
@@ -16,6 +17,7 @@ __all__ = [
     "VectorCache",
     "Vectors",
     "Waiting",
+    "World",
     "can_run",
     "connect",
     "texts_of",
