@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from workbench.errors import UnknownNameError
 from workbench.graph.keys import format_entity
-from workbench.partials.documents import HASH_BITS
+from workbench.graph.sighted import counted, sighted
 from workbench.partials.lookup import find_documents
 from workbench.tabular import html_table, text_table
 
@@ -60,7 +60,7 @@ class Entities:
 
     def __iter__(self) -> Iterator[str]:
         """Return the names of the entity types that the window holds."""
-        return iter(sorted(self._world.graph.window.entities["type"].unique().to_pylist()))
+        return iter(self._world.graph.types)
 
     def _ipython_key_completions_(self) -> list[str]:
         return list(self)
@@ -128,20 +128,21 @@ class Entity:
 
         Read from the partials alone: no document is opened.
         """
-        snapshot = self._world.snapshot
-        rows = self._world.graph.rows(self.name)
-        frames = [
-            pl.DataFrame(snapshot.read(entry, filters=pc.field("node").isin(rows[entry.segment]))).select(
-                pl.lit(entry.segment).alias("segment"), "_id", "event_type"
-            )
-            for entry in snapshot.files("sightings", segments=rows)
-        ]
-        return _with_times(frames)
+        return self._seen.cast({"segment": pl.String, "event_type": pl.String})
+
+    @cached_property
+    def _seen(self) -> pl.DataFrame:
+        return sighted(self._world.snapshot, self._world.graph.rows(self.name))
 
     def seen(self, since: datetime | None, until: datetime | None) -> pl.DataFrame:
-        """Return the :attr:`sightings` from ``since`` on and before ``until``; None is no bound."""
+        """Return the :attr:`sightings`, their texts coded, from ``since`` on and before ``until``.
+
+        Args:
+            since: The first moment; None for no bound.
+            until: The first moment after the range; None for no bound.
+        """
         bounds = [*([pl.col("_ts") >= since] if since else []), *([pl.col("_ts") < until] if until else [])]
-        return self.sightings.filter(*bounds) if bounds else self.sightings
+        return self._seen.filter(*bounds) if bounds else self._seen
 
     def timeline(self, every: str = "1d") -> pl.DataFrame:
         """Return ``period``, ``event_type`` and ``events``: counts in periods of the workspace's zone.
@@ -149,12 +150,7 @@ class Entity:
         Args:
             every: Length of a period as polars writes it: ``1h``, ``1d``, ``1w``, ``1mo``.
         """
-        local = pl.col("_ts").dt.convert_time_zone(self._world.timezone)
-        return (
-            self.sightings.group_by(local.dt.truncate(every).alias("period"), "event_type")
-            .agg(pl.len().alias("events"))
-            .sort("period", "event_type")
-        )
+        return counted(self._seen, every, self._world.timezone)
 
     def events(
         self, limit: int = 20, *, since: datetime | None = None, until: datetime | None = None
@@ -166,7 +162,7 @@ class Entity:
             since: The first moment; None for no bound.
             until: The first moment after the range; None for no bound.
         """
-        newest = self.seen(since, until).tail(limit)
+        newest = self.seen(since, until).tail(limit).cast({"segment": pl.String, "event_type": pl.String})
         documents = find_documents(self._world.snapshot, newest, self._world.fields)
         found = [
             frame.with_columns(
@@ -232,15 +228,3 @@ class Entity:
         table = html_table(self.neighbours(), "neighbours", self._world.timezone)
         head = f"<div><p><strong>{html.escape(self._head())}</strong></p><table>{rows}</table>{table}</div>"
         return {"text/plain": repr(self), "text/html": head}
-
-
-def _with_times(frames: list[pl.DataFrame]) -> pl.DataFrame:
-    schema = {"segment": pl.String(), "_id": pl.Int64(), "event_type": pl.String()}
-    rows = (
-        pl.concat([f.cast({"event_type": pl.String()}) for f in frames])
-        if frames
-        else pl.DataFrame(schema=schema)
-    )
-    day = pl.col("segment").str.to_datetime("%Y-%m-%d", time_unit="us", time_zone="UTC")
-    into = pl.duration(microseconds=pl.col("_id") // 2**HASH_BITS)
-    return rows.with_columns((day + into).alias("_ts")).sort("_ts", "_id")

@@ -50,6 +50,12 @@ class Listing(export.Exports):
         """Return the number of nodes."""
         return int(self.window.entities.num_rows)
 
+    @property
+    def types(self) -> list[str]:
+        """Return the types of which there are entities, sorted."""
+        spans = {name: self._index.rows_of(name) for name in self._index.types}
+        return sorted(name for name, (first, end) in spans.items() if end > first)
+
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         counts = measures.by_type(self._tables.counts("entities"), self._tables.counts("edges"))
         return {"text/plain": repr(self), "text/html": html_table(counts, repr(self), self.timezone)}

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from workbench.partials.types import FieldType
     from workbench.storage import FileEntry, Snapshot
 
-__all__ = ["Document", "find_document", "find_documents", "parse_address"]
+__all__ = ["Document", "find_document", "find_documents", "parse_address", "scan"]
 
 # Rows that lie between two wanted ones and are read with them: to begin anew takes as long.
 _NEAR = 1 << 11
 _FEW = 12  # runs of rows of a row group that are read for themselves
-_SCANS = 128  # whose footers are kept decoded, a month of four event types
+_SCANS = 256  # whose footers are kept decoded, a month of four event types and its sightings
 _LARGEST_ID = 2**63 - 1
 
 
@@ -145,11 +145,11 @@ def _runs(snapshot: Snapshot, entry: FileEntry, identifiers: NDArray[np.int64]) 
         for run in runs if len(runs) <= _FEW else [rows]:
             first, last = int(run[0]), int(run[-1])
             # polars decodes some pages of each column, pyarrow the columns' whole groups
-            yield _scan(snapshot.path(entry)).slice(start + first, last - first + 1).filter(wanted)
+            yield scan(snapshot.path(entry)).slice(start + first, last - first + 1).filter(wanted)
 
 
 @lru_cache(_SCANS)
-def _scan(path: Path) -> pl.LazyFrame:
+def scan(path: Path) -> pl.LazyFrame:
     """Return a file to be read in pieces, whose footer is decoded once: files are immutable."""
     return pl.scan_parquet(path, glob=False, hive_partitioning=False)
 

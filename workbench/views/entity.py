@@ -10,6 +10,7 @@ import polars as pl
 
 from workbench.errors import WorkbenchError
 from workbench.graph.keys import format_entity, parse_entity
+from workbench.graph.sighted import counted
 from workbench.views.base import View
 
 if TYPE_CHECKING:
@@ -111,20 +112,12 @@ class EntityView(View):
             tuple(kind for kind in wanted if kind not in known),
             tuple(kind for kind in wanted if kind in known and kind not in told),
             every,
-            self._timeline(seen, every),
+            counted(seen, every, self.timezone),
             pl.DataFrame(touching.by_type(_NEIGHBOURS)),
             touching.entities,
             events,
             similar,
             unlike,
-        )
-
-    def _timeline(self, seen: pl.DataFrame, every: str) -> pl.DataFrame:
-        local = pl.col("_ts").dt.convert_time_zone(self.timezone)
-        return (
-            seen.group_by(local.dt.truncate(every).alias("period"), "event_type")
-            .agg(pl.len().alias("events"))
-            .sort("period", "event_type")
         )
 
     def _similar(self, entity: Entity) -> tuple[pl.DataFrame | None, str]:
@@ -208,5 +201,5 @@ def _every(seen: pl.DataFrame) -> str:
     """Return the length of period that gives a timeline of about a hundred bars."""
     if seen.is_empty():
         return "1d"
-    days = (seen["_ts"].max() - seen["_ts"].min()).total_seconds() / 86_400  # type: ignore[operator,union-attr]
+    days = (seen["_ts"][-1] - seen["_ts"][0]).total_seconds() / 86_400
     return next((every for most, every in _PERIODS if days <= most), "1mo")
