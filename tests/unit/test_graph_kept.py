@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pytest
 
+from workbench.errors import CorruptFileError
 from workbench.graph import Window, merge_window, window_of
 from workbench.graph.kept import WORTH
 from workbench.graph.traversal import Adjacency
@@ -87,13 +88,13 @@ def partials_read(store: SegmentStore) -> set[str]:
     """The days of which a file was asked for while the newest window was made, by their names."""
     read: set[str] = set()
     snapshot = store.snapshot()
-    read_table = snapshot.read
+    find = snapshot.path
 
-    def noted(entry: FileEntry, **wanted: Any) -> pa.Table:
+    def noted(entry: FileEntry) -> Path:
         read.add(entry.segment)
-        return read_table(entry, **wanted)
+        return find(entry)
 
-    snapshot.read = noted  # type: ignore[method-assign]
+    snapshot.path = noted  # type: ignore[method-assign]
     window_of(snapshot, store.derived("window"), worth=0)
     return read
 
@@ -121,6 +122,26 @@ def test_a_day_that_leaves_costs_that_day_and_the_nearest_that_knows_its_keys(st
     publish(store, 1, None)
     assert partials_read(store) == {"2013-01-01", "2013-01-02", "2013-01-03"}
     opened(store)
+
+
+def test_what_is_far_away_is_looked_for_in_all_days_between(store: SegmentStore) -> None:
+    for day in (1, 6):
+        publish(store, day, ["anna", "zoe"])
+    opened(store)
+    publish(store, 1, None)
+    assert partials_read(store) == {f"2013-01-{day:02d}" for day in range(1, 7)}
+    opened(store)
+
+
+def test_a_damaged_day_that_is_looked_through_is_said(store: SegmentStore) -> None:
+    for day in (1, 6):
+        publish(store, day, ["anna", "zoe"])
+    opened(store)
+    publish(store, 1, None)
+    path = store.root / store.snapshot().files("edges", segments=["2013-01-05"])[0].path
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(CorruptFileError, match="bytes"):
+        window_of(store.snapshot(), store.derived("window"), worth=0)
 
 
 def test_a_late_event_and_new_reference_tables_are_followed(store: SegmentStore) -> None:

@@ -254,10 +254,16 @@ def _ahead(reads: Iterable[Callable[[], Day]]) -> Iterator[Day]:
 
 def _day(snapshot: Snapshot, segment: str, entries: Mapping[str, FileEntry], *, backwards: bool) -> Day:
     seen = "last_seen" if backwards else "first_seen"
-    nodes = snapshot.read(entries["entities"], columns=[seen])
-    edges = snapshot.read(entries["edges"], columns=["type", "source", "target", seen])
+    nodes = _columns(snapshot, entries["entities"], [seen])
+    edges = _columns(snapshot, entries["edges"], ["type", "source", "target", seen])
     properties = partial(snapshot.read, entries["properties"])
     return Day.of(segment, (nodes, edges), properties, backwards=backwards)
+
+
+def _columns(snapshot: Snapshot, entry: FileEntry, names: list[str]) -> pa.Table:
+    """Read columns in one thread: days are read side by side, and one alone takes less in all."""
+    with snapshot.open(entry) as file:
+        return file.read(columns=names, use_threads=False)
 
 
 def _keep(snapshot: Snapshot, kept: Derived, wanted: Files, events: Sum, window: Window) -> Window:
