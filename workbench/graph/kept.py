@@ -8,8 +8,6 @@ half of the window would have to be, or what left is no longer there to be taken
 
 from __future__ import annotations
 
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -20,6 +18,7 @@ import polars as pl
 import pyarrow as pa
 
 from workbench.errors import CorruptFileError
+from workbench.graph.ahead import ahead
 from workbench.graph.stack import sum_of
 from workbench.graph.subtract import Day, MismatchError, minus
 from workbench.graph.sums import VALUES, plus
@@ -44,9 +43,8 @@ WORTH = 100_000
 _VERSION = 2
 # Beyond this part of the window's rows a change costs as much as merging all.
 _MOST_CHANGED = 0.5
-# Days that are not read before they are asked for, and how many of those after them are.
+# Days that are not read before they are asked for.
 _NEAREST = 2
-_AHEAD = 2
 _log = get_logger("graph")
 _KINDS = ("entities", "edges", "properties")
 
@@ -214,7 +212,7 @@ class _Change:
         def days(backwards: bool) -> Iterator[Day]:
             """Yield the segments that stay, nearest first."""
             names = sorted(wanted.keys() - {REFERENCE}, reverse=backwards)
-            return _ahead(
+            return _near_first(
                 partial(_day, snapshot, segment, wanted[segment], backwards=backwards)
                 for segment in names
                 if (segment <= last if backwards else segment >= first)
@@ -236,20 +234,15 @@ def _updated(snapshot: Snapshot, wanted: Files, known: list[_Kept]) -> Sum | Non
         return None
 
 
-def _ahead(reads: Iterable[Callable[[], Day]]) -> Iterator[Day]:
-    """Yield what is read: the nearest when they are asked for, those after them in threads, ahead of that.
+def _near_first(reads: Iterable[Callable[[], Day]]) -> Iterator[Day]:
+    """Yield what is read: the nearest when they are asked for, those after them ahead of that.
 
     What is missing is found in the nearest days, or else in many.
     """
     waiting = iter(reads)
     for read in islice(waiting, _NEAREST):
         yield read()
-    with ThreadPoolExecutor(_AHEAD) as pool:
-        coming = deque(pool.submit(read) for read in islice(waiting, _AHEAD))
-        while coming:
-            found = coming.popleft()
-            coming.extend(pool.submit(read) for read in islice(waiting, 1))
-            yield found.result()
+    yield from ahead(waiting)
 
 
 def _day(snapshot: Snapshot, segment: str, entries: Mapping[str, FileEntry], *, backwards: bool) -> Day:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from workbench.graph.ahead import ahead
 from workbench.graph.sums import Counted, require_packable
 
 if TYPE_CHECKING:
@@ -91,8 +93,7 @@ def edges_of(ties: Sequence[Ties], nodes: int, kinds: int) -> Edges:
         np.empty(most, kind) for kind in (np.int32, np.int32, np.int32, np.int64, np.int64, np.int64)
     ]
     height = 0
-    for rows, sources in _ranges(ties, nodes):
-        summed = _summed(rows, sources, nodes, kinds)
+    for summed in ahead(partial(_summed, *some, nodes, kinds) for some in _ranges(ties, nodes)):
         end = height + len(summed[0])
         for column, part in zip(found, summed, strict=True):
             column[height:end] = part
@@ -101,8 +102,8 @@ def edges_of(ties: Sequence[Ties], nodes: int, kinds: int) -> Edges:
     return Edges(source, target, kind, Counted(count, first, last))
 
 
-def _ranges(ties: Sequence[Ties], nodes: int) -> Iterator[tuple[Ties, range]]:
-    """Yield the edges of some sources, with these, until all are."""
+def _ranges(ties: Sequence[Ties], nodes: int) -> Iterator[tuple[list[Ties], range]]:
+    """Yield the edges of some sources, in pieces, with these, until all are."""
     pieces = [piece for one in ties for piece in one.pieces() if len(piece)]
     met = np.zeros(nodes, np.int64)
     for piece in pieces:
@@ -115,15 +116,16 @@ def _ranges(ties: Sequence[Ties], nodes: int) -> Iterator[tuple[Ties, range]]:
     cuts = [np.searchsorted(piece.source, bounds).tolist() for piece in pieces]
     for number, (low, high) in enumerate(pairwise(bounds)):
         parts = [
-            piece.at(slice(cut[number], cut[number + 1])).columns
+            piece.at(slice(cut[number], cut[number + 1]))
             for piece, cut in zip(pieces, cuts, strict=True)
             if cut[number] < cut[number + 1]
         ]
         if parts:
-            yield Ties(*map(np.concatenate, zip(*parts, strict=True))), range(low, high)
+            yield parts, range(low, high)
 
 
-def _summed(rows: Ties, sources: range, nodes: int, kinds: int) -> tuple[NDArray[Any], ...]:
+def _summed(parts: list[Ties], sources: range, nodes: int, kinds: int) -> tuple[NDArray[Any], ...]:
+    rows = Ties(*map(np.concatenate, zip(*(part.columns for part in parts), strict=True)))
     keys = (rows.source - sources.start).astype(np.int64)
     keys *= nodes
     keys += rows.target

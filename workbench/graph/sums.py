@@ -6,13 +6,14 @@ Rows stay sorted and node numbers follow that order, so that two sums are merged
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from workbench.errors import UsageError
+from workbench.graph.ahead import ahead
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -131,16 +132,19 @@ class Sum:
         dropped = np.append(np.where(keep, number, -1), -1).astype(np.int32)
         node = self.values["node"].to_numpy()
         values = self.values.with_columns(pl.Series("node", number[node])).filter(pl.Series(keep[node]))
+        tied = self.edges
+        columns = (self.source, self.target, self.kind, tied.count, tied.first, tied.last)
+        source, target, kind, *counted = ahead(partial(_some, column, edges) for column in columns)
         return replace(
             self,
             type=self.type[keep],
             key=self.key.filter(pl.Series(keep)),
             nodes=self.nodes.at(keep),
             segments=self.segments[keep],
-            source=_renumbered(number, self.source[edges]),
-            target=_renumbered(number, self.target[edges]),
-            kind=self.kind[edges],
-            edges=self.edges.at(edges),
+            source=_renumbered(number, source),
+            target=_renumbered(number, target),
+            kind=kind,
+            edges=Counted(*counted),
             values=values,
             places={segment: dropped[nodes] for segment, nodes in self.places.items()},
         )
@@ -197,7 +201,7 @@ def plus(left: Sum, right: Sum) -> Sum:
     )
     ends = _ends(left, nodes.left, left_kinds), _ends(right, nodes.right, right_kinds)
     edges = _Merge.of(*find(whole.packed(*ends[0]), whole.packed(*ends[1])), len(left.source))
-    source, target, kind = (edges.column(a, b) for a, b in zip(*ends, strict=True))
+    source, target, kind = ahead(partial(edges.column, a, b) for a, b in zip(*ends, strict=True))
     return replace(
         whole, source=source, target=target, kind=kind, edges=edges.counted(left.edges, right.edges)
     )
@@ -251,6 +255,10 @@ def _moved(numbers: NDArray[Any], places: NDArray[np.int32]) -> NDArray[np.int32
     """Return new numbers for nodes; -1 stays."""
     moved: NDArray[np.int32] = np.append(numbers, -1).astype(np.int32)[places]
     return moved
+
+
+def _some(column: NDArray[Any], rows: NDArray[np.bool_]) -> NDArray[Any]:
+    return column[rows]
 
 
 def _ends(
@@ -308,11 +316,12 @@ class _Merge:
         return column
 
     def counted(self, left: Counted, right: Counted) -> Counted:
-        summed = Counted(
-            self.column(left.count, np.zeros_like(right.count)),
-            self.column(left.first, right.first),
-            self.column(left.last, right.last),
+        columns = (
+            (left.count, np.zeros_like(right.count)),
+            (left.first, right.first),
+            (left.last, right.last),
         )
+        summed = Counted(*ahead(partial(self.column, *both) for both in columns))
         summed.add(self.right, right)
         return summed
 
