@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from workbench.knowledge.store import KnowledgeStore
+    from workbench.knowledge.store import KnowledgeStore, Run
     from workbench.storage import Snapshot
 
 __all__ = ["TASKS", "Computed", "computed_edges"]
@@ -65,12 +65,12 @@ def _edges(world: World, type_: str) -> Computed:
     # the last of each; without a type a task takes the first, which may be asked for by its name too
     newest = {run.parameters["type"]: run.id for run in world.knowledge.runs(task)}
     found = [world.knowledge.read(task, run=run) for run in newest.values()] or [world.knowledge.read(task)]
-    tables: dict[str, tuple[str, pl.DataFrame]] = {}
+    tables: dict[str, tuple[Run, pl.DataFrame]] = {}
     for result in sorted(found, key=lambda result: (result.run.asof, result.run.created)):
         table = pl.DataFrame(result.to_arrow())
         of = str(table["source"][0]).partition(":")[0] if table.height else ""
-        tables[of] = result.run.id, table
-    alive = {run: table for run, table in tables.values() if _lives(table, live)}
+        tables[of] = result.run, table
+    alive = {run.id: table for run, table in tables.values() if _lives(run, table, live)}
     if not alive:
         raise UsageError(
             f"the {type_} edges of {result.run.id} are of days that are not there any more.",
@@ -85,11 +85,9 @@ def _edges(world: World, type_: str) -> Computed:
     return Computed(type_, tuple(alive), edges.to_arrow(compat_level=pl.CompatLevel.oldest()))
 
 
-def _lives(table: pl.DataFrame, live: Sequence[str]) -> bool:
+def _lives(run: Run, table: pl.DataFrame, live: Sequence[str]) -> bool:
     """Return whether all days that a result is of are there."""
-    if table.is_empty():
-        return True
-    if "days" not in table.columns:  # as it was stored before days were
-        return False
-    first, last, days = (table[name][0] for name in ("first_day", "last_day", "days"))
+    first, last, days = run.segments
+    if table.height and "days" in table.columns:  # not stored at first: it is of some of what the run saw
+        first, last, days = (table[name][0] for name in ("first_day", "last_day", "days"))
     return bool(sum(first <= day <= last for day in live) >= days)
