@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from workbench.config import EntitySchema
 from workbench.graph import Graph, merge_window, search, traversal
 from workbench.graph.heaviest import heaviest
+from workbench.graph.touching import heaviest_first
 from workbench.partials.shapes import EDGES, ENTITIES, PROPERTIES
 
 if TYPE_CHECKING:
@@ -471,3 +472,22 @@ def test_the_heaviest_are_those_of_a_stable_sort(weight: list[int], limit: int, 
     numbers = np.array(weight * wide + [0] * limit, dtype=np.int64)
     wanted = np.sort(np.argsort(-numbers, kind="stable")[:limit])
     assert heaviest(numbers, limit).tolist() == wanted.tolist()
+
+
+@given(
+    edges=st.lists(
+        st.tuples(st.integers(1, 2**20), st.integers(0, 3), st.integers(0, 2**30), st.booleans()), max_size=40
+    ),
+    kind=st.sampled_from([np.int32, np.int64, np.float64]),
+    times=st.sampled_from([1, 2**10, 2**40]),
+)
+def test_edges_in_order_of_weight_are_those_of_a_sort_by_each_part(
+    edges: list[tuple[int, int, int, bool]], kind: type[np.number], times: int
+) -> None:
+    """Whether one number holds all of its parts or not."""
+    factor = times if kind is np.int64 else 1
+    edges = [(weight * factor, code, far, into) for weight, code, far, into in edges]
+    parts = zip(range(4), (kind, np.int32, np.int32, bool), strict=True)
+    order = heaviest_first(*(np.array([edge[n] for edge in edges], dtype) for n, dtype in parts))
+    found = [edges[place] for place in order.tolist()]
+    assert found == sorted(edges, key=lambda edge: (-edge[0], *edge[1:]))

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from workbench.graph.traversal import Adjacency
     from workbench.graph.window import Window
 
-__all__ = ["Touching"]
+__all__ = ["Touching", "heaviest_first"]
+
+_KEY_BITS = 62  # of a whole number, less its sign and a direction
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Touching:
         keep = out | (far != node)
         rows, far, out = rows[keep], far[keep], out[keep]
         weight = window.edges["weight"].to_numpy()[rows]
-        order = np.lexsort((far, window.edge_codes[rows], -weight))
+        order = heaviest_first(weight, window.edge_codes[rows], far, ~out)
         return cls(window, index, rows[order], far[order], out[order])
 
     def __len__(self) -> int:
@@ -79,7 +81,10 @@ class Touching:
             ``total`` (their weight).
         """
         codes = self.window.edge_codes[self.rows] * 2 + ~self.out
-        order = np.argsort(codes, kind="stable")
+        # numpy sorts 16 bits by radix
+        order = np.argsort(
+            codes.astype(np.int16 if codes.max(initial=0) < 2**15 else np.int32), kind="stable"
+        )
         starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
         counts = np.diff(starts, append=len(order))
         place = np.arange(len(order)) - np.repeat(starts, counts)
@@ -101,3 +106,17 @@ class Touching:
                 **{name: edges[name] for name in ("weight", "first_seen", "last_seen")},
             }
         )
+
+
+def heaviest_first(
+    weight: NDArray[np.number], kind: NDArray[np.int32], far: NDArray[np.int32], into: NDArray[np.bool_]
+) -> NDArray[np.intp]:
+    """Return the order by weight, then by type, other end and direction."""
+    bits = [int(numbers.max(initial=0)).bit_length() for numbers in (weight, kind, far)]
+    if weight.dtype.kind != "i" or sum(bits) > _KEY_BITS:
+        return np.lexsort((into, far, kind, -weight))
+    # one number is sorted in a fifth of the time that four are
+    key = weight.max(initial=0) - weight.astype(np.int64)
+    for numbers, width in ((kind, bits[1]), (far, bits[2]), (into, 1)):
+        key = (key << width) | numbers
+    return np.argsort(key)
