@@ -487,7 +487,8 @@ def test_edges_in_order_of_weight_are_those_of_a_sort_by_each_part(
     """Whether one number holds all of its parts or not."""
     factor = times if kind is np.int64 else 1
     edges = [(weight * factor, code, far, into) for weight, code, far, into in edges]
-    parts = zip(range(4), (kind, np.int32, np.int32, bool), strict=True)
-    order = heaviest_first(*(np.array([edge[n] for edge in edges], dtype) for n, dtype in parts))
+    dtypes: list[Any] = [kind, np.int32, np.int32, bool]
+    parts = (np.array([edge[n] for edge in edges], dtype) for n, dtype in enumerate(dtypes))
+    order = heaviest_first(*parts)
     found = [edges[place] for place in order.tolist()]
     assert found == sorted(edges, key=lambda edge: (-edge[0], *edge[1:]))
