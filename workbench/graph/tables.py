@@ -53,12 +53,11 @@ class GraphTables:
     def edges(self, rows: NDArray[Any], ids: NDArray[Any], written: pa.ChunkedArray) -> pa.Table:
         """Return edges by row, between entities ``ids`` that are written ``written``."""
         picked = self._window.edges.take(pa.array(rows))
-        order = np.argsort(ids)
         names = written.combine_chunks()
-        ends = {
-            end: order[np.searchsorted(ids, picked[end].to_numpy(), sorter=order)]
-            for end in ("source", "target")
-        }
+        # of those that are no ends, nothing is written or read
+        places = np.empty(len(self._index.type_codes), dtype=np.int32)
+        places[ids] = np.arange(len(ids), dtype=np.int32)
+        ends = {end: places[picked[end].to_numpy()] for end in ("source", "target")}
         return self._named(picked, ends, names)
 
     @cached_property

@@ -250,13 +250,16 @@ class Walk:
             new = _distinct(met)
             new = new[~seen[new]]
             seen[new] = True
-            kept = new[heaviest(total[new], limit)] if len(new) > limit else new
-            return kept, len(new) - len(kept)
-        np.copyto(total, 0, where=seen)
-        found = int(np.count_nonzero(total))
-        kept = heaviest(total, limit) if found > limit else np.flatnonzero(total)
-        np.logical_or(seen, total, out=seen)
-        return kept, found - len(kept)
+        else:
+            np.copyto(total, 0, where=seen)
+            fresh = total != 0
+            seen |= fresh
+            found = int(np.count_nonzero(fresh))
+            if found > max(limit, self.adjacency.nodes * _SPARSE):
+                return heaviest(total, limit), found - limit
+            new = np.flatnonzero(fresh)
+        kept = new[heaviest(total[new], limit)] if len(new) > limit else new
+        return kept, len(new) - len(kept)
 
     def _are_few(self, met: Iterable[tuple[NDArray[Any], Any]]) -> bool:
         return sum(len(far) for far, _ in met) < self.adjacency.nodes * _SPARSE
