@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.graph import merge_window
+from workbench.graph import merge_window, sums
 from workbench.graph.stack import sum_of
 from workbench.graph.subtract import Day, MismatchError, minus
 from workbench.graph.sums import plus
@@ -104,10 +104,20 @@ def follow(events: Sum, parts: Parts, found: Step) -> Sum:
 
 
 @settings(max_examples=40)
-@given(steps=st.lists(step, min_size=1, max_size=6), reference=st.one_of(st.none(), content))
+@given(
+    steps=st.lists(step, min_size=1, max_size=6),
+    reference=st.one_of(st.none(), content),
+    block=st.sampled_from([2, 1_000]),
+)
 def test_adding_and_taking_out_days_equals_a_merge_from_scratch(
-    steps: list[Step], reference: Content | None
+    steps: list[Step], reference: Content | None, block: int
 ) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sums, "_BLOCK", block)
+        equals_a_merge(steps, reference)
+
+
+def equals_a_merge(steps: list[Step], reference: Content | None) -> None:
     parts: Parts = {}
     references = [] if reference is None else [tables(0, reference)]
     events = sum_of([])
