@@ -37,6 +37,21 @@ def add(transaction: Transaction, rows: int = 1) -> None:
     transaction.add("events", pa.table({"x": list(range(rows))}), segment=DAY)
 
 
+def test_a_copy_without_empty_directories_is_written_to(store: SegmentStore) -> None:
+    with store.writer() as writer:
+        transaction = writer.begin()
+        add(transaction, 2)
+        transaction.commit()
+    for folder in [path for path in store.root.rglob("*") if path.is_dir() and not any(path.iterdir())]:
+        folder.rmdir()
+    copied = SegmentStore(store.root)
+    with copied.writer() as writer:
+        transaction = writer.begin()
+        add(transaction, 3)
+        transaction.commit()
+    assert sum(file.rows for file in copied.snapshot().files("events")) == 5
+
+
 class TestEpochs:
     def test_each_writer_has_a_higher_one_and_generations_say_whose_they_are(
         self, store: SegmentStore

@@ -69,6 +69,7 @@ class Writer:
         self._broken = ""
         # what a killed writer left may be seen without being durable: nothing is built on it before it is
         sync_directories([root], disk)
+        make_directories(root / "tmp", disk)  # copies leave empty directories out
         lock.claim(max(lock.epoch, read_current(root).epoch + 1))
 
     @property
