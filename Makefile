@@ -20,9 +20,9 @@ COVERAGE_STORAGE := 100
 COVERAGE_REST := 90
 GPU_ONLY := $(if $(WORKBENCH_REQUIRE_GPU),,workbench/compute/gpu*)
 
-# What is run in other processes, and servers of many threads, where CPython 3.11 loses the tracer of a thread that
-# begins while another's is set, are run without coverage.
-UNMEASURED := tests/browser tests/docs tests/questions
+# Pages, which servers of many threads draw, and documents, whose commands are processes of their own, are run
+# without coverage: it would take as long again.
+UNMEASURED := tests/browser tests/docs
 
 # Commands that write the generated files in the tree; `make check` runs them and asks git for a difference.
 GENERATE := $(BIN)/python -m workbench.config.kinds

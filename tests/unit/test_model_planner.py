@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import socket
-import sys
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from workbench.plans.planners._model_expand import expand
 from workbench.plans.planners._model_form import Form
 from workbench.plans.planners._model_mentions import mentions
 from workbench.plans.validate import validate
+from workbench.testing._audit import audited
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -403,19 +403,17 @@ def test_what_was_sent_is_on_record(shop: Engine, servers: Servers) -> None:
 
 @pytest.fixture
 def loopback_only() -> Iterator[list[Any]]:
-    """Note every address that is connected to outside of this machine; a hook cannot be taken away again."""
+    """Note every address that is connected to outside of this machine."""
     seen: list[Any] = []
-    on = True
 
     def note(event: str, arguments: tuple[Any, ...]) -> None:
-        if on and event == "socket.connect" and arguments[0].family != socket.AF_UNIX:
+        if event == "socket.connect" and arguments[0].family != socket.AF_UNIX:
             host = arguments[1][0]
             if not host.startswith("127.") and host != "::1":
                 seen.append(arguments[1])
 
-    sys.addaudithook(note)
-    yield seen
-    on = False
+    with audited(note):
+        yield seen
 
 
 def test_the_small_model_makes_plans_that_run_without_a_network(

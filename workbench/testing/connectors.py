@@ -21,6 +21,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -30,9 +31,10 @@ import pytest
 from workbench.connectors import Source, connectors
 from workbench.connectors.base import CHUNK_BYTES
 from workbench.errors import DriverUnavailableError, SourceError, UnknownNameError, UsageError
+from workbench.testing._audit import audited
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from workbench.connectors import Chunk, Connector
@@ -118,23 +120,19 @@ def _fingerprint(path: Path) -> tuple[str, int]:
     return hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime_ns
 
 
-class _Writes:
-    """Notes every file that is opened for writing below a directory, from Python, while it is on.
+@contextmanager
+def _writes(directory: Path) -> Iterator[list[str]]:
+    """Note every file that is opened for writing below a directory, from Python."""
+    paths: list[str] = []
 
-    An audit hook cannot be taken away again, so one is set for each and switched off.
-    """
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = str(directory)
-        self.paths: list[str] = []
-        self.on = True
-        sys.addaudithook(self._note)
-
-    def _note(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if self.on and event == "open" and str(arguments[0]).startswith(self.directory):
+    def note(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and str(arguments[0]).startswith(str(directory)):
             mode, flags = arguments[1], arguments[2]
             if (mode and set(mode) & set("wax+")) or flags & (os.O_WRONLY | os.O_RDWR):
-                self.paths.append(str(arguments[0]))
+                paths.append(str(arguments[0]))
+
+    with audited(note):
+        yield paths
 
 
 class ConnectorSuite:
@@ -234,13 +232,12 @@ class ConnectorSuite:
         listing = sorted(source.path.parent.iterdir())
         source.path.chmod(0o444)
         source.path.parent.chmod(0o555)
-        writes = _Writes(source.path.parent)
         try:
-            list(connector.read(source, chunk_bytes=2_000))
+            with _writes(source.path.parent) as written:
+                list(connector.read(source, chunk_bytes=2_000))
         finally:
-            writes.on = False
             source.path.parent.chmod(0o755)
-        assert writes.paths == []
+        assert written == []
         assert _fingerprint(source.path) == before
         assert sorted(source.path.parent.iterdir()) == listing
 

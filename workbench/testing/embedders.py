@@ -35,6 +35,7 @@ from workbench.errors import (
     ProviderReplyError,
     ProviderTimeoutError,
 )
+from workbench.testing._audit import audited
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,17 +65,17 @@ print(" ".join(sorted({{module.partition(".")[0] for module in set(sys.modules) 
 """
 
 
-class _Connections:
-    """Notes every address that this process connects to while it is on; a hook cannot be taken away."""
+@contextmanager
+def _connections() -> Iterator[list[Any]]:
+    """Note every address that this process looks up or connects to."""
+    addresses: list[Any] = []
 
-    def __init__(self) -> None:
-        self.addresses: list[Any] = []
-        self.on = True
-        sys.addaudithook(self._note)
+    def note(event: str, arguments: tuple[Any, ...]) -> None:
+        if event in ("socket.connect", "socket.getaddrinfo"):
+            addresses.append(arguments[1:] if event == "socket.connect" else arguments[:2])
 
-    def _note(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if self.on and event in ("socket.connect", "socket.getaddrinfo"):
-            self.addresses.append(arguments[1:] if event == "socket.connect" else arguments[:2])
+    with audited(note):
+        yield addresses
 
 
 def _servers(request: pytest.FixtureRequest) -> Servers:
@@ -206,14 +207,10 @@ class EmbedderSuite:
         """No address is looked up or connected to, the first use included, but the server's on loopback."""
         if make().leaves_machine:
             pytest.skip("sends texts elsewhere, and says so")
-        connections = _Connections()
-        try:
+        with _connections() as addresses:
             make().embed(TEXTS)
-        finally:
-            connections.on = False
-        elsewhere = [address for address in connections.addresses if "127.0.0.1" not in str(address)]
-        assert elsewhere == []
-        assert bool(connections.addresses) == bool(embedders.load(name).protocol)
+        assert [address for address in addresses if "127.0.0.1" not in str(address)] == []
+        assert bool(addresses) == bool(embedders.load(name).protocol)
 
     def test_loading_imports_nothing_heavy(self, name: str) -> None:
         """What the driver requires is imported when it embeds, not when it is listed."""
