@@ -111,6 +111,22 @@ def test_walks_mix_them_with_counted_edges_where_both_are_named(db: Engine) -> N
     assert len(pairs(db.graph.edges("SimilarTo"))) < len(similar)
 
 
+def test_compute_gets_them_where_they_are_named(db: Engine) -> None:
+    db.compute("similarity", k=4)
+    found = db.graph.edges("SimilarTo").to_pylist()
+    edges, ids = db.graph.edge_list(min_weight=0, edge_types=["SimilarTo"])
+    names = db.graph.entities_of(ids).to_pylist()
+    sums: dict[frozenset[str], float] = {}
+    for edge in found:
+        ends = frozenset((edge["source"], edge["target"]))
+        sums[ends] = sums.get(ends, 0.0) + edge["weight"]
+    assert {
+        frozenset((names[row["source"]], names[row["target"]])): pytest.approx(row["weight"])
+        for row in edges.table.to_pylist()
+    } == sums
+    assert db.graph.edge_list()[0].table.equals(db.graph.edge_list(edge_types=["Read"])[0].table)
+
+
 def test_what_was_not_computed_is_said(db: Engine) -> None:
     with pytest.raises(UnknownNameError, match=r"Run compute\('similarity'\) first"):
         db.graph.edges("SimilarTo")

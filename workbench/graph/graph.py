@@ -97,6 +97,8 @@ class Graph(Listing):
         graph = self.with_edges(None if type is None else [type])
         return super().edges(type) if graph is self else graph.edges(type)
 
+    edge_list = of_edge_types(Listing.edge_list)
+
     def with_edges(self, types: Sequence[str] | None) -> Graph:
         """Return the graph of these types of edges alone where some of them are computed, else this one.
 

@@ -158,7 +158,7 @@ class Listing(export.Exports):
 
     def edge_list(
         self,
-        min_weight: int = 1,
+        min_weight: float = 1,
         *,
         edge_types: Sequence[str] | None = None,
         with_attributes: bool = False,
@@ -170,7 +170,7 @@ class Listing(export.Exports):
         keep no edge are still nodes. Loops are left out.
 
         Args:
-            min_weight: Least weight of a pair.
+            min_weight: Least weight of a pair; computed edges weigh 1 at most.
             edge_types: Only edges of these types.
             with_attributes: Attribute types too.
 
@@ -180,7 +180,7 @@ class Listing(export.Exports):
         inside = np.ones(len(self), dtype=bool) if with_attributes else self._passable(())
         edges = self.window.edges
         if edge_types is not None:
-            edges = edges.filter(pa.array(self._wanted(edge_types)[single(edges["type"]).indices.to_numpy()]))
+            edges = edges.filter(pa.array(self._wanted(edge_types)[self.window.edge_codes]))
         return measures.edge_list(edges, inside, min_weight)
 
     def entities_of(self, ids: NDArray[np.integer]) -> pa.Array:

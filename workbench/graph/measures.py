@@ -91,7 +91,7 @@ def components(
 
 
 def edge_list(
-    edges: pa.Table, inside: NDArray[np.bool_], min_weight: int
+    edges: pa.Table, inside: NDArray[np.bool_], min_weight: float
 ) -> tuple[EdgeList, NDArray[np.int32]]:
     """Return the edges among the nodes in ``inside`` for the compute backends, and the nodes' window ids.
 

@@ -74,10 +74,11 @@ def _events(context: Context) -> tuple[KernelRun, NDArray[np.int32]]:
 
 def _ties(context: Context) -> tuple[KernelRun, NDArray[np.int32]]:
     graph, least = context.graph, context.parameters["min_weight"]
-    types = {name: graph.edge_list(min_weight=least, edge_types=[name])[0] for name in graph.edge_types}
-    types = {name: edges for name, edges in types.items() if edges.table.num_rows}
+    lists = {name: graph.edge_list(min_weight=least, edge_types=[name]) for name in graph.edge_types}
+    types = {name: edges for name, (edges, _) in lists.items() if edges.table.num_rows}
     kept, gains = telling(types, context.device, context.seed)
-    edges, ids = graph.edge_list(min_weight=least, edge_types=kept)
+    one = kept[0] if len(kept) == 1 else ""
+    edges, ids = lists[one] if one else graph.edge_list(min_weight=least, edge_types=kept)
     kernel = _found(context, tied(edges), ids)
     others = [edges.table for name, edges in types.items() if name not in kept]
     labels = joined(kernel.table["community"].to_numpy(), edges, others)
