@@ -35,7 +35,7 @@ import numpy as np
 import pyarrow as pa
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -306,25 +306,24 @@ def copied(source: Path, target: Path) -> Path:
     return target
 
 
-def measure(source: Path, scratch: Path, events: int, *, small: bool) -> list[Facts]:
-    """Return all rows."""
+def measure(source: Path, scratch: Path, events: int, *, small: bool) -> Iterator[Facts]:
+    """Yield each row when it is measured."""
     from workbench.analysis import tasks  # noqa: PLC0415
 
-    rows = []
     print(f"{'group':<12} {'name':<26} {'wall s':>8} {'CPU s':>8} {'peak MB':>8} {'ratio':>7}")
     work = copied(source, scratch / "work")
     for name in tasks.names():
         facts = child("task", name, work)
-        rows.append(said("task", name, facts or {}))
+        yield said("task", name, facts or {})
     with opened(work) as engine:
         following = date.fromisoformat(engine.snapshot.segments[-1]) + timedelta(days=1)
     logs = generated(scratch / "next", 1, events, following)
     facts = child("day", work, logs) or {}
     for name, step in facts["steps"].items():
-        rows.append(said("day", name, step))
+        yield said("day", name, step)
     whole = {key: sum(step[key] for step in facts["steps"].values()) for key in ("wall", "cpu")}
     peak = max(step["peak_mb"] for step in facts["steps"].values())
-    rows.append(said("day", "all of it", {**whole, "peak_mb": peak}))
+    yield said("day", "all of it", {**whole, "peak_mb": peak})
     child("arrays", work, scratch / "arrays")
     for name in ("pagerank", "communities", "components", "kmeans", "isolation"):
         base = None
@@ -334,13 +333,12 @@ def measure(source: Path, scratch: Path, events: int, *, small: bool) -> list[Fa
                 print(f"{name:<12} {contender:<26} not done within 20 minutes")
                 continue
             base = base or facts["wall"]
-            rows.append(said(name, contender, facts, facts["wall"] / base))
+            yield said(name, contender, facts, facts["wall"] / base)
     day_logs = logs if small else generated(scratch / "part", 1, events // 10, following)
     mine = child("same_day", day_logs, scratch / "day") or {}
-    rows.append(said("usual", "workbench", mine, 1.0))
+    yield said("usual", "workbench", mine, 1.0)
     other = child("notebook", day_logs) or {}
-    rows.append(said("usual", "pandas, networkx, sklearn", other, other["wall"] / mine["wall"]))
-    return rows
+    yield said("usual", "pandas, networkx, sklearn", other, other["wall"] / mine["wall"])
 
 
 def main() -> None:
@@ -367,16 +365,18 @@ def main() -> None:
             subprocess.run(command, check=True, capture_output=True)
             command = [sys.executable, "-m", "workbench", "ingest", "-w", str(source), str(logs), "--quiet"]
             subprocess.run(command, check=True, capture_output=True)
-        rows = measure(source, scratch, events, small=options.quick)
-    if options.json:
         machine = {"python": platform.python_version(), "system": platform.machine(), "cpus": os.cpu_count()}
-        record = {
+        record: Facts = {
             "command": f"python bench/compute.py{' --quick' if options.quick else ''}",
             "machine": machine,
             "versions": {library: version(library) for library in LIBRARIES},
+            "rows": [],
         }
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(record | {"rows": rows}, indent=2) + "\n")
+        for row in measure(source, scratch, events, small=options.quick):
+            record["rows"].append(row)
+            if options.json:  # after each row: the last ones take long
+                options.json.parent.mkdir(parents=True, exist_ok=True)
+                options.json.write_text(json.dumps(record, indent=2) + "\n")
 
 
 if __name__ == "__main__":

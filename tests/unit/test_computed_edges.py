@@ -1,4 +1,4 @@
-"""``SimilarTo`` edges in the graph: what they are, when they are gone, and where they are seen."""
+"""Computed edges in the graph: what they are, when they are gone, and where they are seen."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def test_a_type_of_the_schema_is_the_schemas(tmp_path: Path) -> None:
 
 
 def test_the_view_and_the_command_show_them(db: Engine) -> None:
-    assert TASKS == {"SimilarTo": "similarity"}
+    assert set(TASKS) == {"CoOccursWith", "InCluster", "InCommunity", "SimilarTo"}
     assert "SimilarTo" not in GraphView(db).controls()["edge_types"].options
     db.compute("similarity", k=2)
     found = db.graph.around("reader:r 3", edge_types=["SimilarTo"])
@@ -220,3 +220,105 @@ def test_the_view_and_the_command_show_them(db: Engine) -> None:
     )
     assert said.exit_code == 0
     assert '"computed"' in said.stdout
+
+
+def lent(readers: int) -> pa.Table:
+    """Two circles of readers, each with books of its own, and one who reads alone."""
+    rows = [
+        {
+            "time": f"2025-06-10T{n:02}:00:00Z",
+            "reader": f"r{reader}",
+            "book": f"{'even' if reader % 2 == 0 else 'odd'}{n}",
+            "title": "read",
+        }
+        for reader in range(readers)
+        for n in range(3)
+    ]
+    return pa.Table.from_pylist([*rows, {**rows[0], "reader": "alone", "book": "none"}])
+
+
+@pytest.fixture
+def circles(tmp_path: Path) -> Iterator[Engine]:
+    (tmp_path / "shelves.yaml").write_text(SCHEMA)
+    with Engine.create(tmp_path / "w", schema=tmp_path / "shelves.yaml") as engine:
+        engine.ingest(lent(READERS), type="Loan")
+        yield engine
+
+
+def test_communities_are_entities_where_their_edges_are_named(circles: Engine) -> None:
+    run = circles.compute("communities").run
+    table = circles.knowledge.read("communities").to_polars().filter(pl.col("size") > 1)
+    assert table["community"].n_unique() == 3
+    expected = {(e, f"community:{c}") for e, c in table.select("entity", "community").rows()}
+    found = circles.graph.edges("InCommunity")
+    assert pairs(found) == expected
+    assert set(found["computed"].to_pylist()) == {run.id}
+    mine = circles.graph.around("reader:r2", hops=2, edge_types=["InCommunity"])
+    home = dict(expected)["reader:r2"]
+    assert set(mine.nodes["entity"].to_pylist()) == {home, *(e for e, c in expected if c == home)}
+    told = circles.graph.with_edges(["InCommunity"]).node(home)
+    assert (told["type"], told["sightings"], told["segments"], told["last_seen"]) == ("community", 0, 0, None)
+    # counted edges and their times keep their ends
+    both = circles.graph.around("reader:r2", hops=1, edge_types=["InCommunity", "Read"]).edges.to_pylist()
+    seen = circles.graph.around("reader:r2", hops=1, edge_types=["Read"]).edges.to_pylist()
+    assert [{k: v for k, v in e.items() if k != "computed"} for e in both if e["type"] == "Read"] == seen
+    with pytest.raises(UnknownNameError, match="entity type"):
+        circles.graph.around(home)
+
+
+def test_clusters_and_communities_stand_beside_one_another(circles: Engine) -> None:
+    circles.compute("communities")
+    circles.compute("clusters", fewest=2, most=3)
+    clusters = circles.knowledge.read("clusters").to_polars().filter(pl.col("size") > 1)
+    graph = circles.graph.with_edges(["InCluster", "InCommunity"])
+    assert pairs(graph.edges("InCluster")) == {
+        (e, f"cluster:{c}") for e, c in clusters.select("entity", "cluster").rows()
+    }
+    names = circles.graph.nodes()["entity"].to_pylist()
+    groups = {name for ends in pairs(graph.edges()) for name in ends} - set(names)
+    assert set(graph.nodes()["entity"].to_pylist()) == {*names, *groups}
+    assert {name.partition(":")[0] for name in groups} == {"cluster", "community"}
+    properties = {name: graph.node(name)["properties"] for name in names}
+    assert properties == {name: circles.graph.node(name)["properties"] for name in names}
+
+
+def test_what_goes_together_is_joined_by_how_much(circles: Engine) -> None:
+    circles.compute("cooccurrence")
+    table = circles.knowledge.read("cooccurrence").to_polars().filter(pl.col("npmi") > 0)
+    assert table.height
+    found = circles.graph.edges("CoOccursWith").to_pylist()
+    assert {(e["source"], e["target"]): e["weight"] for e in found} == {
+        (a, b): pytest.approx(min(w, 1.0)) for a, b, w in table.select("first", "second", "npmi").rows()
+    }
+    books = circles.graph.around("book:even0", edge_types=["CoOccursWith"]).nodes["entity"].to_pylist()
+    assert set(books) == {"book:even0", "book:even1", "book:even2"}
+
+
+@pytest.mark.parametrize("task", ["communities", "clusters"])
+def test_groups_are_gone_with_a_day_that_they_are_of(db: Engine, task: str) -> None:
+    db.compute(task)
+    (type_,) = (name for name, made_by in TASKS.items() if made_by == task)
+    assert db.graph.edges(type_).num_rows
+    db.evict("2025-06-10")
+    with pytest.raises(UsageError, match="days that are not there any more"):
+        db.graph.edges(type_)
+
+
+def test_who_is_forgotten_is_in_no_group(circles: Engine) -> None:
+    for task in ("communities", "clusters"):
+        circles.compute(task)
+    circles.forget("reader:r2", apply=True)
+    for type_ in ("InCluster", "InCommunity"):
+        left = {source for source, _ in pairs(circles.graph.edges(type_))}
+        assert "reader:r4" in left
+        assert "reader:r2" not in left
+
+
+def test_an_entity_type_of_the_schema_is_the_schemas(tmp_path: Path) -> None:
+    own = SCHEMA.replace("book: {}", "community: {}").replace("to: book", "to: community")
+    (tmp_path / "own.yaml").write_text(own.replace("book: book", "community: book"))
+    with Engine.create(tmp_path / "w", schema=tmp_path / "own.yaml") as engine:
+        engine.ingest(lent(4), type="Loan")
+        engine.compute("communities")
+        with pytest.raises(UnknownNameError, match="InCommunity"):
+            engine.graph.edges("InCommunity")

@@ -15,13 +15,11 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from workbench.config.entity_schema import EntitySchema
     from workbench.knowledge.store import KnowledgeStore, Run
     from workbench.storage import Snapshot
 
 __all__ = ["TASKS", "Computed", "computed_edges"]
-
-TASKS = {"SimilarTo": "similarity"}
-"""Which task finds the edges of a type."""
 
 
 @dataclass(frozen=True)
@@ -32,15 +30,22 @@ class Computed:
         type: The edges' type.
         runs: The runs of the task that found them.
         edges: ``source`` and ``target`` as they are written, ``weight`` (above 0), ``run``; each pair once.
+        groups: The type of the entities at the target end that compute found too; empty where both ends are
+            entities of the window.
     """
 
     type: str
     runs: tuple[str, ...]
     edges: pa.Table
+    groups: str = ""
 
 
 class World(Protocol):
     """What computed edges need of a workspace."""
+
+    @property
+    def schema(self) -> EntitySchema:
+        """Return the entity schema."""
 
     @property
     def snapshot(self) -> Snapshot:
@@ -54,35 +59,87 @@ class World(Protocol):
 def computed_edges(world: World) -> dict[str, Callable[[], Computed]]:
     """Return by type what gives the edges of the newest results, read when it is called.
 
-    They weigh their similarity. For each type of entities the newest result counts, as long as all days live
-    that it is of. Each raises UnknownNameError where there is no result, and UsageError where none counts.
+    ``SimilarTo`` weighs the similarity, ``CoOccursWith`` the normalised pointwise mutual information; an
+    entity that shares its cluster or its community with another has an edge of weight 1 to it. For each type
+    of entities the newest result counts, as long as all days live that it is of. Each raises
+    UnknownNameError where there is no result, and UsageError where none counts. A type of entities that the
+    schema has is never one of groups.
     """
-    return {name: partial(_edges, world, name) for name in TASKS}
+    own = world.schema.entities
+    return {name: partial(_edges, world, name) for name, kind in _KINDS.items() if kind.groups not in own}
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """How edges of a type are read.
+
+    Attributes:
+        task: What finds them.
+        read: Returns ``source``, ``target`` and ``weight`` of a result of it.
+        about: The column that tells of which type of entities a result is; empty where the parameters do.
+        groups: As :attr:`Computed.groups`.
+    """
+
+    task: str
+    read: Callable[[pl.DataFrame], pl.DataFrame]
+    about: str = ""
+    groups: str = ""
+
+    def of(self, run: Run, table: pl.DataFrame) -> str:
+        """Return the type of the entities that a result is about."""
+        if not self.about:
+            return str(run.parameters.get("type", ""))
+        return str(table[self.about][0]).partition(":")[0] if table.height else ""
+
+
+def _together(table: pl.DataFrame) -> pl.DataFrame:
+    return table.select(pl.col("first").alias("source"), pl.col("second").alias("target"), weight="npmi")
+
+
+def _alike(table: pl.DataFrame) -> pl.DataFrame:
+    return table.select("source", "target", weight="similarity")
+
+
+def _inside(table: pl.DataFrame, group: str) -> pl.DataFrame:
+    name = pl.format("{}:{}", pl.lit(group), group)
+    several = table.filter(pl.col("size") > 1)
+    return several.select(pl.col("entity").alias("source"), name.alias("target"), weight=pl.lit(1.0))
+
+
+_KINDS = {
+    "CoOccursWith": _Kind("cooccurrence", _together),
+    "InCluster": _Kind("clusters", partial(_inside, group="cluster"), "type", "cluster"),
+    "InCommunity": _Kind("communities", partial(_inside, group="community"), groups="community"),
+    "SimilarTo": _Kind("similarity", _alike, "source"),
+}
+TASKS = {name: kind.task for name, kind in _KINDS.items()}
+"""Which task finds the edges of a type."""
 
 
 def _edges(world: World, type_: str) -> Computed:
-    task, live = TASKS[type_], world.snapshot.segments
+    kind, live = _KINDS[type_], world.snapshot.segments
     # the last of each; without a type a task takes the first, which may be asked for by its name too
-    newest = {run.parameters["type"]: run.id for run in world.knowledge.runs(task)}
-    found = [world.knowledge.read(task, run=run) for run in newest.values()] or [world.knowledge.read(task)]
-    tables: dict[str, tuple[Run, pl.DataFrame]] = {}
-    for result in sorted(found, key=lambda result: (result.run.asof, result.run.created)):
-        table = pl.DataFrame(result.to_arrow())
-        of = str(table["source"][0]).partition(":")[0] if table.height else ""
-        tables[of] = result.run, table
-    alive = {run.id: table for run, table in tables.values() if _lives(run, table, live)}
+    newest = {run.parameters.get("type", ""): run.id for run in world.knowledge.runs(kind.task)}
+    found = [world.knowledge.read(kind.task, run=run) for run in newest.values()]
+    found = found or [world.knowledge.read(kind.task)]
+    found.sort(key=lambda result: (result.run.asof, result.run.created))
+    tables = [(result.run, pl.DataFrame(result.to_arrow())) for result in found]
+    last = {kind.of(run, table): (run, table) for run, table in tables}
+    alive = [(run, table) for run, table in last.values() if _lives(run, table, live)]
     if not alive:
         raise UsageError(
-            f"the {type_} edges of {result.run.id} are of days that are not there any more.",
-            fix=f"Run compute({task!r}) first.",
+            f"the {type_} edges of {found[-1].run.id} are of days that are not there any more.",
+            fix=f"Run compute({kind.task!r}) first.",
         )
-    # what is alike by nothing, or by its opposite, is not joined
-    weight = pl.col("similarity").clip(upper_bound=1.0).alias("weight")
-    edges = pl.concat(
-        table.filter(pl.col("similarity") > 0).select("source", "target", weight, pl.lit(run).alias("run"))
-        for run, table in alive.items()
+    edges = pl.concat(kind.read(table).with_columns(run=pl.lit(run.id)) for run, table in alive)
+    # what is alike or goes together by nothing, or by its opposite, is not joined
+    edges = (
+        edges.filter(pl.col("weight") > 0)
+        .with_columns(pl.col("weight").clip(upper_bound=1.0))
+        .unique(("source", "target"), keep="last", maintain_order=True)
     )
-    return Computed(type_, tuple(alive), edges.to_arrow(compat_level=pl.CompatLevel.oldest()))
+    arrow = edges.to_arrow(compat_level=pl.CompatLevel.oldest())
+    return Computed(type_, tuple(run.id for run, _ in alive), arrow, kind.groups)
 
 
 def _lives(run: Run, table: pl.DataFrame, live: Sequence[str]) -> bool:
