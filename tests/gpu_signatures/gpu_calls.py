@@ -8,7 +8,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "workbench"
 CHECKED = [
-    *(PACKAGE / "compute" / name for name in ("gpu.py", "_gpu_device.py", "_gpu_points.py")),
+    *(PACKAGE / "compute" / name for name in ("gpu.py", "_gpu_device.py", "_gpu_points.py", "_gpu_rows.py")),
     PACKAGE / "graph" / "export.py",
 ]
 LIBRARIES = frozenset({"cudf", "cugraph", "cuml", "rmm"})

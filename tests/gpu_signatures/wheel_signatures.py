@@ -164,10 +164,9 @@ def _method(site: Path, owner: _Definition, name: str) -> _Definition | None:
 def _assigned(site: Path, owner: _Definition, name: str) -> bool:
     """Return whether a class says that it has an attribute of this name."""
     body = owner.node.body if isinstance(owner.node, ast.ClassDef) else []
-    return any(
-        isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets)
-        for node in body
-    )
+    targets = [target for node in body if isinstance(node, ast.Assign) for target in node.targets]
+    targets += [node.target for node in body if isinstance(node, ast.AnnAssign)]
+    return any(isinstance(target, ast.Name) and target.id == name for target in targets)
 
 
 def _text(function: ast.FunctionDef) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from workbench.compute.base import Backend, EdgeList, KernelRun, Points, choose, run
+from workbench.compute.base import Backend, EdgeList, KernelRun, Measure, Points, Rows, choose, run
 from workbench.registry import Registry
 
-__all__ = ["Backend", "EdgeList", "KernelRun", "Points", "backends", "choose", "run"]
+__all__ = ["Backend", "EdgeList", "KernelRun", "Measure", "Points", "Rows", "backends", "choose", "run"]
 
 backends: Registry[Backend] = Registry("compute backend", "workbench.compute", Backend)

@@ -6,12 +6,15 @@ import functools
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
+from workbench.compute._memory import Meter
 from workbench.errors import KernelFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["ask_device", "on_device"]
+    import rmm
+
+__all__ = ["ask_device", "free_memory", "metered", "on_device"]
 
 # Grows by itself; half of the device, which is the library's default, would not leave room to others.
 _FIRST_POOL = "256MiB"
@@ -40,14 +43,45 @@ def ask_device() -> Literal[True] | str:
 
 
 @functools.cache
-def _prepare_memory() -> None:
-    """Take device memory through a pool, once in a process, and let data frames spill to the host."""
+def _memory() -> tuple[rmm.mr.PoolMemoryResource, rmm.mr.StatisticsResourceAdaptor]:
+    """Take device memory through a counted pool, once in a process; let data frames spill to the host."""
     import cudf
     import rmm
 
-    pool = rmm.mr.PoolMemoryResource(rmm.mr.get_current_device_resource(), initial_pool_size=_FIRST_POOL)
-    rmm.mr.set_current_device_resource(pool)
+    pool: rmm.mr.PoolMemoryResource = rmm.mr.PoolMemoryResource(
+        rmm.mr.get_current_device_resource(), initial_pool_size=_FIRST_POOL
+    )
+    # cuDF puts a resource of its own on top to spill: rmm.statistics would not find the counters below it.
+    counted: rmm.mr.StatisticsResourceAdaptor = rmm.mr.StatisticsResourceAdaptor(pool)
+    rmm.mr.set_current_device_resource(counted)
     cudf.set_option("spill", True)
+    return pool, counted
+
+
+def free_memory() -> int:
+    """Return the bytes that a kernel could take now: of the device, and of the pool what is not in use."""
+    import rmm
+
+    with on_device():
+        free, _ = rmm.mr.available_device_memory()
+        pool: rmm.mr.PoolMemoryResource = _memory()[0]
+        counted: rmm.mr.StatisticsResourceAdaptor = _memory()[1]
+        held: rmm.statistics.Statistics = counted.allocation_counts
+        return int(free + max(0, pool.pool_size() - held.current_bytes))
+
+
+@contextmanager
+def metered() -> Iterator[Meter]:
+    """Measure the most device memory that is held at once beyond what was held before."""
+    meter = Meter()
+    with on_device():
+        counted: rmm.mr.StatisticsResourceAdaptor = _memory()[1]
+        counted.push_counters()
+    try:
+        yield meter
+    finally:
+        held: rmm.statistics.Statistics = counted.pop_counters()
+        meter.bytes = int(held.peak_bytes)
 
 
 @contextmanager
@@ -56,7 +90,7 @@ def on_device(not_converged: str = "it did not converge") -> Iterator[None]:
     from cugraph.exceptions import FailedToConvergeError
 
     try:
-        _prepare_memory()
+        _memory()
         yield
     except FailedToConvergeError as error:
         raise KernelFailedError(not_converged) from error

@@ -19,7 +19,7 @@ _FOREST_POINTS = 256
 
 
 class GpuPoints(PointKernels):
-    """k-means, principal components, densities, isolation and neighbours of cuML."""
+    """k-means, principal components, UMAP, densities, isolation and neighbours of cuML."""
 
     def solve_kmeans(
         self, points: NDArray[np.float64], *, k: int, seed: int
@@ -40,6 +40,23 @@ class GpuPoints(PointKernels):
             fitted: PCA = PCA(n_components=components, svd_solver="full", output_type="numpy")
             fitted.fit(points)
             return np.asarray(fitted.components_, np.float64)
+
+    def solve_umap(
+        self, points: NDArray[np.float64], *, components: int, neighbours: int, distance: float, seed: int
+    ) -> NDArray[Any]:
+        """Return cuML's places; its graph of neighbours is exact, which a seed needs to decide them."""
+        from cuml.manifold import UMAP
+
+        with on_device():
+            fitted: UMAP = UMAP(
+                n_neighbors=neighbours,
+                n_components=components,
+                min_dist=distance,
+                random_state=seed,
+                build_algo="brute_force_knn",
+                output_type="numpy",
+            )
+            return np.asarray(fitted.fit_transform(points.astype(np.float32)))
 
     def solve_isolation(self, points: NDArray[np.float64], *, trees: int, seed: int) -> NDArray[np.float64]:
         """Return the scores of cuML's forest, of as many points a tree as the reference takes."""

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from workbench.compute._options import lacks, require
-from workbench.compute._points import Points, by_size, nearest, silhouette
+from workbench.compute._points import Points, by_size, nearest, silhouette, trustworthiness
 from workbench.errors import UsageError
 from workbench.registry import Driver
 
@@ -21,6 +21,8 @@ Metric = Literal["cosine", "euclidean"]
 
 # The number of clusters is chosen on so many points and judged on so many: all pairs of these are compared.
 _TRIED, _SILHOUETTE = 10_000, 2_000
+# Of fewer there is no graph of neighbours to unfold.
+_FEWEST_MAPPED = 5
 # Two silhouettes this close are equal: the smaller number of clusters is the simpler description.
 _TIE = 1e-9
 
@@ -40,6 +42,12 @@ class PointKernels(Driver):
     def solve_pca(self, points: NDArray[np.float64], *, components: int) -> NDArray[np.float64]:
         """Return the principal directions, a row each, of unit length, the widest first."""
         raise lacks(self, "pca", points, components)
+
+    def solve_umap(
+        self, points: NDArray[np.float64], *, components: int, neighbours: int, distance: float, seed: int
+    ) -> NDArray[Any]:
+        """Return the places of the points in fewer dimensions, near ones kept near."""
+        raise lacks(self, "umap", points, components, neighbours, distance, seed)
 
     def solve_isolation(self, points: NDArray[np.float64], *, trees: int, seed: int) -> NDArray[np.float64]:
         """Return the isolation score of each point, in (0, 1); higher is easier to isolate."""
@@ -126,6 +134,55 @@ class PointKernels(Driver):
         explained = float(np.square(projected).sum()) / total if total > 0 else 0.0
         columns = {f"component_{i}": projected[:, i] for i in range(components)}
         return _by_row(**columns), {"explained": explained}
+
+    def umap(
+        self,
+        points: Points,
+        *,
+        components: int = 2,
+        neighbours: int = 15,
+        distance: float = 0.1,
+        seed: int = 0,
+    ) -> tuple[pa.Table, dict[str, float]]:
+        """Return ``row`` and ``component_0``, ``component_1``, …: a plane in which near points are near.
+
+        Only neighbourhood means anything in it: neither axes nor distances between groups do. Axes go
+        to where their farthest point is positive, and each has its mean at 0. Fewer points than five
+        stay where principal components put them.
+
+        Args:
+            points: The points.
+            components: How many axes.
+            neighbours: How many neighbours of a point are kept together: few show detail, many the whole.
+            distance: How close points may come.
+            seed: Decides the result on a device.
+
+        Metrics: ``trustworthiness``, from 0 to 1, of a sample: whether neighbours in the plane are
+        neighbours (Venna and Kaski 2001). Source: McInnes, Healy and Melville 2018.
+
+        Raises:
+            UsageError: If an option is out of range.
+            KernelFailedError: If the device could not finish.
+        """
+        require(components >= 1, "components", components, "at least 1")
+        require(neighbours >= 2, "neighbours", neighbours, "at least 2")
+        require(0 <= distance <= 1, "distance", distance, "from 0 to 1")
+        require(seed >= 0, "seed", seed, "at least 0")
+        values = points.values
+        if len(values) < max(_FEWEST_MAPPED, components + 2) or not np.ptp(values, axis=0).any():
+            return self.pca(points, components=components)[0], {"trustworthiness": 1.0}
+        near = min(neighbours, len(values) - 1)
+        found = np.asarray(
+            self.solve_umap(values, components=components, neighbours=near, distance=distance, seed=seed),
+            np.float64,
+        )
+        found -= found.mean(0)
+        farthest = found[np.abs(found).argmax(0), np.arange(components)]
+        found *= np.where(farthest < 0, -1.0, 1.0)
+        seen = points.sample(_SILHOUETTE, seed)
+        quality = trustworthiness(values[seen], found[seen], near)
+        columns = {f"component_{i}": found[:, i] for i in range(components)}
+        return _by_row(**columns), {"trustworthiness": quality}
 
     def isolation(
         self, points: Points, *, trees: int = 200, seed: int = 0

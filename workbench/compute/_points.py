@@ -12,7 +12,7 @@ from workbench.errors import UsageError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Points", "by_size", "nearest", "silhouette"]
+__all__ = ["Points", "by_size", "nearest", "silhouette", "trustworthiness"]
 
 
 @dataclass(frozen=True)
@@ -95,3 +95,32 @@ def silhouette(distances: NDArray[np.float64], labels: NDArray[Any]) -> float:
     larger = np.maximum(own, other)
     widths = np.divide(other - own, larger, out=np.zeros_like(own), where=larger > 0)
     return float(np.where(size[group] > 1, widths, 0.0).mean())
+
+
+def trustworthiness(points: NDArray[np.float64], found: NDArray[np.float64], k: int) -> float:
+    """Return how far neighbours in a projection are neighbours among the points, from 0 to 1.
+
+    Args:
+        points: The points.
+        found: Where they were put, row by row.
+        k: How many neighbours count; at most just under half of the points are.
+
+    Source: Venna and Kaski 2001.
+
+    >>> line = np.arange(9.0)[:, None]
+    >>> trustworthiness(line, -line, 3)
+    1.0
+    """
+    rows = len(points)
+    k = min(k, (rows - 1) // 2)
+    if k < 1:
+        return 1.0
+    rank = np.empty((rows, rows), np.int64)
+    among = nearest(points, points)
+    np.fill_diagonal(among, -1.0)
+    np.put_along_axis(rank, among.argsort(1, kind="stable"), np.arange(rows)[None, :], 1)
+    between = nearest(found, found)
+    np.fill_diagonal(between, np.inf)
+    close = between.argsort(1, kind="stable")[:, :k]
+    excess = np.maximum(np.take_along_axis(rank, close, 1) - k, 0).sum()
+    return float(1 - 2 * excess / (rows * k * (2 * rows - 3 * k - 1)))

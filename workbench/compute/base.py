@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from workbench.compute._graph import EdgeList, UndirectedGraph
 from workbench.compute._graph_kernels import GraphKernels
+from workbench.compute._memory import Growth
 from workbench.compute._point_kernels import PointKernels
 from workbench.compute._points import Points
+from workbench.compute._row_kernels import RowKernels
+from workbench.compute._rows import Measure, Rows
 from workbench.errors import DriverUnavailableError, KernelFailedError, UnknownNameError
 from workbench.logs import get_logger
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     import pyarrow as pa
 
+    from workbench.compute._memory import Meter
     from workbench.registry import Registry
 
 __all__ = [
@@ -27,7 +33,9 @@ __all__ = [
     "EdgeList",
     "Kernel",
     "KernelRun",
+    "Measure",
     "Points",
+    "Rows",
     "UndirectedGraph",
     "choose",
     "run",
@@ -48,6 +56,8 @@ Kernel = Literal[
     "dbscan",
     "hdbscan",
     "neighbours",
+    "umap",
+    "aggregate",
 ]
 KERNELS: tuple[Kernel, ...] = get_args(Kernel)
 
@@ -57,12 +67,15 @@ class KernelRun:
     """A kernel's result with how it came about.
 
     Attributes:
-        table: One row a node or point, sorted by ``node`` or ``row``.
+        table: One row a node, point or group, sorted by ``node``, ``row`` or the keys.
         device: Which backend ran.
         reason: Why the preferred backend did not run; empty where it did.
         seconds: Wall time of the kernel.
         metrics: Figures about the result, for example ``{"modularity": 0.41}``.
         versions: The libraries that did the work.
+        memory: Bytes: of a GPU, the most that the kernel held of its memory; else by how much the
+            process's peak resident memory grew, 0 where the kernel stayed below an earlier peak. What
+            else runs in the process at that time counts too.
     """
 
     table: pa.Table
@@ -71,15 +84,16 @@ class KernelRun:
     seconds: float
     metrics: dict[str, float] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    memory: int = 0
 
 
-class Backend(GraphKernels, PointKernels):
+class Backend(GraphKernels, PointKernels, RowKernels):
     """The kernels of one device.
 
-    A kernel takes an :class:`EdgeList` or :class:`Points` and returns ``(table, metrics)``: the table
-    has one row for each node or point, sorted by ``node`` or ``row`` (int32). Labels are canonical: a
-    component or community is named by its smallest member, clusters are numbered by size, so that
-    equal partitions are equal tables.
+    A kernel takes an :class:`EdgeList`, :class:`Points` or :class:`Rows` and returns
+    ``(table, metrics)``: the table has one row for each node, point or group, sorted by ``node`` or
+    ``row`` (int32) or by the keys. Labels are canonical: a component or community is named by its
+    smallest member, clusters are numbered by size, so that equal partitions are equal tables.
 
     A driver writes :meth:`versions` and the ``solve`` methods, which only ever see graphs with an
     edge and points that can be told apart; everything that has to be the same on every device is
@@ -98,6 +112,15 @@ class Backend(GraphKernels, PointKernels):
     @abstractmethod
     def versions(self) -> dict[str, str]:
         """Return the version of each library that this backend calls."""
+
+    @classmethod
+    def gap(cls, kernel: str, method: str = "") -> str:
+        """Return why this backend does not have a kernel; nothing if it has it."""
+        return cls.gaps.get(kernel) or cls.gaps.get(f"{kernel}:{method}") or ""
+
+    def metered(self) -> AbstractContextManager[Meter]:
+        """Measure the memory that is taken meanwhile; see :attr:`KernelRun.memory`."""
+        return Growth()
 
 
 def choose(
@@ -123,7 +146,7 @@ def run(
     backends: Registry[Backend],
     device: Device | str,
     kernel: Kernel,
-    data: EdgeList | Points,
+    data: EdgeList | Points | Rows,
     **options: Any,
 ) -> KernelRun:
     """Run ``kernel`` and return its result with how it came about.
@@ -152,12 +175,14 @@ def run(
             start = time.perf_counter()
             try:
                 driver = backend()
-                table, metrics = getattr(driver, kernel)(data, **options)
+                with driver.metered() as meter:
+                    table, metrics = getattr(driver, kernel)(data, **options)
             except KernelFailedError as failure:
                 reason = str(failure)
             else:
                 seconds = time.perf_counter() - start
-                return KernelRun(table, name, "; ".join(skipped), seconds, metrics, driver.versions())
+                why, versions = "; ".join(skipped), driver.versions()
+                return KernelRun(table, name, why, seconds, metrics, versions, meter.bytes)
         skipped.append(f"{name}: {reason}")
         _announce(kernel, name, reason)
     raise _unavailable(device, kernel, skipped)
@@ -176,9 +201,8 @@ def _candidates(backends: Registry[Backend], device: str, kernel: str) -> list[s
 
 
 def _why_not(backend: type[Backend], kernel: Kernel, method: str) -> str:
-    for gap in (kernel, f"{kernel}:{method}"):
-        if gap in backend.gaps:
-            return backend.gaps[gap]
+    if gap := backend.gap(kernel, method):
+        return gap
     reason = backend.can_run()
     return "" if reason is True else reason
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import threading
+import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from workbench.compute.base import Backend
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     import networkit
     from numpy.typing import NDArray
@@ -20,13 +23,16 @@ if TYPE_CHECKING:
 
     from workbench.compute._graph import UndirectedGraph
     from workbench.compute._graph_kernels import Method
+    from workbench.compute._row_kernels import Folded
 
 __all__ = ["CpuBackend"]
 
-_DISTRIBUTIONS = {"sklearn": "scikit-learn"}
+_DISTRIBUTIONS = {"sklearn": "scikit-learn", "umap": "umap-learn"}
 _LEIDEN_ROUNDS = 5
 _STARTS = 4
 _NETWORKIT = threading.Lock()
+# What a batch of rows may take while its groups are found.
+_BATCH_BYTES = 512 << 20
 
 
 class CpuBackend(Backend):
@@ -36,8 +42,16 @@ class CpuBackend(Backend):
 
     def versions(self) -> dict[str, str]:
         """Return the version of each library that this backend calls."""
-        names = (_DISTRIBUTIONS.get(name, name) for name in (*self.requires, "numpy"))
+        libraries = (*self.requires, "numpy", "pyarrow", *(() if self.gap("umap") else ("umap",)))
+        names = (_DISTRIBUTIONS.get(name, name) for name in libraries)
         return {name: importlib.metadata.version(name) for name in names}
+
+    @classmethod
+    def gap(cls, kernel: str, method: str = "") -> str:
+        """Return why a kernel is lacking: UMAP is there where its library is installed."""
+        if kernel == "umap" and importlib.util.find_spec("umap") is None:
+            return "needs umap-learn, not installed; it comes with the extra 'umap'"
+        return super().gap(kernel, method)
 
     def solve_pagerank(
         self, graph: UndirectedGraph, *, damping: float, max_iterations: int, tolerance: float
@@ -160,6 +174,24 @@ class CpuBackend(Backend):
             found = PCA(components, svd_solver="full").fit(points).components_
         return np.asarray(found, np.float64)
 
+    def solve_umap(
+        self, points: NDArray[np.float64], *, components: int, neighbours: int, distance: float, seed: int
+    ) -> NDArray[Any]:
+        """Return the places by umap-learn, on one thread: with several a seed does not decide them."""
+        with warnings.catch_warnings():
+            # numba's and umap-learn's own: of what they import, and of few points
+            warnings.simplefilter("ignore")
+            import umap
+
+            fitted = umap.UMAP(
+                n_neighbors=neighbours,
+                n_components=components,
+                min_dist=distance,
+                random_state=seed,
+                n_jobs=1,
+            )
+            return np.asarray(fitted.fit_transform(points))
+
     def solve_isolation(self, points: NDArray[np.float64], *, trees: int, seed: int) -> NDArray[np.float64]:
         """Return the scores of scikit-learn's forest, of 256 points a tree."""
         from sklearn.ensemble import IsolationForest
@@ -196,6 +228,23 @@ class CpuBackend(Backend):
                 NearestNeighbors(n_neighbors=k, algorithm="brute").fit(points).kneighbors(points)
             )
         return np.asarray(found), np.asarray(distance, np.float64)
+
+    def solve_aggregate(
+        self, table: pa.Table, keys: Sequence[str], measures: Mapping[str, Folded]
+    ) -> pa.Table:
+        """Return Arrow's groups; sums of fractions on one thread, for several add up in any order."""
+        asked = [([], "count_all") if f == "rows" else (name, f) for name, f in measures.items()]
+        exact = not any(
+            pa.types.is_floating(table.schema.field(name).type) for name, f in measures.items() if f == "sum"
+        )
+        found = table.group_by(list(keys), use_threads=exact).aggregate(asked)
+        made = ["count_all" if f == "rows" else f"{name}_{f}" for name, f in measures.items()]
+        columns = dict(zip((*keys, *measures), (*keys, *made), strict=True))
+        return pa.table({name: found[column] for name, column in columns.items()})
+
+    def rows_at_once(self, width: int) -> int:
+        """Return the rows of a batch that leaves memory to others."""
+        return max(1, _BATCH_BYTES // max(width, 1))
 
 
 def _networkit(graph: UndirectedGraph, *, weighted: bool) -> networkit.Graph:

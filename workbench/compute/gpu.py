@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 import pyarrow as pa
 
-from workbench.compute._gpu_device import ask_device, on_device
+from workbench.compute._gpu_device import ask_device, metered, on_device
 from workbench.compute._gpu_points import GpuPoints
+from workbench.compute._gpu_rows import GpuRows
 from workbench.compute.base import Backend
 from workbench.errors import KernelFailedError
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     import cudf
     import cugraph
     from cudf.core.groupby import DataFrameGroupBy
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
     from workbench.compute._graph import UndirectedGraph
     from workbench.compute._graph_kernels import Method
+    from workbench.compute._memory import Meter
 
 __all__ = ["GpuBackend"]
 
@@ -32,8 +36,8 @@ __all__ = ["GpuBackend"]
 _POWER_STEPS = 4
 
 
-class GpuBackend(GpuPoints, Backend):
-    """Graphs by cuGraph, points by cuML."""
+class GpuBackend(GpuPoints, GpuRows, Backend):
+    """Graphs by cuGraph, points by cuML, rows by cuDF."""
 
     requires = ("cudf", "cugraph", "cuml", "rmm", "cuda")
     extra = "gpu"
@@ -61,6 +65,10 @@ class GpuBackend(GpuPoints, Backend):
 
         libraries = {"cudf": cudf, "cugraph": cugraph, "cuml": cuml}
         return {name: str(library.__version__) for name, library in libraries.items()}
+
+    def metered(self) -> AbstractContextManager[Meter]:
+        """Measure the device memory that is taken through RMM meanwhile."""
+        return metered()
 
     def solve_pagerank(
         self, graph: UndirectedGraph, *, damping: float, max_iterations: int, tolerance: float

@@ -15,14 +15,16 @@ failure. Each kernel says how its results are compared: *exact*, *close* or of e
 from __future__ import annotations
 
 import os
+from dataclasses import astuple
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from workbench.compute import EdgeList, Points, backends
+from workbench.compute import EdgeList, backends
 from workbench.errors import UsageError
+from workbench.testing._comparison import compares, comparison_of
 from workbench.testing._graphs import (
     blobs,
     component_labels,
@@ -31,23 +33,23 @@ from workbench.testing._graphs import (
     planted_partition,
     reference,
 )
+from workbench.testing._point_suite import PointSuite
+from workbench.testing._row_suite import RowSuite
+from workbench.testing._suite import AGREEMENT, adjusted_rand, cpu, has
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from workbench.compute import Backend
-    from workbench.compute.base import Kernel
 
 __all__ = ["BackendSuite", "blobs", "edge_list", "graphs", "planted_partition"]
 
 RANK_TOLERANCE = 1e-4
 MODULARITY_TOLERANCE = 0.02
-AGREEMENT = 0.95
-INERTIA_TOLERANCE = 0.02
 LOOSE_AGREEMENT = 0.75
 
 
-class BackendSuite:
+class BackendSuite(PointSuite, RowSuite):
     """The conformance suite; see the module.
 
     Attributes:
@@ -63,16 +65,21 @@ class BackendSuite:
             metafunc.parametrize("edges", graphs().values(), ids=graphs())
 
     @pytest.fixture
-    def backend(self, name: str) -> Backend:
+    def backend(self, name: str, request: pytest.FixtureRequest) -> Backend:
         """Return the backend, or skip with the reason why it cannot run here."""
+        given = request.node.callspec.params
+        comparison = comparison_of(request.function, given)
+        if comparison is not None:
+            request.node.user_properties.append(("comparison", (name, *astuple(comparison))))
         reason = backends.load(name).can_run()
         if reason is not True:
             _not_here(f"backend {name!r} cannot run here: {reason}")
         return backends.create(name)
 
+    @compares("components", "exact", "the components of networkx")
     def test_components_are_those_of_networkx(self, backend: Backend, edges: EdgeList) -> None:
         """Comparison: exact."""
-        _has(backend, "components")
+        has(backend, "components")
         table, metrics = backend.components(edges)
         expected = component_labels(reference(edges))
         assert _column(table, "component", pa.int32(), edges).tolist() == expected
@@ -80,11 +87,12 @@ class BackendSuite:
         assert metrics["components"] == len(sizes)
         assert metrics["largest"] == sizes.max(initial=0)
 
+    @compares("pagerank", "close", "each rank within 1e-4 of networkx")
     def test_ranks_are_those_of_networkx(self, backend: Backend, edges: EdgeList) -> None:
         """Comparison: close, within 1e-4 of each rank."""
         import networkx as nx
 
-        _has(backend, "pagerank")
+        has(backend, "pagerank")
         table, metrics = backend.pagerank(edges)
         ranks = _column(table, "rank", pa.float64(), edges)
         ranked = nx.pagerank(reference(edges), max_iter=1_000, tol=1e-15)
@@ -95,22 +103,23 @@ class BackendSuite:
 
     def test_ranks_follow_the_damping(self, backend: Backend) -> None:
         """Without damping every node has the same rank; with more, the hub of a star has more."""
-        _has(backend, "pagerank")
+        has(backend, "pagerank")
         edges = graphs()["star, bipartite"]
         hub = [backend.pagerank(edges, damping=d)[0]["rank"][0].as_py() for d in (0.01, 0.5, 0.85)]
         assert hub == sorted(hub)
         assert hub[0] < 2 / edges.nodes
 
+    @compares("pagerank", "close", "each rank within 1e-4 of the CPU's")
     def test_ranks_are_those_of_thereference(self, backend: Backend, edges: EdgeList) -> None:
         """Comparison: close, within 1e-4 of each rank of the CPU's."""
-        _has(backend, "pagerank")
-        expected = _cpu().pagerank(edges)[0]["rank"].to_numpy()
+        has(backend, "pagerank")
+        expected = cpu().pagerank(edges)[0]["rank"].to_numpy()
         actual = backend.pagerank(edges)[0]["rank"].to_numpy()
         np.testing.assert_allclose(actual, expected, rtol=RANK_TOLERANCE)
 
     def test_communities_are_connected(self, backend: Backend, edges: EdgeList) -> None:
         """Each community is in one piece and named by its smallest member."""
-        _has(backend, "communities")
+        has(backend, "communities")
         table, metrics = backend.communities(edges)
         labels = _column(table, "community", pa.int32(), edges)
         graph = reference(edges)
@@ -118,11 +127,12 @@ class BackendSuite:
         assert labels.tolist() == component_labels(graph)
         assert metrics["communities"] == len(np.unique(labels))
 
+    @compares("communities", "close", "the modularity within 1e-9 of networkx's for the same partition")
     def test_modularity_is_that_of_networkx(self, backend: Backend, edges: EdgeList) -> None:
         """The figure in the metrics is the partition's own."""
         import networkx as nx
 
-        _has(backend, "communities")
+        has(backend, "communities")
         table, metrics = backend.communities(edges)
         graph = reference(edges)
         members: dict[int, set[int]] = {}
@@ -131,27 +141,29 @@ class BackendSuite:
         expected = nx.community.modularity(graph, members.values()) if graph.size() else 0.0
         assert metrics["modularity"] == pytest.approx(expected, abs=1e-9)
 
+    @compares("communities", "quality", "modularity at most 2 % below the CPU's")
     def test_modularity_is_near_thereference(self, backend: Backend, edges: EdgeList) -> None:
         """Comparison: quality, at most 2 % below the CPU's."""
-        _has(backend, "communities")
-        expected = _cpu().communities(edges)[1]["modularity"]
+        has(backend, "communities")
+        expected = cpu().communities(edges)[1]["modularity"]
         actual = backend.communities(edges)[1]["modularity"]
         assert actual >= expected - MODULARITY_TOLERANCE * abs(expected)
 
+    @compares("communities", "quality", "adjusted Rand index of at least 0.95 with planted groups")
     @pytest.mark.parametrize("seed", [0, 1, 2])
     def test_separated_groups_are_found(self, backend: Backend, seed: int) -> None:
         """Comparison: quality, adjusted Rand index of at least 0.95 with what was planted."""
-        _has(backend, "communities")
+        has(backend, "communities")
         edges, group = planted_partition(seed=10 * seed)
         labels = backend.communities(edges, seed=seed)[0]["community"].to_numpy()
-        assert _adjusted_rand(labels, group) >= AGREEMENT
+        assert adjusted_rand(labels, group) >= AGREEMENT
 
     @pytest.mark.parametrize("method", ["louvain", "label_propagation"])
     def test_other_methods_give_connected_communities(
         self, backend: Backend, edges: EdgeList, method: Any
     ) -> None:
         """Each community is in one piece; the same seed gives the same where the method draws."""
-        _has(backend, "communities", method)
+        has(backend, "communities", method)
         first, _ = backend.communities(edges, method=method, seed=5)
         labels = _column(first, "community", pa.int32(), edges)
         graph = reference(edges)
@@ -159,19 +171,23 @@ class BackendSuite:
         assert labels.tolist() == component_labels(graph)
         assert backend.communities(edges, method=method, seed=5)[0].equals(first)
 
+    @compares(
+        "communities", "quality", "adjusted Rand index of at least 0.75 with planted groups", method="method"
+    )
     @pytest.mark.parametrize("method", ["louvain", "label_propagation"])
     def test_other_methods_find_separated_groups(self, backend: Backend, method: Any) -> None:
         """Comparison: quality, adjusted Rand index of at least 0.75 with what was planted."""
-        _has(backend, "communities", method)
+        has(backend, "communities", method)
         edges, group = planted_partition()
         labels = backend.communities(edges, method=method)[0]["community"].to_numpy()
-        assert _adjusted_rand(labels, group) >= LOOSE_AGREEMENT
+        assert adjusted_rand(labels, group) >= LOOSE_AGREEMENT
 
+    @compares("core_numbers", "exact", "the core numbers of networkx")
     def test_core_numbers_are_those_of_networkx(self, backend: Backend, edges: EdgeList) -> None:
         """Comparison: exact."""
         import networkx as nx
 
-        _has(backend, "core_numbers")
+        has(backend, "core_numbers")
         table, metrics = backend.core_numbers(edges)
         graph = reference(edges)
         expected = nx.core_number(graph) if len(graph) else {}
@@ -179,11 +195,12 @@ class BackendSuite:
         assert found == [expected[node] for node in range(edges.nodes)]
         assert metrics == {"largest": max(found, default=0)}
 
+    @compares("betweenness", "close", "each within 1e-9 of networkx")
     def test_betweenness_is_that_of_networkx(self, backend: Backend) -> None:
         """Comparison: close, within 1e-9."""
         import networkx as nx
 
-        _has(backend, "betweenness")
+        has(backend, "betweenness")
         for edges in (graph for name, graph in graphs().items() if name != "skewed"):
             table, metrics = backend.betweenness(edges)
             expected = nx.betweenness_centrality(reference(edges))
@@ -191,9 +208,10 @@ class BackendSuite:
             np.testing.assert_allclose(found, [expected[n] for n in range(edges.nodes)], atol=1e-9)
             assert metrics == {"sources": edges.nodes, "error": 0}
 
+    @compares("betweenness", "quality", "a sample within the stated error of all")
     def test_sampled_betweenness_is_within_its_error(self, backend: Backend) -> None:
         """Comparison: quality; half of the sources, and the bound holds for every node."""
-        _has(backend, "betweenness")
+        has(backend, "betweenness")
         edges = graphs()["planted groups"]
         exact = backend.betweenness(edges)[0]["betweenness"].to_numpy()
         table, metrics = backend.betweenness(edges, samples=edges.nodes // 2, seed=3)
@@ -203,11 +221,12 @@ class BackendSuite:
         again = backend.betweenness(edges, samples=edges.nodes // 2, seed=3)[0]
         assert again.equals(table)
 
+    @compares("hops", "exact", "the hops of networkx")
     def test_hops_are_those_of_networkx(self, backend: Backend, edges: EdgeList) -> None:
         """Comparison: exact, from the first node and the last."""
         import networkx as nx
 
-        _has(backend, "hops")
+        has(backend, "hops")
         graph = reference(edges)
         for source in {0, edges.nodes - 1} & set(graph):
             table, metrics = backend.hops(edges, source=source)
@@ -216,11 +235,12 @@ class BackendSuite:
             assert found == [expected.get(node, -1) for node in range(edges.nodes)]
             assert metrics == {"reached": len(expected), "farthest": max(expected.values())}
 
+    @compares("distances", "close", "each within 1e-6 of networkx")
     def test_distances_are_those_of_networkx(self, backend: Backend, edges: EdgeList) -> None:
         """Comparison: close, within 1e-6 of each; an edge is as long as the inverse of its weight."""
         import networkx as nx
 
-        _has(backend, "distances")
+        has(backend, "distances")
         graph = reference(edges)
         for source in {0, edges.nodes - 1} & set(graph):
             table, metrics = backend.distances(edges, source=source)
@@ -234,20 +254,21 @@ class BackendSuite:
 
     def test_resolution_makes_communities_smaller(self, backend: Backend) -> None:
         """A higher resolution gives more communities."""
-        _has(backend, "communities")
+        has(backend, "communities")
         edges = graphs()["planted groups"]
         few, many = (backend.communities(edges, resolution=r)[1]["communities"] for r in (0.05, 8.0))
         assert few < 8 < many
 
     def test_communities_repeat_by_seed(self, backend: Backend, edges: EdgeList) -> None:
         """The same graph and seed give the same table."""
-        _has(backend, "communities")
+        has(backend, "communities")
         first, second = (backend.communities(edges, seed=5)[0] for _ in range(2))
         assert first.equals(second)
 
+    @compares("communities", "exact", "nodes that no edge moves stay in their earlier community")
     def test_earlier_communities_are_kept(self, backend: Backend) -> None:
         """Comparison: exact. Where the edges do not say, nodes stay where they were, and only there."""
-        _has(backend, "communities")
+        has(backend, "communities")
         # two cliques of four, and a node that is tied to both alike
         cliques = [(a, b) for k in (0, 4) for a in range(k, k + 4) for b in range(k, a)]
         ends = np.array([*cliques, (0, 8), (4, 8)])
@@ -260,105 +281,6 @@ class BackendSuite:
         assert together[0] != together[4]
         with pytest.raises(UsageError, match="the length of earlier is 2, must be the number of nodes, 9"):
             backend.communities(edges, earlier=np.zeros(2, np.int32))
-
-    @pytest.mark.parametrize("seed", [0, 1, 2])
-    def test_separated_clusters_are_found(self, backend: Backend, seed: int) -> None:
-        """Comparison: quality, adjusted Rand index of at least 0.95 with what was planted; largest first."""
-        _has(backend, "kmeans")
-        points, group = blobs(seed=seed)
-        table, metrics = backend.kmeans(points, seed=seed)
-        labels = table["cluster"].to_numpy()
-        assert table.schema == pa.schema({"row": pa.int32(), "cluster": pa.int32(), "distance": pa.float64()})
-        assert metrics["k"] == 4
-        assert _adjusted_rand(labels, group) >= AGREEMENT
-        assert (np.diff(np.bincount(labels)) <= 0).all()
-        expected = _cpu().kmeans(points, seed=seed)[1]["inertia"]
-        assert metrics["inertia"] == pytest.approx(expected, rel=INERTIA_TOLERANCE)
-
-    def test_clusters_repeat_by_seed(self, backend: Backend) -> None:
-        """The same points and seed give the same table."""
-        _has(backend, "kmeans")
-        points = Points(np.random.default_rng(6).normal(size=(400, 5)))
-        first, second = (backend.kmeans(points, seed=5)[0] for _ in range(2))
-        assert first.equals(second)
-
-    def test_components_are_those_of_the_singular_values(self, backend: Backend) -> None:
-        """Comparison: close, within 1e-6 of numpy's decomposition, signs included."""
-        _has(backend, "pca")
-        values = blobs(seed=3)[0].values @ np.diag([3.0, 1.0, 0.2])
-        table, metrics = backend.pca(Points(values), components=2)
-        centred = values - values.mean(0)
-        _, singular, directions = np.linalg.svd(centred, full_matrices=False)
-        largest = directions[np.arange(3), np.abs(directions).argmax(1)]
-        expected = centred @ (directions * np.sign(largest)[:, None]).T
-        for place in range(2):
-            found = table[f"component_{place}"].to_numpy()
-            np.testing.assert_allclose(found, expected[:, place], atol=1e-6 * singular[0])
-        share = np.square(singular[:2]).sum() / np.square(singular).sum()
-        assert metrics["explained"] == pytest.approx(share, rel=1e-6)
-
-    def test_what_lies_apart_is_isolated_first(self, backend: Backend) -> None:
-        """The point far from all others scores highest, and the same seed gives the same scores."""
-        _has(backend, "isolation")
-        values = np.vstack([np.random.default_rng(2).normal(size=(500, 4)), np.full((1, 4), 9.0)])
-        first, second = (backend.isolation(Points(values), seed=3)[0] for _ in range(2))
-        scores = first["score"].to_numpy()
-        assert scores.argmax() == 500
-        assert ((scores > 0) & (scores < 1)).all()
-        assert first.equals(second)
-
-    def test_dense_directions_are_clusters_and_the_rest_is_noise(self, backend: Backend) -> None:
-        """Comparison: exact, the partition that the definition gives; a row may stand for many points."""
-        _has(backend, "dbscan")
-        angles = np.radians([0, 5, 10, 90, 95, 180, 270])
-        points = Points(np.stack([np.cos(angles), np.sin(angles)], axis=1))
-        weight = np.array([1.0, 1, 1, 1, 2, 1, 3])
-        table, metrics = backend.dbscan(points, weight=weight, eps=0.05, min_points=3)
-        assert table["cluster"].to_pylist() == [0, 0, 0, 1, 1, -1, 2]
-        assert metrics == {"clusters": 3, "noise": 1}
-
-    @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
-    def test_densities_of_different_scale_are_clusters(self, backend: Backend, metric: Any) -> None:
-        """Comparison: quality, adjusted Rand index of at least 0.95 with what was planted."""
-        _has(backend, "hdbscan")
-        draw = np.random.default_rng(4)
-        group = np.repeat([0, 1, 2], [80, 60, 40])
-        centres, spread = 20 * np.eye(3)[group], np.array([0.3, 0.6, 1.2])[group, None]
-        points = Points(centres + draw.normal(size=(180, 3)) * spread)
-        table, metrics = backend.hdbscan(points, metric=metric, min_cluster=10)
-        labels = table["cluster"].to_numpy()
-        clustered = labels >= 0
-        assert metrics == {"clusters": 3, "noise": (~clustered).sum()}
-        assert clustered.mean() > 0.8
-        assert _adjusted_rand(labels[clustered], group[clustered]) >= AGREEMENT
-
-    @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
-    def test_neighbours_are_the_nearest(self, backend: Backend, metric: Any) -> None:
-        """Comparison: close, each distance within 1e-5 of all distances' smallest; no point is its own."""
-        from scipy.spatial.distance import cdist
-
-        _has(backend, "neighbours")
-        values = np.random.default_rng(8).normal(size=(300, 6))
-        values[1] = values[0]
-        table, metrics = backend.neighbours(Points(values), k=5, metric=metric)
-        found = table["neighbour"].to_numpy().reshape(300, 5)
-        near = table["distance"].to_numpy().reshape(300, 5)
-        every = cdist(values, values, metric)
-        np.testing.assert_allclose(near, np.take_along_axis(every, found, 1), atol=1e-5)
-        np.fill_diagonal(every, np.inf)
-        np.testing.assert_allclose(near, np.sort(every)[:, :5], atol=1e-5)
-        assert (found != np.arange(300)[:, None]).all()
-        assert all(len(set(row)) == 5 for row in found.tolist())
-        assert metrics == {"k": 5}
-
-    def test_few_points_have_all_others_as_neighbours(self, backend: Backend) -> None:
-        """Fewer points than asked for are no error."""
-        _has(backend, "neighbours")
-        three = backend.neighbours(Points(np.eye(3)), k=9)
-        found = three[0]["neighbour"].to_numpy().reshape(3, 2)
-        assert np.sort(found, axis=1).tolist() == [[1, 2], [0, 2], [0, 1]]
-        assert three[1] == {"k": 2}
-        assert backend.neighbours(Points(np.ones((1, 2))), k=9)[0].num_rows == 0
 
     def test_versions_name_the_libraries(self, backend: Backend) -> None:
         """Every result can say which libraries made it."""
@@ -373,26 +295,8 @@ def _not_here(reason: str) -> None:
     pytest.skip(reason)
 
 
-def _has(backend: Backend, kernel: Kernel, method: str = "") -> None:
-    """Skip, with the backend's reason, a kernel that it says it does not have."""
-    for gap in (kernel, f"{kernel}:{method}"):
-        if gap in backend.gaps:
-            pytest.skip(f"{type(backend).__name__} has no {gap}: {backend.gaps[gap]}")
-
-
-def _cpu() -> Backend:
-    return backends.create("cpu")
-
-
 def _column(table: pa.Table, name: str, kind: pa.DataType, edges: EdgeList) -> NDArray[Any]:
     """Return a result's column after checking the result's form."""
     assert table.schema == pa.schema({"node": pa.int32(), name: kind})
     assert table["node"].to_pylist() == list(range(edges.nodes))
     return cast("NDArray[Any]", table[name].to_numpy())
-
-
-def _adjusted_rand(found: NDArray[Any], planted: NDArray[Any]) -> float:
-    import igraph
-
-    groups = [np.unique(labels, return_inverse=True)[1].tolist() for labels in (found, planted)]
-    return float(igraph.compare_communities(*groups, method="adjusted_rand"))

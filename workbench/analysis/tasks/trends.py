@@ -10,6 +10,7 @@ import polars as pl
 
 from workbench.analysis.baseline import LEAST_WEEKS, baseline_of
 from workbench.analysis.episodes import CRITICAL, episodes, fold, with_drivers
+from workbench.analysis.grouping import Grouping
 from workbench.analysis.series import read_series
 from workbench.analysis.tasks.base import Context, Outcome, Task
 from workbench.compute import KernelRun
@@ -50,6 +51,7 @@ class TrendEpisodes(Task):
         if parameters["weeks"] < LEAST_WEEKS:
             raise UsageError(f"weeks is {parameters['weeks']}, a baseline takes at least {LEAST_WEEKS}.")
         begin = time.perf_counter()
+        group = Grouping(context.device)
         series = read_series(
             context.snapshot,
             context.segments,
@@ -57,6 +59,7 @@ class TrendEpisodes(Task):
             attributes=context.schema.attributes,
             terms=context.schema.terms,
             most_values=parameters["most_values"],
+            group=group,
         )
         baselines = {r: baseline_of(s, method, parameters["weeks"]) for r, s in series.items()}
         hours, days = (episodes(series[r], baselines[r]) for r in ("hour", "day"))
@@ -64,8 +67,8 @@ class TrendEpisodes(Task):
         critical = found.filter(pl.col("z").abs() >= CRITICAL)
         kernel = KernelRun(
             table=found.select(COLUMNS).to_arrow(compat_level=pl.CompatLevel.oldest()),
-            device="cpu",
-            reason="",
+            device=group.device,
+            reason=group.reason,
             seconds=time.perf_counter() - begin,
             metrics={
                 "episodes": float(found.height),
@@ -73,7 +76,8 @@ class TrendEpisodes(Task):
                 "critical_days": float(_days(critical, context.timezone)),
                 "series": float(sum(len(s.counts) for s in series.values())),
             },
-            versions={"numpy": np.__version__, "polars": pl.__version__},
+            versions={"numpy": np.__version__, "polars": pl.__version__, **group.versions},
+            memory=group.memory,
         )
         return Outcome(kernel.table, f"trends ({method})", kernel)
 
