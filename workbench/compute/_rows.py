@@ -89,12 +89,12 @@ class Column:
             return pc.if_else(pc.is_nan(column), pa.scalar(None, self.kind), column)
         if pa.types.is_dictionary(column.type):
             column = column.cast(self.kind)
-        return column.cast(_carrier(self.kind))
+        return column.cast(_stand_in(self.kind))
 
     def decode(self, column: pa.ChunkedArray) -> pa.ChunkedArray:
         """Return what a device found in the column's own type."""
         if self.values is None:
-            return column.cast(_carrier(self.kind)).cast(self.kind)
+            return column.cast(_stand_in(self.kind)).cast(self.kind)
         return pa.chunked_array([self.values.take(_one(column).cast(pa.int32()))], self.kind)
 
     def order(self, column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -246,7 +246,7 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _carrier(kind: pa.DataType) -> pa.DataType:
+def _stand_in(kind: pa.DataType) -> pa.DataType:
     """Return the whole numbers that stand for values of a type on a device."""
     if pa.types.is_boolean(kind):
         return pa.int8()

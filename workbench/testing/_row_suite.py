@@ -111,7 +111,7 @@ class RowSuite:
         [
             ([], {}, "at least one column"),
             (["word", "word"], {}, "stands twice"),
-            (["wrod"], {}, "Did you mean 'word'"),
+            (["wordd"], {}, "Did you mean 'word'"),
             (["share"], {}, "equal values of which are not defined well"),
             (["word"], {"x": ("sum", "word")}, "sum of column 'word' is not defined"),
             (["word"], {"x": ("sum", "hour")}, "sum of column 'hour' is not defined"),
