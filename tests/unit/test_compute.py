@@ -262,6 +262,19 @@ def test_a_driver_file_is_picked_up_by_preference(package: Callable[..., Registr
     assert result.seconds > 0
 
 
+def test_memory_is_by_how_much_the_peak_of_the_process_grew() -> None:
+    code = (
+        "import numpy as np; from workbench.compute import Growth\n"
+        "with Growth() as first: np.ones(40_000_000)\n"
+        "with Growth() as second: np.ones(1_000_000)\n"
+        "print(first.bytes, second.bytes)"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    first, second = map(int, printed.split())
+    assert 300e6 < first < 400e6
+    assert second < 8e6  # within what the first took
+
+
 def test_auto_falls_back_and_says_why(package: Callable[..., Registry[Backend]]) -> None:
     registry = package(
         cpu={},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,15 @@ def keep(store: SegmentStore, *runs: Run) -> KnowledgeStore:
             add(transaction, one, table(one.id))
             transaction.commit()
     return KnowledgeStore(store, "Europe/Berlin")
+
+
+def test_a_run_of_before_memory_was_measured_is_read(store: SegmentStore) -> None:
+    facts = {name: value for name, value in asdict(run("r1", "2025-06-10")).items() if name != "memory"}
+    with store.writer() as writer:
+        transaction = writer.begin()
+        transaction.add("knowledge", table("r1"), name="pagerank", folder="knowledge/pagerank", meta=facts)
+        transaction.commit()
+    assert KnowledgeStore(store).read("pagerank").run == run("r1", "2025-06-10")
 
 
 def test_a_result_comes_back_with_its_run(store: SegmentStore) -> None:

@@ -160,6 +160,8 @@ def test_a_run_says_how_it_came_about(db: Engine) -> None:
     assert run.asof == "2025-06-11T09:00:00+00:00"
     assert run.metrics["converged"] == 1
     assert run.versions
+    assert set(run.memory) == {"process"}
+    assert run.memory["process"] >= 0
     assert db.knowledge.runs() == [run]
 
 
@@ -198,6 +200,13 @@ class TestWithoutAGpu:
         assert (found.run.device, found.run.fallback) == ("cpu", f"gpu: {backends.load('gpu').can_run()}")
         assert found.run.fallback in found._title()
         assert db.compute("pagerank", device="cpu").run == found.run
+
+    def test_the_counts_behind_trends_are_the_device_s_too(self, db: Engine) -> None:
+        with pytest.raises(DriverUnavailableError, match="cannot run aggregate"):
+            db.compute("trends", device="gpu")
+        run = db.compute("trends", device="auto").run
+        assert (run.device, run.fallback) == ("cpu", f"gpu: {backends.load('gpu').can_run()}")
+        assert "pyarrow" in run.versions
 
 
 @pytest.mark.parametrize("name", tasks.names())

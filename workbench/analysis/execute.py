@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from workbench.analysis.tasks import tasks
+from workbench.compute import Growth
 from workbench.knowledge import Run
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ def execute(task: str, context: Context, inputs: str) -> tuple[Run, pa.Table]:
         DriverUnavailableError: If the context's device cannot run it.
     """
     created = datetime.now(UTC)
-    outcome = tasks.create(task).run(context)
+    with Growth() as grown:
+        outcome = tasks.create(task).run(context)
     kernel = outcome.kernel
     run = Run(
         id=f"{task}-{created:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}",
@@ -82,5 +84,6 @@ def execute(task: str, context: Context, inputs: str) -> tuple[Run, pa.Table]:
         created=created.isoformat(),
         seconds=round(kernel.seconds, 6),
         metrics=kernel.metrics,
+        memory={"process": grown.bytes, **({"device": kernel.memory} if kernel.device != "cpu" else {})},
     )
     return run, outcome.table

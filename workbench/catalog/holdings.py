@@ -147,6 +147,7 @@ def knowledge_kinds(world: World) -> tuple[KnowledgeKind, ...]:
                 seed=newest.seed,
                 parameters=newest.parameters,
                 metrics=newest.metrics,
+                memory=newest.memory,
                 segments=newest.segments,
                 run=newest.id,
             )

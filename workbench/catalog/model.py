@@ -255,6 +255,7 @@ class KnowledgeKind:
         seed: Seed of all randomness.
         parameters: What it was run with.
         metrics: Figures about the result, such as the number of groups found.
+        memory: Bytes that it took; see :class:`workbench.knowledge.Run`.
         segments: First and last segment that it saw, and how many.
         run: Id of the run.
     """
@@ -272,6 +273,7 @@ class KnowledgeKind:
     seed: int
     parameters: dict[str, Any]
     metrics: dict[str, float]
+    memory: dict[str, int]
     segments: tuple[str, str, int]
     run: str
 

@@ -238,13 +238,14 @@ def _knowledge(catalog: Catalog) -> str:
 def _kind(kind: KnowledgeKind, zone: str) -> list[Cell]:
     parameters = [*kind.parameters.items(), ("seed", kind.seed)]
     why = f'<br><span class="soft">not on {escape(kind.fallback)}</span>' if kind.fallback else ""
+    took = f", {words.memory(kind.memory)}" if kind.memory else ""
     return [
         (text(kind.kind), "name"),
         (f"{kind.rows:,}", "number"),
         (words.clock(kind.asof, zone), "whole"),
         (words.age(kind.age), "whole"),
         (text(kind.algorithm), ""),
-        (f"{text(kind.device)}, {kind.seconds:.3g} s{why}", ""),
+        (f"{text(kind.device)}, {kind.seconds:.3g} s{took}{why}", ""),
         (chips((name, f"{value:.4g}") for name, value in kind.metrics.items()), ""),
         (chips((name, str(value)) for name, value in parameters), ""),
         (f"{kind.runs:,}", "number"),

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from workbench.tabular import cell_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from workbench.catalog.model import Field, KnowledgeKind, Workspace
@@ -71,6 +71,15 @@ def size(number: int) -> str:
         value /= _KILO
         units.pop(0)
     return f"{number} B" if units[0] == "B" else f"{value:.1f} {units[0]}"
+
+
+def memory(taken: Mapping[str, int]) -> str:
+    """Return what a run took of the process's memory, beyond an earlier peak, and of a device's.
+
+    >>> memory({"process": 79_677_901, "device": 999}), memory({})
+    ('process +79.7 MB, device 999 B', '')
+    """
+    return ", ".join(f"{name} {'+' * (name == 'process')}{size(number)}" for name, number in taken.items())
 
 
 def clock(time: datetime | None, timezone: str) -> str:

@@ -160,6 +160,8 @@ def _print_result(result: Knowledge, rows: int) -> None:
 def _print_runs(runs: list[Run], total: int, timezone: str) -> None:
     import pyarrow as pa  # noqa: PLC0415  (kept out of start-up)
 
+    from workbench.catalog.words import memory  # noqa: PLC0415  (kept out of start-up)
+
     rows = [
         {
             "kind": run.kind,
@@ -168,6 +170,7 @@ def _print_runs(runs: list[Run], total: int, timezone: str) -> None:
             "device": run.device,
             "seed": run.seed,
             "seconds": run.seconds,
+            "memory": memory(run.memory),
             "created": _local(run.created, timezone),
             "run": run.id,
         }

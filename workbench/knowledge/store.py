@@ -45,6 +45,9 @@ class Run:
         created: Wall clock at its start, ISO 8601 in UTC.
         seconds: Wall time of the kernel.
         metrics: Figures about the result.
+        memory: Bytes. ``process``: by how much the process's peak resident memory grew while the task ran; 0
+            where it stayed below an earlier peak, and what ran beside it counts too. ``device``: the most
+            that one of its kernels held of a GPU's memory.
     """
 
     id: str
@@ -61,6 +64,7 @@ class Run:
     created: str
     seconds: float
     metrics: dict[str, float] = field(default_factory=dict)
+    memory: dict[str, int] = field(default_factory=dict)
 
     @property
     def day(self) -> str:
@@ -228,5 +232,6 @@ def _entries(snapshot: Snapshot, kind: str | None) -> list[FileEntry]:
 
 
 def _run(entry: FileEntry) -> Run:
-    facts = {f.name: entry.meta[f.name] for f in fields(Run)}
+    # what earlier versions wrote has no memory
+    facts = {f.name: entry.meta[f.name] for f in fields(Run) if f.name in entry.meta}
     return Run(**{**facts, "segments": tuple(facts["segments"])})

@@ -7,6 +7,8 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from workbench.catalog.words import memory
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
@@ -69,10 +71,11 @@ def about(knowledge: Knowledge, *facts: str) -> str:
     zone = ZoneInfo(knowledge.timezone)
     asof = datetime.fromisoformat(run.asof).astimezone(zone)
     why = f" ({run.fallback})" if run.fallback else ""
+    took = f", {memory(run.memory)}" if run.memory else ""
     parts = [
         *facts,
         f"as of {asof:%Y-%m-%d %H:%M} {knowledge.timezone}",
-        f"{run.algorithm} on {run.device}{why}, {run.seconds:.2g} s",
+        f"{run.algorithm} on {run.device}{why}, {run.seconds:.2g} s{took}",
         f"segments {run.segments[0]} to {run.segments[1]}",
         f"seed {run.seed}",
     ]

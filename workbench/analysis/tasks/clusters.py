@@ -57,5 +57,9 @@ class Clusters(Task):
             pl.col("cluster").replace_strict(labels, return_dtype=pl.String).alias("label"),
         )
         table, drift = renumbered(context, "clusters", frame.sort("cluster", "distance", "entity"), "cluster")
-        kernel = replace(found, metrics={**found.metrics, **plane.metrics, **drift})
+        kernel = replace(
+            found,
+            metrics={**found.metrics, **plane.metrics, **drift},
+            memory=max(found.memory, plane.memory),
+        )
         return Outcome(table.to_arrow(compat_level=pl.CompatLevel.oldest()), "k-means", kernel)
