@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from workbench.config.entity_schema import EntitySchema, load_schema, schema_path
 from workbench.errors import CorruptFileError, StorageError, UnknownNameError, UsageError, WorkbenchError
+from workbench.executors import named
 from workbench.locks import LendableLock
 from workbench.progress import Update, silent
 from workbench.settings import load_settings
@@ -102,6 +103,7 @@ class Engine:
         self.path = self.store.root
         self.schema = workspace_schema(self.path)
         self.timezone = self.settings.timezone or self.schema.timezone
+        self.executor, self._lent = named(self.settings.cluster, threads=self.settings.threads), False
         self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
         self._begin()
 
@@ -150,8 +152,9 @@ class Engine:
         Writers of both wait for one another, where another process's is refused.
         """
         other = type(self).__new__(type(self))
-        for name in ("store", "settings", "path", "schema", "timezone", "_streams"):
+        for name in ("store", "settings", "path", "schema", "timezone", "executor", "_streams"):
             setattr(other, name, getattr(self, name))
+        other._lent = True  # noqa: SLF001  (its own kind)
         other._begin()  # noqa: SLF001  (its own kind)
         return other
 
@@ -805,6 +808,7 @@ class Engine:
             knowledge=self.knowledge,
             embed=self._embed,
             patterns=self.pattern_config,
+            executor=self.executor,
         )
         if keep == "always":
             self.store.require_writable()
@@ -902,6 +906,7 @@ class Engine:
             timezone=self.timezone,
             knowledge=self.knowledge,
             embed=self._embed,
+            executor=self.executor,
         )
 
     def evict(self, *segments: str, before: str | date | None = None, force: bool = False) -> list[str]:
@@ -1138,9 +1143,14 @@ class Engine:
         return report
 
     def close(self) -> None:
-        """Stop the scheduler, the SQL worker and language models; the engine can still be used afterwards."""
+        """Stop the scheduler, the SQL worker and language models, and leave the cluster.
+
+        The engine can still be used afterwards.
+        """
         if "scheduler" in self.__dict__:
             self.scheduler.stop()
+        if not self._lent:
+            self.executor.close()
         self._close_sql()
         self._clients.clear()
 
@@ -1201,7 +1211,7 @@ class Engine:
 
         kept = self.store.derived("window")
         times = Times(self._snapshot, kept, self.schema, self.fields)
-        window = window_of(self._snapshot, kept, segments)
+        window = window_of(self._snapshot, kept, segments, executor=self.executor)
         computed = computed_edges(self)
         return Graph(window, self.schema, self.timezone, self._show, times=times, computed=computed)
 

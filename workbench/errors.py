@@ -9,6 +9,7 @@ The tree, with the standard exception that each also is where users expect one::
     ├── DriverError
     │   ├── DriverUnavailableError         the driver exists but cannot run here; says why
     │   ├── DriverClashError               two drivers claim one name
+    │   ├── ExecutorError                  the cluster that runs something is lost, or nobody answers there
     │   └── KernelFailedError              a backend's library gave up on one call
     ├── ProviderError                      a language model's provider gave no answer; says why
     │   ├── ProviderAuthError              the key is missing, wrong or not enough
@@ -43,7 +44,7 @@ A message says what was asked, what is wrong, where, and what to do about it.
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,6 +58,7 @@ __all__ = [
     "DriverClashError",
     "DriverError",
     "DriverUnavailableError",
+    "ExecutorError",
     "KernelFailedError",
     "NotificationError",
     "NotificationFailedError",
@@ -108,6 +110,17 @@ class WorkbenchError(Exception):
         fix = f" {self.fix}" if self.fix else ""
         return f"{where}{self.message}{fix}"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how it is made again in another process, whatever its class takes."""
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(cls: type[WorkbenchError], args: tuple[Any, ...], facts: dict[str, Any]) -> WorkbenchError:
+    """Return an error as it was."""
+    error = cls.__new__(cls, *args)
+    error.__dict__.update(facts)
+    return error
+
 
 class UsageError(WorkbenchError, ValueError):
     """A call or a command that cannot be meant as it stands."""
@@ -148,6 +161,10 @@ class DriverUnavailableError(DriverError):
 
 class DriverClashError(DriverError):
     """Two drivers of one kind claim the same name."""
+
+
+class ExecutorError(DriverError):
+    """What runs something elsewhere is lost: no scheduler answers, or workers die at the same item."""
 
 
 class KernelFailedError(DriverError):

@@ -38,6 +38,11 @@ class Settings(BaseModel):
     timezone: str = Field("", description="IANA time zone of screens, SQL and plans; empty: the schema's.")
     window: Literal["all"] | int = Field("all", description="Retained days, or 'all'.")
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="Where kernels run.")
+    cluster: str = Field(
+        "",
+        description="Where a task's parts run, a segment each: 'local' processes, or the address of a Dask "
+        "scheduler, tcp://host:port; empty: in threads.",
+    )
     batch_mb: int = Field(
         2048, ge=1, description="Input, in MB, that ingest takes in before it publishes, as it is in memory."
     )
@@ -205,6 +210,13 @@ class Settings(BaseModel):
     def _plain_address(cls, value: str) -> str:
         if value and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#@]*)?", value):
             raise ValueError("must be http(s)://host[:port][/path], without a name or a key in it")
+        return value
+
+    @field_validator("cluster")
+    @classmethod
+    def _executor(cls, value: str) -> str:
+        if value and value != "local" and not re.fullmatch(r"(tcp|tls)://[^\s/?#@:]+:\d+", value):
+            raise ValueError("must be 'local' or tcp://host:port")
         return value
 
     @field_validator("window", "batch_mb", "max_columns", "stream_backlog_mb", "threads", mode="before")

@@ -20,6 +20,8 @@ HEAVY = {
     "cugraph",
     "cuml",
     "cupy",
+    "dask",
+    "distributed",
     "duckdb",
     "holoviews",
     "igraph",

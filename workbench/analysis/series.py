@@ -7,21 +7,25 @@ day that it begins in.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import polars as pl
 
 from workbench.analysis.grouping import Grouping
-from workbench.partials.documents import DAY_US, HASH_BITS
+from workbench.analysis.sighted import merged_sightings, sighted
+from workbench.executors import Threads
+from workbench.storage import Segment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from workbench.config.entity_schema import Term
+    from workbench.executors import Executor
     from workbench.storage import Snapshot
 
 __all__ = ["Buckets", "Resolution", "SeriesSet", "daily", "hourly", "read_series"]
@@ -29,7 +33,7 @@ __all__ = ["Buckets", "Resolution", "SeriesSet", "daily", "hourly", "read_series
 Resolution = Literal["hour", "day"]
 
 _HOUR = timedelta(hours=1)
-_BATCH = 4_000_000
+_COUNTS = pl.Schema({"type": pl.String(), "hour": pl.Datetime("us", "UTC"), "events": pl.Int64()})
 _NAMES = {"metric": pl.String(), "dimension": pl.String(), "value": pl.String()}
 
 
@@ -145,6 +149,7 @@ def read_series(  # noqa: PLR0913  (what a series depends on, each its own)
     terms: Mapping[str, Term],
     most_values: int | None,
     group: Grouping | None = None,
+    executor: Executor | None = None,
 ) -> dict[Resolution, SeriesSet]:
     """Return the hourly and the daily series of the window; empty where the window has no whole bucket.
 
@@ -159,11 +164,12 @@ def read_series(  # noqa: PLR0913  (what a series depends on, each its own)
         terms: Event types that are one thing's; their outcomes become shares.
         most_values: An entity type with more entities in the window is no dimension. With None only the
             events and shares of the whole are read, without opening the sightings.
-        group: Where rows are counted; by default wherever it is fastest.
+        group: Where hourly counts are summed; by default wherever it is fastest.
+        executor: What goes through the segments; by default threads.
     """
-    wanted = list(segments)
-    group = group or Grouping()
-    counts = _read_counts(snapshot, wanted, group)
+    wanted = [Segment(snapshot, day) for day in sorted(segments)]
+    running = executor or Threads()
+    counts = _read_counts(wanted, running, group or Grouping())
     if counts.is_empty():
         empty = SeriesSet(_no_buckets(), pl.DataFrame(schema=_NAMES), np.empty((0, 0)), np.empty((0, 0)))
         return {"hour": empty, "day": empty}
@@ -172,7 +178,7 @@ def read_series(  # noqa: PLR0913  (what a series depends on, each its own)
     hours = hourly(first, last, timezone)
     by_value, distinct = _empty("hour"), _empty("day")
     if most_values is not None:
-        by_value, distinct = _read_sightings(snapshot, wanted, timezone, attributes, most_values, group)
+        by_value, distinct = _read_sightings(wanted, timezone, attributes, most_values, running)
     whole = counts.select(
         pl.col("type").alias("metric"),
         pl.lit(None, pl.String).alias("dimension"),
@@ -195,120 +201,47 @@ def _no_buckets() -> Buckets:
     return Buckets("hour", nothing, nothing, none, none, none)
 
 
-def _read_counts(snapshot: Snapshot, segments: list[str], group: Grouping) -> pl.DataFrame:
-    frames = [pl.DataFrame(snapshot.read(e)) for e in snapshot.files("counts", segments=segments)]
-    schema = {"type": pl.String(), "hour": pl.Datetime("us", "UTC"), "events": pl.Int64()}
-    if not frames:
-        return pl.DataFrame(schema=schema)
-    real = pl.concat(f.cast({"type": pl.String}).filter(~pl.col("is_test")) for f in frames)
-    return group(real, ["type", "hour"], {"events": ("sum", "events")})
+def _read_counts(segments: list[Segment], executor: Executor, group: Grouping) -> pl.DataFrame:
+    """Return the events of each type and hour, in that order."""
+    counted = pl.concat([pl.DataFrame(schema=_COUNTS), *executor.map(hourly_counts, segments)])
+    return group(counted, ["type", "hour"], {"events": ("sum", "events")}) if counted.height else counted
 
 
-def _read_sightings(  # noqa: PLR0913, PLR0917  (read_series' own)
-    snapshot: Snapshot,
-    segments: list[str],
-    timezone: str,
-    attributes: frozenset[str],
-    most_values: int,
-    group: Grouping,
+def hourly_counts(segment: Segment) -> pl.DataFrame:
+    """Return the events of each type and hour of one segment, without those of test accounts."""
+    tables = segment.read("counts")
+    if not tables:
+        return pl.DataFrame(schema=_COUNTS)
+    return pl.DataFrame(tables[0]).filter(~pl.col("is_test")).select(*_COUNTS).cast({"type": pl.String})
+
+
+def _read_sightings(
+    segments: list[Segment], timezone: str, attributes: frozenset[str], most_values: int, executor: Executor
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return events by hour and entity of the small types, and entities by local day of the others."""
-    entities, offsets = _entities(snapshot, segments)
-    if entities.is_empty():
+    found = executor.reduce(
+        partial(sighted, timezone=timezone, attributes=attributes, most_values=most_values),
+        partial(merged_sightings, most_values=most_values),
+        segments,
+    )
+    if found is None:
         return _empty("hour"), _empty("day")
-    names, numbers = _numbered(entities, attributes, most_values)
-    local = pl.col("hour").dt.convert_time_zone(timezone).dt.date().to_physical().cast(pl.Int64)
-    events, days = [], []
-    for seen in _sightings(snapshot, segments, offsets):
-        # by row number: a join on names would cost more than all the rest
-        known = seen.select("event_type", "hour").hstack(numbers[seen["row"]])
-        few = known.select("event_type", "small", "hour").filter(pl.col("small").is_not_null())
-        events.append(group(few, ["event_type", "small", "hour"], {"events": ("rows", "")}))
-        pairs = group(known.select("counted", "hour").drop_nulls(), ["counted", "hour"], {})
-        day = pairs.select(pl.col("hour").unique()).with_columns(local.alias("day"))
-        days.append(pairs.join(day, on="hour").select("counted", "day").unique())
-    distinct = pl.concat(days).unique()
-    distinct = distinct.hstack(names[distinct["counted"]])
-    by_value = pl.concat(events)
     return (
-        by_value.hstack(names[by_value["small"]]).select(
+        found.events.select(
             pl.col("event_type").alias("metric"),
-            pl.col("type").cast(pl.String).alias("dimension"),
-            pl.col("key").cast(pl.String).alias("value"),
+            pl.col("type").alias("dimension"),
+            pl.col("key").alias("value"),
             "hour",
             "events",
         ),
-        distinct.group_by("type", "day")
-        .agg(pl.len().cast(pl.Int64).alias("events"))
-        .select(
-            (pl.lit("distinct ") + pl.col("type").cast(pl.String)).alias("metric"),
+        found.distinct.select(
+            (pl.lit("distinct ") + pl.col("type")).alias("metric"),
             pl.lit(None, pl.String).alias("dimension"),
             pl.lit(None, pl.String).alias("value"),
             "day",
-            "events",
+            pl.col("entities").alias("events"),
         ),
     )
-
-
-def _numbered(
-    entities: pl.DataFrame, attributes: frozenset[str], most_values: int
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return ``type`` and ``key`` by number, and of each entity's row the number; null does not count.
-
-    ``small`` counts as a dimension's value, ``counted`` as one of the distinct entities.
-    """
-    names = entities.select("type", "key").unique(maintain_order=True)
-    number = entities.join(
-        names.with_row_index("number"), on=["type", "key"], how="left", maintain_order="left"
-    )["number"].cast(pl.Int32)
-    sizes = entities.filter(~pl.col("is_test")).group_by("type").agg(pl.col("key").n_unique())
-    small = sizes.filter(pl.col("key") <= most_values)["type"].to_list()
-    counted = sizes.filter(~pl.col("type").is_in(list(attributes)))["type"].to_list()
-    real = entities.select("type", number, real=~pl.col("is_test"))
-    return names, real.select(
-        pl.when(pl.col("real") & pl.col("type").is_in(kept)).then("number").alias(name)
-        for name, kept in (("small", small), ("counted", counted))
-    )
-
-
-def _entities(snapshot: Snapshot, segments: list[str]) -> tuple[pl.DataFrame, dict[str, int]]:
-    """Return the entities of all segments below one another, and the row at which each segment's begin."""
-    frames, offsets, rows = [], {}, 0
-    for entry in snapshot.files("entities", segments=segments):
-        frames.append(pl.DataFrame(snapshot.read(entry, columns=["type", "key", "is_test"])))
-        offsets[entry.segment] = rows
-        rows += frames[-1].height
-    names = pl.Schema({"type": pl.Categorical(), "key": pl.Categorical()})
-    empty = pl.DataFrame(schema={**names, "is_test": pl.Boolean()})
-    return pl.concat([empty, *(frame.cast(names) for frame in frames)]), offsets
-
-
-def _sightings(snapshot: Snapshot, segments: list[str], offsets: Mapping[str, int]) -> Iterator[pl.DataFrame]:
-    """Yield ``event_type``, ``hour`` and the entity's ``row``, of several segments at a time."""
-    batch: list[pl.DataFrame] = []
-    rows = 0
-    for entry in snapshot.files("sightings", segments=segments):
-        frame = pl.DataFrame(snapshot.read(entry))
-        batch.append(
-            frame.select(
-                pl.col("event_type").cast(pl.Categorical()),
-                _moment(entry.segment).dt.truncate("1h").alias("hour"),
-                (pl.col("node").cast(pl.Int64) + offsets[entry.segment]).alias("row"),
-            )
-        )
-        rows += frame.height
-        if rows >= _BATCH:
-            yield pl.concat(batch)
-            batch, rows = [], 0
-    if batch:
-        yield pl.concat(batch)
-
-
-def _moment(segment: str) -> pl.Expr:
-    """Return the time that an identifier of a segment holds."""
-    midnight = datetime.fromisoformat(segment).replace(tzinfo=UTC)
-    into = (pl.col("_id") // (1 << HASH_BITS)).clip(0, DAY_US - 1)
-    return pl.lit(midnight).cast(pl.Datetime("us", "UTC")) + into.cast(pl.Duration("us"))
 
 
 def _empty(bucket: str) -> pl.DataFrame:

@@ -28,14 +28,16 @@ __all__ = ["config", "drivers", "lab", "schema"]
 
 
 def drivers(as_json: JsonOption = False) -> None:
-    """Show the connectors, tasks, compute backends, planners and providers, and why one cannot run here."""
+    """Show the connectors, tasks, backends, executors, planners and providers, and why one cannot run."""
     from workbench.analysis import tasks  # noqa: PLC0415  (kept out of start-up)
     from workbench.compute import backends  # noqa: PLC0415  (kept out of start-up)
     from workbench.connectors import connectors  # noqa: PLC0415  (kept out of start-up)
+    from workbench.executors import executors  # noqa: PLC0415  (kept out of start-up)
     from workbench.llm import providers  # noqa: PLC0415  (kept out of start-up)
     from workbench.plans.planners import planners  # noqa: PLC0415  (kept out of start-up)
 
-    kinds = [registry.describe() for registry in (connectors, tasks, backends, planners, providers)]
+    registries = (connectors, tasks, backends, executors, planners, providers)
+    kinds = [registry.describe() for registry in registries]
     if as_json:
         print_json({"drivers": [asdict(info) for infos in kinds for info in infos]})
         return

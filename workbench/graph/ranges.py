@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from workbench.graph.ahead import ahead
+from workbench.executors.ahead import ahead
 from workbench.graph.sums import Counted, require_packable
 
 if TYPE_CHECKING:

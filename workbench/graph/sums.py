@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from workbench.errors import UsageError
-from workbench.graph.ahead import ahead
+from workbench.executors.ahead import ahead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

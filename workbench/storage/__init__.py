@@ -6,8 +6,17 @@ A *kind* is an opaque name and an Arrow table; what the tables mean is decided a
 from __future__ import annotations
 
 from workbench.storage.manifest import FileEntry, LedgerEntry, Manifest
-from workbench.storage.snapshot import Snapshot
+from workbench.storage.snapshot import Segment, Snapshot
 from workbench.storage.store import SegmentStore
 from workbench.storage.writer import Transaction, Writer
 
-__all__ = ["FileEntry", "LedgerEntry", "Manifest", "SegmentStore", "Snapshot", "Transaction", "Writer"]
+__all__ = [
+    "FileEntry",
+    "LedgerEntry",
+    "Manifest",
+    "Segment",
+    "SegmentStore",
+    "Snapshot",
+    "Transaction",
+    "Writer",
+]

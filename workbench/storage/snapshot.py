@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
-from workbench.errors import CorruptFileError
+from workbench.errors import CorruptFileError, UsageError, WorkspaceError
+from workbench.storage.files import Verifier
+from workbench.storage.manifest import manifest_name, read_manifest
 from workbench.storage.missing import missing_in
 from workbench.storage.rows import RowFinder
 
@@ -21,20 +24,23 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from workbench.storage.files import Verifier
     from workbench.storage.leases import Lease
     from workbench.storage.manifest import FileEntry, Manifest
     from workbench.storage.missing import Missing
     from workbench.storage.rows import Rows
 
-__all__ = ["Snapshot"]
+__all__ = ["Segment", "Snapshot"]
 
 _MANY = 4  # files that are worth threads
 _FOOTERS = 128  # that are kept decoded, a month of four event types; a megabyte each where they are wide
 
 
 class Snapshot:
-    """One generation of a workspace, read-only; its files stay while the object lives, if it has a lease."""
+    """One generation of a workspace, read-only; its files stay while the object lives, if it has a lease.
+
+    Pickled, it is no more than where it lies and which it is: another process that sees the directory reads
+    the same, while the one that sent it keeps it.
+    """
 
     def __init__(
         self, root: Path, manifest: Manifest, verifier: Verifier, lease: Lease | None = None
@@ -45,6 +51,20 @@ class Snapshot:
         self._lease = lease
         self._footers = lru_cache(_FOOTERS)(pq.read_metadata)
         self._finder = RowFinder(self._footers)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how another process reads the same generation.
+
+        Raises:
+            UsageError: If it is none that lies there whole: of a mirror in S3, or not committed.
+        """
+        if self.lazy or not self.manifest.digest:
+            raise UsageError(
+                "only a generation of a workspace in a directory is sent to other processes.",
+                where=str(self.root),
+                fix="Leave the setting cluster empty, or make a workspace of it: 'workbench restore'.",
+            )
+        return _opened, (self.root, self.generation, self.manifest.digest)
 
     @property
     def generation(self) -> int:
@@ -163,3 +183,56 @@ class Snapshot:
                 yield entry, error.message
             else:
                 yield entry, ""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One segment of a generation: an item for an executor, small enough to be sent.
+
+    Attributes:
+        snapshot: The generation.
+        day: The segment.
+    """
+
+    snapshot: Snapshot
+    day: str
+
+    def __str__(self) -> str:
+        """Return which it is, as errors name it."""
+        return f"segment {self.day} of {self.snapshot.root}, generation {self.snapshot.generation}"
+
+    def files(self, kind: str) -> list[FileEntry]:
+        """Return its files of a kind."""
+        return self.snapshot.files(kind, segments=[self.day])
+
+    def read(self, kind: str, *, columns: Sequence[str] | None = None) -> list[pa.Table]:
+        """Return its tables of a kind, checked; of a partial there is one, or none.
+
+        Raises:
+            CorruptFileError: If one is missing or damaged.
+        """
+        return [self.snapshot.read(entry, columns=columns) for entry in self.files(kind)]
+
+
+# Items are unpickled one by one: of a generation that is known nothing is read or checked again.
+@lru_cache(4)
+def _opened(root: Path, number: int, digest: str) -> Snapshot:
+    """Return a generation that another process reads.
+
+    Raises:
+        WorkspaceError: If the workspace is not seen from here.
+        CorruptFileError: If the generation's manifest is missing or damaged.
+    """
+    if not root.is_dir():
+        raise WorkspaceError(
+            "the workspace is not seen from here.",
+            where=str(root),
+            fix="Workers need it at the same path as the one that asks, on a file system that all share.",
+        )
+    manifest = read_manifest(root / "manifests" / manifest_name(number), digest)
+    return Snapshot(root, manifest, _verifier(root))
+
+
+@lru_cache(4)
+def _verifier(root: Path) -> Verifier:  # noqa: ARG001  (whose files it knows)
+    return Verifier()

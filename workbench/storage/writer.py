@@ -287,7 +287,7 @@ class Transaction:
         """Return the generation as it is so far, to derive from: new files are read where they lie aside."""
         staged = [replace(e, path=f"tmp/{aside.name}") for aside, e in self._staged]
         kept = [f for f in self.base.manifest.files if f.path not in self._removed]
-        manifest = replace(self.base.manifest, files=(*kept, *staged), state=self._state)
+        manifest = replace(self.base.manifest, files=(*kept, *staged), state=self._state, digest="")
         return Snapshot(self._writer.root, manifest, self._writer.verifier)
 
     def remove(self, entries: Iterable[FileEntry]) -> None:

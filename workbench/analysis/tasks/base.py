@@ -14,6 +14,7 @@ import polars as pl
 from workbench.compute import KernelRun
 from workbench.config.tasks import PatternConfig
 from workbench.errors import UnknownNameError, UsageError
+from workbench.executors import Executor, Threads
 from workbench.registry import Driver
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Context:
         knowledge: Results of earlier runs.
         patterns: How sequences of events are looked for.
         embed: Returns the vector of each text; raises DriverUnavailableError where no embedder can run.
+        executor: What goes through segments, here or on a cluster.
     """
 
     load_graph: Callable[[], Graph]
@@ -67,6 +69,7 @@ class Context:
     knowledge: KnowledgeStore
     embed: Callable[[list[str]], NDArray[np.float32]]
     patterns: PatternConfig = field(default_factory=PatternConfig)
+    executor: Executor = field(default_factory=Threads)
 
     @cached_property
     def graph(self) -> Graph:

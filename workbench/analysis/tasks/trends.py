@@ -60,6 +60,7 @@ class TrendEpisodes(Task):
             terms=context.schema.terms,
             most_values=parameters["most_values"],
             group=group,
+            executor=context.executor,
         )
         baselines = {r: baseline_of(s, method, parameters["weeks"]) for r, s in series.items()}
         hours, days = (episodes(series[r], baselines[r]) for r in ("hour", "day"))
