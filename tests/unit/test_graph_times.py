@@ -141,7 +141,9 @@ def test_the_sum_of_days_and_parts_of_days_is_made_from_the_kept_window(
     db: Engine, rows: list[Row], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workbench.graph.kept.WORTH", 0)
-    monkeypatch.setattr("workbench.graph.kept.window_of.__kwdefaults__", {"more": (), "worth": 0, "executor": None})
+    monkeypatch.setattr(
+        "workbench.graph.kept.window_of.__kwdefaults__", {"more": (), "worth": 0, "executor": None}
+    )
     db.refresh()
     until = FIRST + timedelta(hours=100)
     assert saw(db.graph.at(until, exact=True)) == counted(rows, FIRST, until + timedelta(microseconds=1))
