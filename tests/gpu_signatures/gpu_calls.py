@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 PACKAGE = Path(__file__).parents[2] / "workbench"
 CHECKED = [
@@ -46,7 +47,34 @@ def library_uses(source: str) -> list[Use]:
     return sorted(uses, key=lambda use: use.line)
 
 
-def _imported(tree: ast.Module) -> dict[str, str]:
+def unknown_objects(source: str) -> list[str]:
+    """Return the method calls on variables of unknown class, in functions that use a library.
+
+    A variable that holds a library's object and is not annotated would hide its calls from
+    :func:`library_uses`. Arguments are annotated anyway.
+    """
+    tree = ast.parse(source)
+    found = []
+    for scope in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
+        if not _imported(scope):
+            continue
+        annotated = {
+            n.target.id for n in ast.walk(scope) if isinstance(n, ast.AnnAssign) and _is_name(n.target)
+        }
+        assigned = {n.id for n in ast.walk(scope) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        for node in ast.walk(scope):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and _is_name(node.func.value)
+            ):
+                name = node.func.value.id
+                if name in assigned - annotated:
+                    found.append(f"{node.lineno}: {name}.{node.func.attr}")
+    return found
+
+
+def _imported(tree: ast.Module | ast.FunctionDef) -> dict[str, str]:
     names: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -65,6 +93,10 @@ def _annotated(scope: ast.FunctionDef, imported: dict[str, str]) -> dict[str, st
     }
     resolved = {name: _dotted(note, imported) for name, note in (arguments | variables).items() if note}
     return {name: full for name, full in resolved.items() if full}
+
+
+def _is_name(node: ast.expr) -> TypeGuard[ast.Name]:
+    return isinstance(node, ast.Name)
 
 
 def _dotted(node: ast.expr, known: dict[str, str]) -> str:

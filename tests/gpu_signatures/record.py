@@ -1,6 +1,7 @@
 """Compare the recorded GPU signatures with the libraries' wheels, or record them anew.
 
-    python tests/gpu_signatures/record.py            compare; exit status 1 and a list if they differ
+    python tests/gpu_signatures/record.py            compare; exit status 1 and the difference if they differ,
+                                                     3 if the wheels cannot be had
     python tests/gpu_signatures/record.py --write    write signatures-26.10.json
 
 Downloads the Python-level wheels (14 MB) into ``--cache`` and reads their sources; imports nothing of
@@ -10,6 +11,7 @@ them, so it needs no GPU.
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 import subprocess
 import sys
@@ -23,6 +25,7 @@ from wheel_signatures import read_name
 HERE = Path(__file__).parent
 RECORD = HERE / "signatures-26.10.json"
 WHEELS = {"cudf-cu13": "26.10.2", "cugraph-cu13": "26.10.0", "cuml-cu13": "26.10.0", "rmm-cu13": "26.10.0"}
+NOT_HAD = 3
 # What stands for a module's source where it is compiled is in the wheels too.
 SOURCES = (".py", ".pyi", ".pyx")
 # pip matches each glibc level on its own; the wheels name these two.
@@ -63,15 +66,21 @@ def main() -> int:
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "workbench-gpu-wheels")
     options = parser.parse_args()
     options.cache.mkdir(parents=True, exist_ok=True)
-    measured = json.dumps(measure(unpack(options.cache)), indent=2, sort_keys=True) + "\n"
+    try:
+        site = unpack(options.cache)
+    except subprocess.CalledProcessError as error:
+        print(f"not compared, the wheels cannot be had: pip said {error.returncode}")  # noqa: T201
+        return NOT_HAD
+    measured = json.dumps(measure(site), indent=2, sort_keys=True) + "\n"
     if options.write:
         RECORD.write_text(measured)
         print(f"wrote {RECORD.name}")  # noqa: T201
         return 0
     recorded = RECORD.read_text()
     print(f"{RECORD.name} {'agrees' if recorded == measured else 'DIFFERS'}: {WHEELS}")  # noqa: T201
-    if recorded != measured:
-        print(measured)  # noqa: T201
+    sys.stdout.writelines(
+        difflib.unified_diff(recorded.splitlines(True), measured.splitlines(True), "recorded", "wheels", n=0)
+    )
     return int(recorded != measured)
 
 

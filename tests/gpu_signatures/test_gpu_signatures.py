@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+import re
 from pathlib import Path
 
 import pytest
-from gpu_calls import CHECKED, Use, library_uses
+from gpu_calls import CHECKED, LIBRARIES, PACKAGE, Use, library_uses, unknown_objects
 from wheel_signatures import misfit, parse, read_name
 
 from workbench.compute import backends
@@ -30,7 +31,25 @@ def test_call_fits_the_recorded_signature(file: str, use: Use) -> None:
 def test_the_checked_files_are_those_of_the_backend() -> None:
     classes = [c for c in backends.load("gpu").__mro__ if c.__module__.startswith("workbench.compute")]
     files = {Path(inspect.getfile(c)).name for c in classes}
-    assert {"gpu.py", "_gpu_points.py"} <= files & {file.name for file in CHECKED}
+    assert {"gpu.py", "_gpu_points.py", "_gpu_rows.py"} <= files & {file.name for file in CHECKED}
+
+
+def test_every_file_that_imports_a_library_is_checked() -> None:
+    importing = re.compile(rf"^\s*(?:import|from) (?:{'|'.join(LIBRARIES)})\b", re.MULTILINE)
+    files = [file for file in PACKAGE.rglob("*.py") if importing.search(file.read_text())]
+    assert set(files) == set(CHECKED)
+
+
+@pytest.mark.parametrize("file", CHECKED, ids=[file.name for file in CHECKED])
+def test_no_object_of_a_library_is_called_unchecked(file: Path) -> None:
+    assert unknown_objects(file.read_text()) == []
+
+
+def test_an_object_of_unknown_class_is_found() -> None:
+    source = (
+        "def f(t):\n    import cudf\n    a = cudf.DataFrame(t)\n    b: cudf.Series = a.max()\n    b.sum()\n"
+    )
+    assert unknown_objects(source) == ["4: a.max"]
 
 
 def test_record_holds_exactly_the_names_in_use() -> None:
@@ -40,8 +59,9 @@ def test_record_holds_exactly_the_names_in_use() -> None:
 def test_every_kernel_calls_its_algorithm() -> None:
     graph = ("pagerank", "leiden", "louvain", "weakly_connected_components", "core_number", "bfs", "sssp")
     points = ("cluster.KMeans", "cluster.DBSCAN", "cluster.HDBSCAN", "decomposition.PCA")
-    more = ("ensemble.IsolationForest", "neighbors.NearestNeighbors")
+    more = ("ensemble.IsolationForest", "manifold.UMAP", "neighbors.NearestNeighbors")
     wanted = {*(f"cugraph.{name}" for name in graph), *(f"cuml.{name}" for name in (*points, *more))}
+    wanted |= {f"cudf.DataFrame.{name}" for name in ("from_arrow", "groupby", "to_arrow")}
     assert wanted <= {use.name for _, use in CALLS}
 
 
@@ -54,10 +74,15 @@ def test_every_kernel_calls_its_algorithm() -> None:
         ("cugraph.leiden(g, 100, 1.0, 7, 1.0, 2)", "too many positional arguments"),
         ("cugraph.leiden(g, G=g)", "multiple values for argument 'G'"),
         ("cugraph.leiden(*arguments)", "cannot be checked"),
+        ("cuml.manifold.UMAP(n_neighbours=15)", "unexpected keyword argument 'n_neighbours'"),
+        ("cudf.DataFrame.from_arrow(g, columns=['a'])", "unexpected keyword argument 'columns'"),
+        ("cudf.core.groupby.DataFrameGroupBy.agg({'a': 'sum'})", ""),
+        ("cudf.core.groupby.DataFrameGroupBy.agg(a=('a', 'sum'))", "'a' is taken by **kwargs alone"),
+        ("cudf.core.groupby.DataFrameGroupBy.agg('sum', 1)", "1 arguments are taken by *args alone"),
     ],
 )
 def test_a_wrong_call_is_found(call: str, reason: str) -> None:
-    (use,) = library_uses(f"import cugraph\ndef f(g, arguments):\n    return {call}\n")
+    (use,) = library_uses(f"import cudf, cugraph, cuml\ndef f(g, arguments):\n    return {call}\n")
     found = misfit(SIGNATURES[use.name], use.call)
     assert reason in found
     assert bool(found) == bool(reason)

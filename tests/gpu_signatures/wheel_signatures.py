@@ -212,15 +212,25 @@ def parse(text: str) -> inspect.Signature:
 
 
 def misfit(signature: str, call: ast.Call) -> str:
-    """Return why Python would refuse the call, or nothing.
+    """Return why Python would refuse the call, or what of it nobody has a name for; else nothing.
+
+    What only ``*args`` or ``**kwargs`` takes is refused too: the library may not know it, and would not say.
 
     >>> misfit("(G, alpha=0.85)", ast.parse("f(g, beta=1)", mode="eval").body)
     "got an unexpected keyword argument 'beta'"
+    >>> misfit("(path, **kwargs)", ast.parse("f(p, colums=['a'])", mode="eval").body)
+    "'colums' is taken by **kwargs alone, which takes anything"
     """
     if any(isinstance(a, ast.Starred) for a in call.args) or any(k.arg is None for k in call.keywords):
         return "passes * or **, which cannot be checked"
+    parsed = parse(signature)
     try:
-        parse(signature).bind(*call.args, **{str(k.arg): k.value for k in call.keywords})
+        bound = parsed.bind(*call.args, **{str(k.arg): k.value for k in call.keywords}).arguments
     except TypeError as error:
         return str(error)
+    for name, parameter in parsed.parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD and name in bound:
+            return f"{', '.join(map(repr, bound[name]))} is taken by **{name} alone, which takes anything"
+        if parameter.kind is parameter.VAR_POSITIONAL and name in bound:
+            return f"{len(bound[name])} arguments are taken by *{name} alone, which takes anything"
     return ""

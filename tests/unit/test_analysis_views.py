@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,10 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+import workbench.compute
+from workbench.compute import backends
 from workbench.engine import Engine
-from workbench.errors import UnknownNameError, UsageError
+from workbench.errors import DriverUnavailableError, UnknownNameError, UsageError
 from workbench.graph.keys import format_entity
 from workbench.views import Job, Selection, views
 
@@ -232,6 +235,78 @@ def test_the_map_marks_what_another_view_selected(db: Engine) -> None:
     names = points.dimension_values("h0", flat=False) if "h0" in points else None
     assert len(marked) == 2
     assert {names[n] for n in marked} == {"user:busy41", "user:calm1"}
+
+
+@pytest.mark.skipif(backends.load("cpu").gap("umap") == "", reason="umap-learn is installed here")
+def test_where_umap_is_lacking_the_map_says_so_and_shows_principal_components(db: Engine) -> None:
+    view = views.create("clusters", db, Selection(), projection="umap")
+    shown = view.to_html()
+    assert "UMAP cannot be had: " in shown
+    assert "needs umap-learn, not installed; it comes with the extra &#x27;umap&#x27;" in shown
+    assert "The map shows principal components." in shown
+    assert view._picture(view.data()) == views.create("clusters", db, Selection())._picture(view.data())
+    with pytest.raises(DriverUnavailableError, match="cannot run umap: needs umap-learn"):
+        db.clusters.projection("umap", device="cpu")
+
+
+PLANE = """
+from workbench.compute.cpu import CpuBackend
+
+class Plane(CpuBackend):
+    '''Puts points where their first columns are.'''
+    preference = 5
+
+    @classmethod
+    def gap(cls, kernel, method=""):
+        return ""
+
+    def versions(self):
+        return {"plane": "1.0"}
+
+    def solve_umap(self, points, *, components, **options):
+        return points[:, :components]
+"""
+
+
+@pytest.fixture
+def plane(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One more backend, which has UMAP."""
+    (tmp_path / "plane.py").write_text(PLANE)
+    monkeypatch.setattr("workbench.compute.__path__", [*workbench.compute.__path__, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "workbench.compute.plane", raising=False)
+
+
+def test_umap_places_every_actor_and_says_how(db: Engine, plane: None) -> None:
+    found = db.clusters.projection("umap", device="plane")
+    matrix = db.features("user")
+    assert found.to_arrow()["entity"].to_pylist() == matrix.entities.to_pylist()
+    first = matrix.standardised[:, 0] - matrix.standardised[:, 0].mean()
+    assert np.abs(found.to_arrow()["x"].to_numpy()) == pytest.approx(np.abs(first))
+    assert repr(found).startswith("UMAP on plane, ")
+    few = db.clusters.projection("umap", device="plane", most=20)
+    assert few.to_arrow().num_rows <= 20
+    clusters = db.clusters.knowledge.to_polars().filter(
+        pl.col("entity").is_in(few.to_arrow()["entity"].to_pylist())
+    )
+    assert clusters["cluster"].n_unique() == db.clusters.knowledge.to_polars()["cluster"].n_unique()
+    assert f"{few.to_arrow().num_rows} of 61 actors" in repr(few)
+    with pytest.raises(UnknownNameError, match="Did you mean 'umap'"):
+        db.clusters.projection("umpa")
+
+
+def test_the_map_is_drawn_by_umap_where_it_can_be_had(db: Engine, plane: None) -> None:
+    view = views.create("clusters", db, Selection(), projection="umap")
+    assert "On the map: UMAP on plane" in view.to_html()
+    assert view.data().placed.height == db.clusters.knowledge.table.num_rows
+    assert not view.data().placed.select("x", "y").equals(view.data().rows.select("x", "y"))
+    assert "projection('umap')" in view.to_python()
+    layout = drawn(view)
+    first = view.data().plane
+    view.update(projection="pca")
+    assert view.data().plane is None
+    view.update(projection="umap")
+    assert view.data().plane is first
+    assert charts(layout)
 
 
 def test_two_clusters_are_compared_by_their_profiles(db: Engine) -> None:

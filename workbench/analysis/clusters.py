@@ -10,20 +10,29 @@ import polars as pl
 
 from workbench.analysis.activity import from_us
 from workbench.analysis.profile import cluster_profile
+from workbench.analysis.projection import METHODS, MOST, Projection, umap
 from workbench.analysis.window import World, period, window_features
+from workbench.compute import Points
 from workbench.errors import UnknownNameError, UsageError
 from workbench.graph.keys import format_entity, parse_entity
 from workbench.tabular import Tabular
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
+    from workbench.analysis.features import FeatureMatrix
+    from workbench.compute.base import Device
     from workbench.knowledge import Knowledge, KnowledgeStore
+    from workbench.settings import Settings
 
 __all__ = ["Clusters"]
 
 
 class _World(World, Protocol):
+    settings: Settings
+
     @property
     def knowledge(self) -> KnowledgeStore: ...
     def compute(self, task: str) -> Knowledge: ...
@@ -86,6 +95,51 @@ class Clusters(Tabular):
         Raises:
             UsageError: If the window no longer holds them.
         """
+        return cluster_profile(*self._features())
+
+    def projection(
+        self, method: str = "pca", *, most: int = MOST, device: Device | None = None
+    ) -> Projection:
+        """Return the actors as points of a plane.
+
+        ``pca`` gives the first two principal components, which are part of the run. ``umap`` (McInnes, Healy
+        and Melville 2018) keeps near what is alike; it is computed now, of at most ``most`` actors, evenly
+        from each cluster.
+
+        Args:
+            method: ``pca`` or ``umap``.
+            most: How many actors UMAP places.
+            device: Where it runs; by default as the settings say.
+
+        Raises:
+            UnknownNameError: If there is no such method.
+            DriverUnavailableError: If the device cannot run UMAP: without a GPU it needs umap-learn.
+            UsageError: If the window no longer holds what the run saw.
+        """
+        if method not in METHODS:
+            raise UnknownNameError("projection", method, METHODS)
+        rows = self.knowledge.to_polars()
+        if method == "pca":
+            table = rows.select("entity", "x", "y").to_arrow(compat_level=pl.CompatLevel.oldest())
+            return Projection(table, method, rows.height)
+        chosen = device or self._world.settings.device
+        seed = self.knowledge.run.seed
+        return umap(*self.sample(most), of=rows.height, device=chosen, seed=seed)
+
+    def sample(self, most: int) -> tuple[pl.Series, Points]:
+        """Return at most so many actors, evenly from each cluster, and what they are like, standardised.
+
+        Raises:
+            UsageError: If the window no longer holds what the run saw.
+        """
+        matrix, cluster = self._features()
+        rows = pl.DataFrame({"entity": matrix.entities, "cluster": cluster}).with_row_index("row")
+        if rows.height > most:
+            rows = rows.sort("cluster", "entity").gather_every(-(-rows.height // most)).sort("row")
+        return rows["entity"], Points(matrix.standardised[rows["row"].to_numpy()])
+
+    def _features(self) -> tuple[FeatureMatrix, NDArray[np.int64]]:
+        """Return the features that the run saw, read again, and the cluster of each row."""
         run = self.knowledge.run
         alive = set(self._world.snapshot.segments)
         if not {run.segments[0], run.segments[1]} <= alive:
@@ -107,7 +161,7 @@ class Clusters(Tabular):
             raise UsageError(
                 "the window's documents are others than the clusters saw.", fix="Compute them again."
             )
-        return cluster_profile(matrix, rows["cluster"].to_numpy())
+        return matrix, rows["cluster"].to_numpy()
 
     def _title(self) -> str:
         return self.knowledge._title()  # noqa: SLF001  (a table's title is its run's)

@@ -63,8 +63,7 @@ class GpuBackend(GpuPoints, GpuRows, Backend):
         import cugraph
         import cuml
 
-        libraries = {"cudf": cudf, "cugraph": cugraph, "cuml": cuml}
-        return {name: str(library.__version__) for name, library in libraries.items()}
+        return {library.__name__: str(library.__version__) for library in (cudf, cugraph, cuml)}
 
     def metered(self) -> AbstractContextManager[Meter]:
         """Measure the device memory that is taken through RMM meanwhile."""

@@ -125,7 +125,8 @@ def to_cugraph(nodes: pa.Table, edges: pa.Table) -> tuple[cugraph.Graph, cudf.Se
             f"cuGraph does not load: {error}.", fix="Install the extra 'gpu' on a machine with a GPU."
         ) from error
     source, target = _ends(nodes, edges)
-    table = pa.table({"source": source, "target": target, "weight": edges["weight"].cast("float64")})
+    weight = edges["weight"].cast("float64")
+    table: pa.Table = pa.table({"source": source, "target": target, "weight": weight})
     # cuGraph would keep one of the parallel edges
     pairs = table.group_by(["source", "target"]).aggregate([("weight", "sum")])
     graph: cugraph.Graph = cugraph.Graph(directed=True)

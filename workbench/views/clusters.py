@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import polars as pl
 
-from workbench.errors import UsageError
+from workbench.errors import DriverUnavailableError, UsageError
 from workbench.tabular import html_table
 from workbench.views._look import dark, fragment
 from workbench.views._page import pickable
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from workbench.analysis.projection import Projection
     from workbench.knowledge import Knowledge
     from workbench.views.base import Job
     from workbench.views.selection import Selection
@@ -43,21 +44,33 @@ class _Data:
     compared: pl.DataFrame
     chosen: tuple[str, ...] = ()
     note: str = ""
+    plane: Projection | None = None
+    no_umap: str = ""
+
+    @property
+    def placed(self) -> pl.DataFrame:
+        """Return the rows of the entities that are on the map, where it puts them."""
+        if self.plane is None:
+            return self.rows
+        places = pl.DataFrame(self.plane.table)
+        return self.rows.drop("x", "y").join(places, on="entity", maintain_order="left")
 
 
 class ClustersView(View):
     """The clusters as a map with a card each; a lasso on the map selects, and so does a click on a card.
 
-    State: ``left`` and ``right``, the two groups compared: a cluster's number, or ``selected``.
+    State: ``left`` and ``right``, the two groups compared: a cluster's number, or ``selected``;
+    ``projection``, what puts entities on the map: ``pca`` or ``umap``.
     """
 
     title: ClassVar[str] = "Clusters"
-    defaults: ClassVar[Mapping[str, Any]] = {"left": "0", "right": "1"}
+    defaults: ClassVar[Mapping[str, Any]] = {"left": "0", "right": "1", "projection": "pca"}
 
     def __init__(self, world: Any, selection: Selection | None = None, **state: Any) -> None:
         super().__init__(world, selection, **state)
         self._profiled: tuple[str, pl.DataFrame, str] = ("", pl.DataFrame(), "")
         self._on_map: tuple[Any, ...] = ()
+        self._placed: tuple[str, Projection | None] = ("", None)
 
     def read(self, job: Job) -> _Data:
         """Return the clusters' entities, what sets clusters apart, and the comparison."""
@@ -70,7 +83,15 @@ class ClustersView(View):
         job.check()
         known = rows.filter(pl.col("entity").is_in(list(self.selection.entities)))
         compared = self._compare(rows, profile) if profile.height else pl.DataFrame()
-        return _Data(knowledge, rows, profile, compared, tuple(known["entity"]), note)
+        plane, no_umap = self._umap(job, knowledge) if self["projection"] == "umap" else (None, "")
+        return _Data(knowledge, rows, profile, compared, tuple(known["entity"]), note, plane, no_umap)
+
+    def controls(self) -> Mapping[str, Any]:
+        """Return the choice of what puts entities on the map."""
+        import panel as pn  # noqa: PLC0415  (heavy)
+
+        options = {"principal components": "pca", "UMAP": "umap"}
+        return {"projection": pn.widgets.Select(label="Map by", options=options, width=190)}
 
     def table(self, data: _Data) -> pa.Table:
         """Return the knowledge ``clusters``; of the selected entities alone where some of them are in it."""
@@ -141,7 +162,7 @@ class ClustersView(View):
 
         if not data.rows.height:
             return ""
-        points = data.rows.select("x", "y", pl.col("cluster").cast(pl.String), "entity")
+        points = data.placed.select("x", "y", pl.col("cluster").cast(pl.String), "entity")
         render = Render(kind="scatter", source="clusters", x="x", y=("y",), color="cluster")
         table = points.to_arrow(compat_level=pl.CompatLevel.oldest())
         return svg(render, table, timezone=self.timezone)
@@ -152,6 +173,8 @@ class ClustersView(View):
         lines = ["clusters = db.knowledge.read('clusters').to_polars()"]
         if chosen:
             lines += [f"entities = {list(chosen)!r}", "clusters.filter(clusters['entity'].is_in(entities))"]
+        if self.data().plane is not None:
+            lines.append("db.clusters.projection('umap')")
         return "\n".join([*lines, "db.clusters.profile()"])
 
     def select_cluster(self, cluster: int) -> None:
@@ -167,7 +190,7 @@ class ClustersView(View):
         data: _Data = self.data()
         if set(entities) != set(data.chosen):
             assert data.knowledge is not None  # noqa: S101  (it was drawn)
-            self._on_map = (data.knowledge.run.id, frozenset(entities), dark())
+            self._on_map = (data.knowledge.run.id, frozenset(entities), dark(), data.plane is None)
             self._select(entities)
 
     def _pick(self, what: str) -> None:
@@ -187,23 +210,29 @@ class ClustersView(View):
             facts.append(f"silhouette {metrics['silhouette']:.2f} of 1 (how well they part)")
         if data.chosen:
             facts.append(f"{len(data.chosen):,} of them selected")
-        note = f"<p class='soft'>{escape(data.note)}</p>" if data.note else ""
-        return about(data.knowledge, *facts) + note
+        notes = [data.note]
+        if data.plane is not None:
+            notes.append(f"On the map: {data.plane.facts}; only what is near means something.")
+        if data.no_umap:
+            notes.append(f"UMAP cannot be had: {data.no_umap}. The map shows principal components.")
+        told = "".join(f"<p class='soft'>{escape(note)}</p>" for note in notes if note)
+        return about(data.knowledge, *facts) + told
 
     def _draw_map(self, chart: Any, data: _Data) -> None:
         from workbench.views.charts.projection import projection  # noqa: PLC0415  (holoviews is heavy)
 
         assert data.knowledge is not None  # noqa: S101  (not empty)
-        drawn = (data.knowledge.run.id, frozenset(data.chosen), dark())
+        drawn = (data.knowledge.run.id, frozenset(data.chosen), dark(), data.plane is None)
         if chart.object is not None and drawn == self._on_map:
             return
         self._on_map = drawn
         explained = data.knowledge.run.metrics.get("explained")
         share = f" ({explained:.0%} of the variance in both)" if explained else ""
+        axes = ("first principal component", f"second{share}") if data.plane is None else ("UMAP 1", "UMAP 2")
         chart.object = projection(
-            data.rows.select("entity", "label", "cluster", "size", "distance", "x", "y"),
+            data.placed.select("entity", "label", "cluster", "size", "distance", "x", "y"),
             title="Entities by how they behave",
-            axes=("first principal component", f"second{share}"),
+            axes=axes,
             chosen=data.chosen,
             dark=dark(),
             brushed=self._brush,
@@ -242,6 +271,29 @@ class ClustersView(View):
             except UsageError as error:
                 self._profiled = (knowledge.run.id, pl.DataFrame(), str(error))
         return self._profiled[1:]
+
+    def _umap(self, job: Job, knowledge: Knowledge) -> tuple[Projection | None, str]:
+        """Return where UMAP puts a run's entities, computed once, or why it cannot."""
+        from workbench.analysis.clusters import Clusters  # noqa: PLC0415  (numpy and polars)
+        from workbench.analysis.projection import MOST, cannot, umap  # noqa: PLC0415  (the same)
+
+        device = self.world.settings.device
+        if self._placed[0] != knowledge.run.id:
+            if reason := cannot(device):
+                return None, reason
+            try:
+                entities, points = Clusters(Stored(self.world)).sample(MOST)
+            except UsageError as error:
+                return None, str(error).removesuffix(".")
+            job.check()
+            total, seed = knowledge.table.num_rows, knowledge.run.seed
+            try:
+                with self.world.lock.lent():  # it takes a while
+                    placed = umap(entities, points, of=total, device=device, seed=seed)
+            except DriverUnavailableError as error:
+                return None, error.message.removesuffix(".")
+            self._placed = (knowledge.run.id, placed)
+        return self._placed[1], ""
 
     def _compare(self, rows: pl.DataFrame, profile: pl.DataFrame) -> pl.DataFrame:
         """Return ``feature``, ``left``, ``right`` and ``difference``, largest first."""
