@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from workbench.analysis.activity import EdgeEnd
     from workbench.analysis.signals.base import Scope
 
-__all__ = ["among_alike", "meetings"]
+__all__ = ["among_alike", "meetings", "own"]
 
 _A_BIN = 100
 _MOST_BINS = 40
@@ -61,3 +61,10 @@ def meetings(scope: Scope, *, everything: bool = False) -> Iterator[tuple[EdgeEn
         found = edges.filter((pl.col("edge") == end.edge) & (pl.col("outgoing") == end.outgoing))
         if found.height:
             yield end, found
+
+
+def own(edges: pl.DataFrame) -> bool:
+    """Return whether neighbours are mostly an actor's own: most actors have one, most of them one actor."""
+    pairs = edges.select("actor", "neighbour").unique()
+    numbers = [pairs.group_by(end).len()["len"].median() for end in ("actor", "neighbour")]
+    return all(number == 1 for number in numbers)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from workbench.analysis.signals._several import smallest
 from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
 from workbench.analysis.tails import FEWEST, calibrated, count_tails, normal_score
 from workbench.partials.documents import DAY_US
@@ -58,9 +59,9 @@ class Novelty(Signal):
             )
         if not tails:
             return Finding(np.full(len(scope), np.nan), reason="no edges")
-        smallest = np.minimum(np.min(tails, axis=0) * len(tails), 1.0)
         # who has not been known through the half that teaches has nothing to be compared with
-        return Finding(np.where(scope.seen_days > half, smallest, np.nan), pl.concat(rows))
+        tails = [np.where(scope.seen_days > half, tail, np.nan) for tail in tails]
+        return smallest(scope, tails, rows, "no edges")
 
 
 def _count(scope: Scope, end: EdgeEnd, half: int) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,12 @@ from workbench.analysis.signals._alike import among_alike, meetings
 from workbench.analysis.signals._several import smallest
 from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
 from workbench.analysis.tails import FEWEST, normal_score, upper_tail
+from workbench.partials.documents import DAY_US
 
 __all__ = ["Taste"]
 
-_SORTS = 10
-_MOST_NEIGHBOURS = 400
+_SORTS = 20
+_MOST_NEIGHBOURS = 1500
 _FEWEST_NEIGHBOURS = 30
 _FEWEST_SEEN = 4
 _MANY = 0.05  # of the active actors must have that many neighbours
@@ -36,54 +38,76 @@ class Taste(Signal):
         """Return the tail probability of each actor's change of taste; none with few neighbours."""
         tails, rows = [], []
         for end, edges in meetings(scope, everything=True):
-            compared = _similarity(scope, edges)
-            if compared is None:
+            sorted_ = _Sorted.of(scope, edges)
+            if sorted_ is None:
                 continue
-            actors, cosine, number = compared
-            if np.median(cosine) < _STEADY:
-                continue
-            tail = np.full(len(scope), np.nan)
-            tail[actors] = upper_tail(among_alike(-cosine, np.log1p(number)))
-            tails.append(tail)
-            rows.append(
-                evidence(
-                    actors,
-                    kind="taste",
-                    feature=f"sorts of {end.edge} neighbours",
-                    source=end.edge,
-                    value=cosine,
-                    typical=float(np.median(cosine)),
-                    z=normal_score(tail[actors]),
-                    since=scope.since,
-                    until=scope.until,
+            # what changes slowly has changed within the history already: its first half tells
+            for before in (scope.since, scope.start + scope.history // 2 * DAY_US):
+                compared = sorted_.similarity(before)
+                if compared is None:
+                    continue
+                actors, cosine, number = compared
+                if np.median(cosine) < _STEADY:
+                    continue
+                tail = np.full(len(scope), np.nan)
+                tail[actors] = upper_tail(among_alike(-cosine, np.log1p(number)))
+                tails.append(tail)
+                rows.append(
+                    evidence(
+                        actors,
+                        kind="taste",
+                        feature=f"sorts of {end.edge} neighbours",
+                        source=end.edge,
+                        value=cosine,
+                        typical=float(np.median(cosine)),
+                        z=normal_score(tail[actors]),
+                        since=scope.since,
+                        until=scope.until,
+                    )
                 )
-            )
         return smallest(scope, tails, rows, "too few shared neighbours to tell sorts by")
 
 
-def _similarity(scope: Scope, edges: pl.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Return actors, the cosine of their past and present, and the smaller number of neighbours of both."""
-    shared = (
-        edges.group_by("neighbour")
-        .agg(pl.col("actor").n_unique().alias("actors"))
-        .filter(pl.col("actors") > 2)
-        .sort("actors", "neighbour", descending=[True, False])
-        .head(_MOST_NEIGHBOURS)
-        .with_row_index("item")
-    )
-    if shared.height < _FEWEST_NEIGHBOURS:
-        return None
-    known = edges.join(shared.select("neighbour", "item"), on="neighbour")
-    past = _matrix(known.filter(pl.col("first") < scope.since), len(scope), shared.height)
-    now = _matrix(known.filter(pl.col("first") >= scope.since), len(scope), shared.height)
-    seen = np.minimum(*(np.asarray(part.multiply(part).sum(1)).ravel() for part in (past, now)))
-    actors = np.flatnonzero(seen >= _FEWEST_SEEN)
-    if len(actors) < max(FEWEST, _MANY * (scope.matrix.events > 0).sum()):
-        return None
-    sorts = _sorts(past)
-    before, after = past[actors] @ sorts, now[actors] @ sorts
-    length = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
-    return actors, (before * after).sum(1) / np.maximum(length, 1e-9), seen[actors]
+@dataclass(frozen=True)
+class _Sorted:
+    """The edges to the neighbours that several actors share, and the place of these among the sorts."""
+
+    scope: Scope
+    edges: pl.DataFrame
+    sorts: np.ndarray
+    fewest: float
+
+    @classmethod
+    def of(cls, scope: Scope, edges: pl.DataFrame) -> _Sorted | None:
+        shared = (
+            edges.group_by("neighbour")
+            .agg(pl.col("actor").n_unique().alias("actors"))
+            .filter(pl.col("actors") > 2)
+            .sort("actors", "neighbour", descending=[True, False])
+            .head(_MOST_NEIGHBOURS)
+            .with_row_index("item")
+        )
+        if shared.height < _FEWEST_NEIGHBOURS:
+            return None
+        known = edges.join(shared.select("neighbour", "item"), on="neighbour").select("actor", "item", "first")
+        fewest = max(FEWEST, _MANY * (scope.matrix.events > 0).sum())
+        past = _matrix(known.filter(pl.col("first") < scope.since), len(scope), shared.height)
+        if (np.diff(past.indptr) >= _FEWEST_SEEN).sum() < fewest:
+            return None
+        return cls(scope, known, _sorts(past), fewest)
+
+    def similarity(self, before: int) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """Return actors, the cosine of then and now, and the smaller number of neighbours of both."""
+        edges, size = self.edges, (len(self.scope), len(self.sorts))
+        then = _matrix(edges.filter(pl.col("first") < before), *size)
+        now = _matrix(edges.filter(pl.col("first") >= self.scope.since), *size)
+        seen = np.minimum(*(np.asarray(part.multiply(part).sum(1)).ravel() for part in (then, now)))
+        actors = np.flatnonzero(seen >= _FEWEST_SEEN)
+        if len(actors) < self.fewest:
+            return None
+        past, present = then[actors] @ self.sorts, now[actors] @ self.sorts
+        length = np.linalg.norm(past, axis=1) * np.linalg.norm(present, axis=1)
+        return actors, (past * present).sum(1) / np.maximum(length, 1e-9), seen[actors]
 
 
 def _matrix(edges: pl.DataFrame, actors: int, items: int) -> Any:

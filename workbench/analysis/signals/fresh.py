@@ -1,0 +1,100 @@
+"""Whether an actor brings neighbours that nobody had before."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from workbench.analysis.signals._alike import meetings
+from workbench.analysis.signals._several import smallest
+from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
+from workbench.analysis.tails import FEWEST, count_tails, normal_score
+from workbench.partials.documents import DAY_US
+
+__all__ = ["Fresh"]
+
+_PRIOR = 1.0  # periods that an actor's own history is short of
+_LEAST = 0.1
+_BULK = 0.995  # of the actors: more are never anomalous
+
+
+class Fresh(Signal):
+    """Neighbours that the actor was the first of all to meet, by edge type, against how many it usually brings.
+
+    Somebody has a new device now and then; who comes with one after another that nobody has seen has not.
+    The first neighbour that an actor has at all does not count: everybody has one. What is new to all, a new
+    item for example, counts for one of them only.
+    """
+
+    weight = 0.5
+
+    def find(self, scope: Scope) -> Finding:
+        """Return the tail probability of each actor's number; none with under two days of history."""
+        half = scope.history // 2
+        active = scope.matrix.events > 0
+        if half < 1:
+            nothing = np.full(len(scope), np.nan)
+            return Finding(nothing, reason="too little history to know which neighbours are new to all")
+        tails, rows = [], []
+        for end, edges in meetings(scope, everything=True):
+            if active.sum() < FEWEST:
+                continue
+            brought = _brought(edges)
+            now = _number(scope, brought, scope.since, scope.until)
+            before = _number(scope, brought, scope.since - half * DAY_US, scope.since)
+            periods = np.minimum(scope.seen_days, half) / scope.days
+            mean, variance = _expected(now, before, periods, active)
+            up, _ = count_tails(now, mean, variance)
+            tail = np.where(active, up, np.nan)
+            tails.append(tail)
+            rows.append(
+                evidence(
+                    np.arange(len(scope)),
+                    kind="fresh",
+                    feature=f"{end.edge} neighbours new to all",
+                    source=end.edge,
+                    value=now,
+                    typical=mean,
+                    z=normal_score(np.nan_to_num(tail, nan=1.0)),
+                    since=scope.since,
+                    until=scope.until,
+                )
+            )
+        return smallest(scope, tails, rows, "no edge type of events")
+
+
+def _brought(edges: pl.DataFrame) -> pl.DataFrame:
+    """Return ``actor`` and ``first`` of the meetings in which a neighbour was met by anybody for the first time.
+
+    An actor's own first meeting of all is left out.
+    """
+    pairs = edges.group_by("actor", "neighbour").agg(pl.col("first").min())
+    return (
+        pairs.sort("first", "actor", "neighbour")
+        .with_columns(
+            pl.col("actor").is_first_distinct().alias("begins"),
+            pl.col("neighbour").is_first_distinct().alias("brings"),
+        )
+        .filter(pl.col("brings") & ~pl.col("begins"))
+        .select("actor", "first")
+    )
+
+
+def _number(scope: Scope, brought: pl.DataFrame, since: int, until: int) -> np.ndarray:
+    counted = (
+        brought.filter(pl.col("first").is_between(since, until, closed="left")).group_by("actor").len()
+    )
+    values = np.zeros(len(scope))
+    values[counted["actor"].to_numpy()] = counted["len"].to_numpy()
+    return values
+
+
+def _expected(
+    now: np.ndarray, before: np.ndarray, periods: np.ndarray, active: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and variance of each actor's number: its own usual one beside everybody's now."""
+    bound = np.minimum(now, np.quantile(now[active], _BULK))
+    own = before / (periods + _PRIOR)
+    mean = np.maximum(own + bound[active].mean(), _LEAST)
+    spread = max(float((np.square(bound - mean)[active] / mean[active]).mean()), 1.0)
+    return mean, spread * mean + own / (periods + _PRIOR)

@@ -1,0 +1,78 @@
+"""Whether several actors came to a neighbour that none of them, and nobody else, had before."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from workbench.analysis.signals._alike import meetings, own
+from workbench.analysis.signals._several import smallest
+from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
+from workbench.analysis.tails import FEWEST, SMALLEST, normal_score
+from workbench.partials.documents import DAY_US
+
+__all__ = ["Gathering"]
+
+
+class Gathering(Signal):
+    """The most other actors at a neighbour of the actor's that nobody had a period before.
+
+    Only edge types count whose neighbours are an actor's own, such as a device or an address: who shares one
+    has mostly done so for long. How many come to a young one falls geometrically, at the rate at which a
+    second follows the first.
+    """
+
+    weight = 0.6
+
+    def find(self, scope: Scope) -> Finding:
+        """Return the tail probability of each actor's company; none with under two days of history."""
+        before = min(scope.days, scope.history // 2)
+        if before < 1:
+            nothing = np.full(len(scope), np.nan)
+            return Finding(nothing, reason="too little history to know which neighbours are new to all")
+        tails, rows = [], []
+        active = scope.matrix.events > 0
+        for end, edges in meetings(scope, everything=True):
+            if active.sum() < FEWEST or not own(edges):
+                continue
+            met = _company(scope, edges, before)
+            actors, others = met["actor"].to_numpy(), met["others"].to_numpy().astype(np.float64)
+            shared = met.unique("neighbour")["others"].to_numpy()
+            ratio = ((shared > 1).sum() + 1) / (len(shared) + 2)
+            first = max(len(actors), 1) / active.sum()
+            tail = np.where(active, 1.0, np.nan)
+            tail[actors] = np.clip(first * ratio ** (others - 1), SMALLEST, 1.0)
+            tails.append(tail)
+            rows.append(
+                evidence(
+                    actors,
+                    kind="gathering",
+                    feature=f"company at a new {end.edge} neighbour",
+                    source=end.edge,
+                    other=met["neighbour"].to_numpy(),
+                    value=others,
+                    typical=0.0,
+                    z=normal_score(tail[actors]),
+                    since=scope.since,
+                    until=scope.until,
+                )
+            )
+        return smallest(scope, tails, rows, "no edge type whose neighbours are an actor's own")
+
+
+def _company(scope: Scope, edges: pl.DataFrame, before: int) -> pl.DataFrame:
+    """Return each ``actor`` with the young ``neighbour`` of the period that most ``others`` have, if any."""
+    young = scope.since - before * DAY_US
+    pairs = edges.group_by("actor", "neighbour").agg(pl.col("first").min(), pl.col("last").max())
+    shared = (
+        pairs.group_by("neighbour")
+        .agg(pl.col("first").min().alias("born"), (pl.len() - 1).cast(pl.Int64).alias("others"))
+        .filter((pl.col("born") >= young) & (pl.col("others") > 0))
+    )
+    return (
+        pairs.filter(pl.col("last") >= scope.since)
+        .join(shared.select("neighbour", "others"), on="neighbour")
+        .sort("actor", "others", "neighbour", descending=[False, True, False])
+        .group_by("actor", maintain_order=True)
+        .agg(pl.col("others").first(), pl.col("neighbour").first())
+    )
