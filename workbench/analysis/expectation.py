@@ -19,9 +19,14 @@ _WEEK = 7
 
 
 def rates(
-    seen: NDArray[np.float64], exposure: NDArray[np.float64], activity: NDArray[np.float64]
+    seen: NDArray[np.float64],
+    exposure: NDArray[np.float64],
+    activity: NDArray[np.float64],
+    clumps: NDArray[np.float64] | float = 1.0,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return each actor's daily rate of an event type, and how many events it is worth to know it.
+
+    Events that come in clumps, many in one visit, are worth as many as there are clumps.
 
     The rate is shrunk to what the actor's activity in all event types suggests: rates of rare events hardly
     differ among actors beyond chance, and then nobody's is zero. How much they differ is estimated by
@@ -32,11 +37,12 @@ def rates(
     active = activity * exposure
     suggested = activity * seen.sum() / max(active.sum(), 1e-9)
     mean = suggested * exposure
-    excess = np.square(seen - mean).sum() - mean.sum()
+    excess = np.square(seen - mean).sum() - (clumps * mean).sum()
     spread = max(excess / max(np.square(mean).sum(), 1e-9), _LEAST_SPREAD)
     shape = 1 / spread
-    rate = (seen + shape) / (exposure + shape / np.maximum(suggested, 1e-9))
-    return np.where(suggested > 0, rate, 0.0), seen + shape
+    worth = seen / clumps
+    rate = (worth + shape) / (exposure / clumps + shape / np.maximum(suggested, 1e-9))
+    return np.where(suggested > 0, rate, 0.0), worth + shape
 
 
 def weekday_factors(past: NDArray[np.float32], days: int) -> NDArray[np.float64]:

@@ -25,8 +25,8 @@ DRIVERS = pl.List(
 )
 
 _NAMED = 3
-_MET = ("concentration", "crowd", "synchrony")  # about one neighbour
-_MEETINGS = ("novelty", "taste", *_MET)  # about neighbours
+_MET = ("concentration", "crowd", "gathering", "synchrony")  # about one neighbour
+_NEW = ("novelty", "fresh", "taste")  # about new neighbours
 _WORTH_NAMING = 2.0  # standard deviations
 
 
@@ -84,14 +84,14 @@ def _clause(kind: str, rows: list[dict[str, Any]], scope: Scope, words: dict[str
         case "rhythm":
             number = f"{_number(first['value'])} visit{'s' if first['value'] != 1 else ''}"
             return f"{number} between {first['source']}, its own past suggests {typical}"
-        case "regularity" | "concentration" | "crowd" | "synchrony" | "silence" | "taste" | "variety":
-            return "; ".join(_told(kind, row, scope) for row in rows)
         case "peers":
             compared = f"the median {scope.type_} has"
         case "day":
             compared = "in the last 24 hours, a day of the week before had"
-        case _:
+        case "mean":
             compared = f"the mean {scope.type_} has"
+        case _:
+            return "; ".join(_told(kind, row, scope) for row in rows)
     said = [(_number(r["value"]), words.get(r["feature"], r["feature"]), _number(r["typical"])) for r in rows]
     comma = "" if kind == "day" else ","
     return "; ".join(f"{value} {what}{comma} {compared} {typical}" for value, what, typical in said)
@@ -111,13 +111,20 @@ def _told(kind: str, row: dict[str, Any], scope: Scope) -> str:
         case "concentration":
             said = f"{edge} {other} {_number(value)} times, {_number(typical)} of so many would be usual"
         case "crowd":
-            others = f"{_number(value)} other{'s' if value != 1 else ''}"
             span = row["feature"].removeprefix("company within ").split(" by ")[0]
-            said = f"{others} came to {other} by {edge} within {span} of it, usually nobody does"
+            usual = f"at most {_number(typical)} did before" if typical else "nobody did before"
+            said = f"{_others(value)} came to {other} by {edge} within {span} of it, {usual}"
+        case "gathering":
+            said = f"{_others(value)} came to {other} by {edge} too, and nobody had before that"
+        case "fresh":
+            said = (
+                f"{_number(value)} {near} neighbour{'s' if value != 1 else ''} by {edge} that nobody had "
+                f"before, {_number(typical)} would be usual"
+            )
         case "synchrony":
             said = (
                 f"the same others came by {edge} to the same {near} within 5 minutes of it on "
-                f"{_number(value)} days, most often to {other}"
+                f"{_number(value)} days, those before counted, most often to {other}"
             )
         case "variety":
             said = f"{_number(value)} distinct {near} neighbours by {edge}, the median {scope.type_} has one"
@@ -125,10 +132,14 @@ def _told(kind: str, row: dict[str, Any], scope: Scope) -> str:
             said = f"no event for {_number(value)} days, it came on {100 / typical:.0f} % of the days before"
         case _:
             said = (
-                f"{edge} leads to other sorts of {near} than before: similarity {value:.2f}, that of the "
-                f"median {scope.type_} {typical:.2f}"
+                f"{edge} leads to other sorts of {near} than before: similarity {value:.2f}, {typical:.2f} "
+                "would be usual"
             )
     return said
+
+
+def _others(number: float) -> str:
+    return f"{_number(number)} other{'s' if number != 1 else ''}"
 
 
 def _new(row: dict[str, Any], neighbour: str) -> str:
@@ -172,7 +183,7 @@ def events_behind(scope: Scope, chosen: pl.DataFrame) -> pl.DataFrame:
         (pl.col("ts") >= scope.since) & pl.col("actor").is_in(chosen["actor"].unique().implode())
     )
     named = chosen.select("actor", "kind", "source", "since", "until")
-    timed = events.join(named.filter(~pl.col("kind").is_in(_MEETINGS)), on="actor").filter(
+    timed = events.join(named.filter(~pl.col("kind").is_in((*_NEW, *_MET))), on="actor").filter(
         pl.col("ts").is_between(pl.col("since"), pl.col("until"), closed="left")
     )
     counted = timed.filter(
@@ -195,7 +206,7 @@ def events_behind(scope: Scope, chosen: pl.DataFrame) -> pl.DataFrame:
 
 def _first_meetings(scope: Scope, chosen: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     """Return the events that showed a new neighbour first: an edge tells to the microsecond when that was."""
-    new = chosen.filter(pl.col("kind").is_in(("novelty", "taste"))).select("actor", edge="source")
+    new = chosen.filter(pl.col("kind").is_in(_NEW)).select("actor", edge="source")
     first = (
         scope.activity.edges.join(new, on=["actor", "edge"], how="semi")
         .group_by("actor", "edge", "neighbour")

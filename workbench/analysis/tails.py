@@ -110,9 +110,11 @@ def upper_tail(statistic: NDArray[np.float64], heaviest: float = 0.5) -> NDArray
         return result
     ordered = np.sort(values)
     above = _part_above(values)
-    tail = _pareto(values, np.quantile(ordered, 1 - np.array(_EXCEEDED)), heaviest)
-    start = np.quantile(ordered, 1 - _EXCEEDED[0])
-    result[known] = np.where(values > start, np.clip(tail, SMALLEST, _EXCEEDED[0]), above)
+    points = np.quantile(ordered, 1 - np.array(_EXCEEDED))
+    tail = np.clip(_pareto(values, points, heaviest), SMALLEST, _EXCEEDED[0])
+    # many may have the same value: up to the last point their part is known
+    tail = np.where(values <= points[-1], np.maximum(tail, above), tail)
+    result[known] = np.where(values > points[0], tail, above)
     return result
 
 

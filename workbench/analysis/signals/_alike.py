@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from workbench.analysis.tails import FEWEST
+from workbench.analysis.tails import FEWEST, SMALLEST, upper_tail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from workbench.analysis.activity import EdgeEnd
     from workbench.analysis.signals.base import Scope
 
-__all__ = ["among_alike", "meetings", "own"]
+__all__ = ["among_alike", "company_tail", "meetings", "own", "tail_among_alike"]
 
 _A_BIN = 100
 _MOST_BINS = 40
+_A_GROUP = 250
+_MOST_GROUPS = 6
 
 
 def among_alike(figure: np.ndarray, size: np.ndarray, least: float = 0.1) -> np.ndarray:
@@ -49,6 +51,21 @@ def among_alike(figure: np.ndarray, size: np.ndarray, least: float = 0.1) -> np.
     return result
 
 
+def tail_among_alike(figure: np.ndarray, size: np.ndarray, least: float = 0.1) -> np.ndarray:
+    """Return the upper-tail probability of each figure among those of about the same size.
+
+    Groups by size have tails of their own: to be all of four is nothing that to be all of forty is.
+    """
+    found = among_alike(figure, size, least)
+    known = np.isfinite(found)
+    groups = int(np.clip(known.sum() // _A_GROUP, 1, _MOST_GROUPS))
+    edges = np.unique(np.quantile(size[known], np.linspace(0, 1, groups + 1)[1:-1])) if known.any() else []
+    place = np.searchsorted(edges, size, side="left")
+    for one in np.unique(place):
+        found[place == one] = upper_tail(found[place == one])
+    return found
+
+
 def meetings(scope: Scope, *, everything: bool = False) -> Iterator[tuple[EdgeEnd, pl.DataFrame]]:
     """Yield each edge type to other than attributes with its edges in the period, or also of the history.
 
@@ -68,3 +85,23 @@ def own(edges: pl.DataFrame) -> bool:
     pairs = edges.select("actor", "neighbour").unique()
     numbers = [pairs.group_by(end).len()["len"].median() for end in ("actor", "neighbour")]
     return all(number == 1 for number in numbers)
+
+
+def company_tail(scope: Scope, company: pl.DataFrame) -> np.ndarray:
+    """Return the tail probability of each actor's company at a neighbour of its own; 1 without any.
+
+    How many come falls geometrically, at the rate at which a second follows the first, neighbour by
+    neighbour: a crowd of twenty at one is one crowd.
+
+    Args:
+        scope: Whose actors.
+        company: ``actor``, ``neighbour`` and the ``others`` there, a row an actor with at least one.
+    """
+    active = scope.matrix.events > 0
+    actors, others = company["actor"].to_numpy(), company["others"].to_numpy().astype(np.float64)
+    by_neighbour = company.group_by("neighbour").agg(pl.col("others").max())["others"]
+    ratio = ((by_neighbour > 1).sum() + 1) / (len(by_neighbour) + 2)
+    some = len(actors) / max(active.sum(), 1)
+    tail = np.where(active, 1.0, np.nan)
+    tail[actors] = np.clip(some * ratio ** (others - 1), SMALLEST, 1.0)
+    return tail

@@ -29,7 +29,7 @@ class Change(Signal):
     the actor's own, shrunk towards everybody's; an actor with two events cannot stand out.
     """
 
-    weight = 0.5
+    weight = 0.4
 
     def find(self, scope: Scope) -> Finding:
         """Return the tail probability of the most unusual count of each actor; none without history."""
@@ -76,12 +76,14 @@ class _Judged:
         recency = 0.5 ** (ago / _HALF_LIFE)
         seen = (past * recency).sum(1, dtype=np.float64)
         exposure = np.where(exposed, recency * week[days:], 0.0).sum(1)
-        rate, certainty = rates(seen, exposure, activity)
+        rate, _ = rates(seen, exposure, activity)
+        clumps = dispersion(past, exposed, rate, week[days:], 1)
+        rate, certainty = rates(seen, exposure, activity, clumps)
         self.expected = rate[:, None] * week[:days]
         self.expected *= growth(self.now, self.expected, scope.seen_days > 0)
         block = max(min(days, history // 4), 1)
-        wide = dispersion(past, exposed, rate, week[days:], block)
-        narrow = wide if block == 1 else dispersion(past, exposed, rate, week[days:], 1)
+        narrow = dispersion(past, exposed, rate, week[days:], 1)
+        wide = narrow if block == 1 else dispersion(past, exposed, rate, week[days:], block)
 
         self.total, self.mean = self.now.sum(1), self.expected.sum(1)
         spread = wide * (self.mean + self.mean**2 / certainty)

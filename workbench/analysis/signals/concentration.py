@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from workbench.analysis.signals._alike import among_alike, meetings
+from workbench.analysis.signals._alike import meetings, tail_among_alike
 from workbench.analysis.signals._several import smallest
 from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
-from workbench.analysis.tails import FEWEST, normal_score, upper_tail
+from workbench.analysis.tails import FEWEST, normal_score
 
 __all__ = ["Concentration"]
 
 _FEWEST_SIGHTINGS = 4
 _USUAL = 0.5  # where the typical actor has one neighbour for most of it, one neighbour says nothing
 _LEAST_SPREAD = 0.5
+_OTHERS = 2.0  # sightings of other neighbours that an actor of a few is credited with
 
 
 class Concentration(Signal):
@@ -24,7 +25,7 @@ class Concentration(Signal):
     sees at a time, in an outage for example, is part of the comparison.
     """
 
-    weight = 1.0
+    weight = 0.8
 
     def find(self, scope: Scope) -> Finding:
         """Return the tail probability of each actor's most one-sided edge type."""
@@ -46,9 +47,9 @@ class Concentration(Signal):
                 continue
             actors = seen["actor"].to_numpy()
             most, every = (seen[c].to_numpy().astype(np.float64) for c in ("most", "all"))
-            odds = np.log((most + 0.5) / (every - most + 0.5))
+            odds = np.log((most + 0.5) / (every - most + _OTHERS))
             tail = np.full(len(scope), np.nan)
-            tail[actors] = upper_tail(among_alike(odds, every, _LEAST_SPREAD))
+            tail[actors] = tail_among_alike(odds, every, _LEAST_SPREAD)
             tails.append(tail)
             share = float(np.median(most / every))
             rows.append(

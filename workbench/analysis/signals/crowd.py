@@ -5,39 +5,37 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from workbench.analysis.signals._alike import meetings
+from workbench.analysis.signals._alike import company_tail, meetings, own
 from workbench.analysis.signals._several import smallest
 from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
-from workbench.analysis.tails import FEWEST, normal_score, upper_tail
+from workbench.analysis.tails import FEWEST, normal_score
 
 __all__ = ["Crowd"]
 
 _HOURS = (1, 4)
 _HOUR_US = 3_600_000_000
-_USUAL = 0.5
 
 
 class Crowd(Signal):
-    """The most other actors that an actor's neighbour met for the first time that day within an hour or four.
+    """The most other actors that an actor's neighbour met within an hour or four, beyond what it was used to.
 
-    Only edge types count in which more than half of the actors have no such company: one device or one
-    address is a person's own; what everybody uses draws a crowd every day.
+    Only edge types count whose neighbours are an actor's own, such as a device or an address; who shares one
+    with many does so every day, and the largest company that a neighbour had before is usual for it.
     """
 
-    weight = 1.0
+    weight = 0.5
 
     def find(self, scope: Scope) -> Finding:
         """Return the tail probability of each actor's largest company."""
         tails, rows = [], []
-        for end, edges in meetings(scope):
+        active = scope.matrix.events > 0
+        for end, edges in meetings(scope, everything=True):
+            if active.sum() < FEWEST or not own(edges):
+                continue
             for hours in _HOURS:
-                company = _company(edges, hours * _HOUR_US)
-                if company.height < FEWEST or np.mean(company["others"].to_numpy() > 0) > _USUAL:
-                    continue
-                actors = company["actor"].to_numpy()
-                others = company["others"].to_numpy().astype(np.float64)
-                tail = np.full(len(scope), np.nan)
-                tail[actors] = upper_tail(others)
+                met = _company(scope, edges, hours * _HOUR_US)
+                tail = company_tail(scope, met)
+                actors = met["actor"].to_numpy()
                 tails.append(tail)
                 rows.append(
                     evidence(
@@ -45,9 +43,9 @@ class Crowd(Signal):
                         kind="crowd",
                         feature=f"company within {hours} h by {end.edge}",
                         source=end.edge,
-                        other=company["neighbour"].to_numpy(),
-                        value=others,
-                        typical=0.0,
+                        other=met["neighbour"].to_numpy(),
+                        value=met["came"].to_numpy().astype(np.float64),
+                        typical=met["usual"].to_numpy().astype(np.float64),
                         z=normal_score(tail[actors]),
                         since=scope.since,
                         until=scope.until,
@@ -56,17 +54,32 @@ class Crowd(Signal):
         return smallest(scope, tails, rows, "no edge type whose neighbours are an actor's own")
 
 
-def _company(edges: pl.DataFrame, window: int) -> pl.DataFrame:
-    """Return each ``actor`` with the ``neighbour`` at which most ``others`` came when it came.
+def _company(scope: Scope, edges: pl.DataFrame, window: int) -> pl.DataFrame:
+    """Return each ``actor`` with the ``neighbour`` at which most ``others`` ``came`` beyond the ``usual``.
 
     Windows overlap by half, so that two that came within half a window of one another are in one.
     """
-    met = edges.select("actor", "neighbour", (pl.col("first") // (window // 2)).alias("turn"))
-    both = pl.concat([met, met.with_columns(pl.col("turn") + 1)]).unique()
-    size = both.group_by("neighbour", "turn").agg((pl.len() - 1).cast(pl.Int64).alias("others"))
+    met = edges.select(
+        "actor",
+        "neighbour",
+        (pl.col("first") // (window // 2)).alias("turn"),
+        past=pl.col("first") < scope.since,
+    )
+    both = pl.concat([met, met.with_columns(pl.col("turn") + 1)]).unique(["actor", "neighbour", "turn"])
+    size = both.group_by("neighbour", "turn").agg(
+        (pl.len() - 1).cast(pl.Int64).alias("came"), pl.col("past").any()
+    )
+    usual = size.filter("past").group_by("neighbour").agg(pl.col("came").max().alias("usual"))
+    unusual = (
+        size.filter(~pl.col("past"))
+        .join(usual, on="neighbour", how="left")
+        .with_columns(pl.col("usual").fill_null(0))
+        .with_columns((pl.col("came") - pl.col("usual")).alias("others"))
+        .filter(pl.col("others") > 0)
+    )
     return (
-        both.join(size, on=["neighbour", "turn"])
+        both.join(unusual.drop("past"), on=["neighbour", "turn"])
         .sort("actor", "others", "neighbour", "turn", descending=[False, True, False, False])
         .group_by("actor", maintain_order=True)
-        .agg(pl.col("others").first(), pl.col("neighbour").first())
+        .agg(pl.col("neighbour", "others", "came", "usual").first())
     )

@@ -19,14 +19,14 @@ _BULK = 0.995  # of the actors: more are never anomalous
 
 
 class Fresh(Signal):
-    """Neighbours that the actor was the first of all to meet, by edge type, against how many it usually brings.
+    """Neighbours that the actor was the first of all to meet, by edge type, against how many it brings.
 
     Somebody has a new device now and then; who comes with one after another that nobody has seen has not.
     The first neighbour that an actor has at all does not count: everybody has one. What is new to all, a new
     item for example, counts for one of them only.
     """
 
-    weight = 0.5
+    weight = 1.0
 
     def find(self, scope: Scope) -> Finding:
         """Return the tail probability of each actor's number; none with under two days of history."""
@@ -64,7 +64,7 @@ class Fresh(Signal):
 
 
 def _brought(edges: pl.DataFrame) -> pl.DataFrame:
-    """Return ``actor`` and ``first`` of the meetings in which a neighbour was met by anybody for the first time.
+    """Return ``actor`` and ``first`` of the meetings in which anybody met a neighbour for the first time.
 
     An actor's own first meeting of all is left out.
     """
@@ -81,9 +81,7 @@ def _brought(edges: pl.DataFrame) -> pl.DataFrame:
 
 
 def _number(scope: Scope, brought: pl.DataFrame, since: int, until: int) -> np.ndarray:
-    counted = (
-        brought.filter(pl.col("first").is_between(since, until, closed="left")).group_by("actor").len()
-    )
+    counted = brought.filter(pl.col("first").is_between(since, until, closed="left")).group_by("actor").len()
     values = np.zeros(len(scope))
     values[counted["actor"].to_numpy()] = counted["len"].to_numpy()
     return values

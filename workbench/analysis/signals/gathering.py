@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from workbench.analysis.signals._alike import meetings, own
+from workbench.analysis.signals._alike import company_tail, meetings, own
 from workbench.analysis.signals._several import smallest
 from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
-from workbench.analysis.tails import FEWEST, SMALLEST, normal_score
+from workbench.analysis.tails import FEWEST, normal_score
 from workbench.partials.documents import DAY_US
 
 __all__ = ["Gathering"]
@@ -22,7 +22,7 @@ class Gathering(Signal):
     second follows the first.
     """
 
-    weight = 0.6
+    weight = 0.8
 
     def find(self, scope: Scope) -> Finding:
         """Return the tail probability of each actor's company; none with under two days of history."""
@@ -36,12 +36,8 @@ class Gathering(Signal):
             if active.sum() < FEWEST or not own(edges):
                 continue
             met = _company(scope, edges, before)
-            actors, others = met["actor"].to_numpy(), met["others"].to_numpy().astype(np.float64)
-            shared = met.unique("neighbour")["others"].to_numpy()
-            ratio = ((shared > 1).sum() + 1) / (len(shared) + 2)
-            first = max(len(actors), 1) / active.sum()
-            tail = np.where(active, 1.0, np.nan)
-            tail[actors] = np.clip(first * ratio ** (others - 1), SMALLEST, 1.0)
+            tail = company_tail(scope, met)
+            actors = met["actor"].to_numpy()
             tails.append(tail)
             rows.append(
                 evidence(
@@ -50,7 +46,7 @@ class Gathering(Signal):
                     feature=f"company at a new {end.edge} neighbour",
                     source=end.edge,
                     other=met["neighbour"].to_numpy(),
-                    value=others,
+                    value=met["others"].to_numpy().astype(np.float64),
                     typical=0.0,
                     z=normal_score(tail[actors]),
                     since=scope.since,

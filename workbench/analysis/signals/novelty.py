@@ -27,7 +27,7 @@ class Novelty(Signal):
     only says what is known already.
     """
 
-    weight = 0.4
+    weight = 0.3
 
     def find(self, scope: Scope) -> Finding:
         """Return the tail probability of each actor's number of new neighbours; none without history."""

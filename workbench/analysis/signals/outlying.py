@@ -14,7 +14,7 @@ __all__ = ["Outlying"]
 class Outlying(Signal):
     """The largest robust z-score over the standardised features: the robust version of ``statistical``."""
 
-    weight = 0.4
+    weight = 0.3
 
     def find(self, scope: Scope) -> Finding:
         """Return the tail probability of each actor's largest deviation."""

@@ -23,7 +23,7 @@ class Regularity(Signal):
     many gaps.
     """
 
-    weight = 0.6
+    weight = 0.4
 
     def find(self, scope: Scope) -> Finding:
         """Return the tail probability of each actor's evenness; none with fewer than 6 gaps."""

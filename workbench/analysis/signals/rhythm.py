@@ -27,7 +27,7 @@ class Rhythm(Signal):
     one whose hours are all over the day surprises nobody.
     """
 
-    weight = 0.2
+    weight = 0.4
 
     def find(self, scope: Scope) -> Finding:
         """Return the tail probability of each actor's shift; none with few visits."""

@@ -8,7 +8,7 @@ import polars as pl
 from workbench.analysis.signals._alike import meetings
 from workbench.analysis.signals._several import smallest
 from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
-from workbench.analysis.tails import FEWEST, normal_score, upper_tail
+from workbench.analysis.tails import FEWEST, SMALLEST, normal_score, upper_tail
 
 __all__ = ["Synchrony"]
 
@@ -25,20 +25,19 @@ class Synchrony(Signal):
     is nothing. A pair's first meeting is chance and does not count.
     """
 
-    weight = 0.9
+    weight = 0.5
 
     def find(self, scope: Scope) -> Finding:
         """Return the tail probability of each actor's meetings."""
         tails, rows = [], []
         active = scope.matrix.events > 0
-        for end, edges in meetings(scope):
-            met = _repeated(edges)
+        for end, edges in meetings(scope, everything=True):
+            met = _repeated(edges, scope.since)
             if active.sum() < FEWEST:
                 continue
             actors = met["actor"].to_numpy()
-            surprise = np.where(active, 0.0, np.nan)
-            surprise[actors] = met["surprise"].to_numpy()
-            tail = upper_tail(surprise)
+            tail = np.where(active, 1.0, np.nan)
+            tail[actors] = _rarity(met["surprise"].to_numpy(), active.sum())
             tails.append(tail)
             rows.append(
                 evidence(
@@ -57,8 +56,23 @@ class Synchrony(Signal):
         return smallest(scope, tails, rows, "no edge type of events")
 
 
-def _repeated(edges: pl.DataFrame) -> pl.DataFrame:
-    """Return ``actor``, ``surprise`` of repeated meetings, most ``days`` and ``neighbour``."""
+def _rarity(surprise: np.ndarray, active: int) -> np.ndarray:
+    """Return the probability of meetings as surprising: of any again, and that they are no more so.
+
+    A surprise is as rare as it says. Where many met again, their bulk says so, too.
+    """
+    rarity = np.exp(-surprise)
+    if len(surprise) >= FEWEST:
+        rarity = np.maximum(rarity, upper_tail(surprise))
+    found: np.ndarray = np.maximum(rarity * len(surprise) / active, SMALLEST)
+    return found
+
+
+def _repeated(edges: pl.DataFrame, since: int) -> pl.DataFrame:
+    """Return ``actor``, ``surprise`` of repeated meetings, most ``days`` and ``neighbour``.
+
+    Those count that met on several days, and again since a time.
+    """
     window = _MINUTES * _MINUTE_US
     visitors = pl.len().over("neighbour", "day")
     chance = visitors * (_EVENING * 2 * _MINUTES / _DAY_MINUTES)
@@ -82,8 +96,9 @@ def _repeated(edges: pl.DataFrame) -> pl.DataFrame:
             (pl.col("surprise").sum() - pl.col("surprise").max()).alias("surprise"),
             pl.col("day").n_unique().alias("days"),
             pl.col("neighbour").mode().min(),
+            pl.col("ts").max().alias("last"),
         )
-        .filter(pl.col("days") > 1)
+        .filter((pl.col("days") > 1) & (pl.col("last") >= since))
     )
     return (
         pairs.sort("actor", "surprise", "other", descending=[False, True, False])

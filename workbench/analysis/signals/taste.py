@@ -21,6 +21,9 @@ _MOST_NEIGHBOURS = 1500
 _FEWEST_NEIGHBOURS = 30
 _FEWEST_SEEN = 4
 _MANY = 0.05  # of the active actors must have that many neighbours
+_LEAST_SPREAD = 0.2
+_BULK = (0.02, 0.98)  # of the actors, as what lies beyond counts
+_NEVER_ONE = 0.999
 _STEADY = 0.5  # where the typical actor is less like itself, there is no taste to change
 
 
@@ -29,10 +32,10 @@ class Taste(Signal):
 
     Neighbours that the same actors turn to are of one sort: the leading eigenvectors of how often two have
     an actor in common, popularity left out. To change between two of one sort is nothing. Compared is with
-    actors that have about as many neighbours.
+    actors that have about as many neighbours, of about as many sorts.
     """
 
-    weight = 0.4
+    weight = 0.8
 
     def find(self, scope: Scope) -> Finding:
         """Return the tail probability of each actor's change of taste; none with few neighbours."""
@@ -46,11 +49,11 @@ class Taste(Signal):
                 compared = sorted_.similarity(before)
                 if compared is None:
                     continue
-                actors, cosine, number = compared
+                actors, cosine, expected = compared
                 if np.median(cosine) < _STEADY:
                     continue
                 tail = np.full(len(scope), np.nan)
-                tail[actors] = upper_tail(among_alike(-cosine, np.log1p(number)))
+                tail[actors] = upper_tail(among_alike(-np.arctanh(cosine), expected, _LEAST_SPREAD))
                 tails.append(tail)
                 rows.append(
                     evidence(
@@ -59,7 +62,7 @@ class Taste(Signal):
                         feature=f"sorts of {end.edge} neighbours",
                         source=end.edge,
                         value=cosine,
-                        typical=float(np.median(cosine)),
+                        typical=np.tanh(expected),
                         z=normal_score(tail[actors]),
                         since=scope.since,
                         until=scope.until,
@@ -89,7 +92,9 @@ class _Sorted:
         )
         if shared.height < _FEWEST_NEIGHBOURS:
             return None
-        known = edges.join(shared.select("neighbour", "item"), on="neighbour").select("actor", "item", "first")
+        known = edges.join(shared.select("neighbour", "item"), on="neighbour").select(
+            "actor", "item", "first"
+        )
         fewest = max(FEWEST, _MANY * (scope.matrix.events > 0).sum())
         past = _matrix(known.filter(pl.col("first") < scope.since), len(scope), shared.height)
         if (np.diff(past.indptr) >= _FEWEST_SEEN).sum() < fewest:
@@ -97,17 +102,35 @@ class _Sorted:
         return cls(scope, known, _sorts(past), fewest)
 
     def similarity(self, before: int) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-        """Return actors, the cosine of then and now, and the smaller number of neighbours of both."""
+        """Return actors, the cosine of then and now, and the inverse hyperbolic tangent of what is usual.
+
+        Who has few neighbours, or some of all sorts, is less like itself than who has many of one sort.
+        """
         edges, size = self.edges, (len(self.scope), len(self.sorts))
         then = _matrix(edges.filter(pl.col("first") < before), *size)
         now = _matrix(edges.filter(pl.col("first") >= self.scope.since), *size)
-        seen = np.minimum(*(np.asarray(part.multiply(part).sum(1)).ravel() for part in (then, now)))
-        actors = np.flatnonzero(seen >= _FEWEST_SEEN)
+        seen = np.stack([np.asarray(part.multiply(part).sum(1)).ravel() for part in (then, now)])
+        actors = np.flatnonzero(seen.min(0) >= _FEWEST_SEEN)
         if len(actors) < self.fewest:
             return None
-        past, present = then[actors] @ self.sorts, now[actors] @ self.sorts
-        length = np.linalg.norm(past, axis=1) * np.linalg.norm(present, axis=1)
-        return actors, (past * present).sum(1) / np.maximum(length, 1e-9), seen[actors]
+        sides = [part[actors] @ self.sorts for part in (then, now)]
+        lengths = [np.maximum(np.linalg.norm(side, axis=1), 1e-9) for side in sides]
+        narrow = [
+            length / np.asarray(part[actors].sum(1)).ravel()
+            for length, part in zip(lengths, (then, now), strict=True)
+        ]
+        cosine = np.clip((sides[0] * sides[1]).sum(1) / (lengths[0] * lengths[1]), -_NEVER_ONE, _NEVER_ONE)
+        return actors, cosine, _usual(np.arctanh(cosine), [*np.log(seen[:, actors]), *narrow])
+
+
+def _usual(figure: np.ndarray, known: list[np.ndarray]) -> np.ndarray:
+    """Return what is usual of a figure by what is known: its regression, with all products of two."""
+    pairs = [one * other for i, one in enumerate(known) for other in known[:i]]
+    terms = np.column_stack([np.ones(len(figure)), *known, *pairs])
+    bulk = np.clip(figure, *np.quantile(figure, _BULK))
+    factors, *_ = np.linalg.lstsq(terms, bulk, rcond=None)
+    found: np.ndarray = terms @ factors
+    return found
 
 
 def _matrix(edges: pl.DataFrame, actors: int, items: int) -> Any:
@@ -121,15 +144,15 @@ def _matrix(edges: pl.DataFrame, actors: int, items: int) -> Any:
 
 def _sorts(past: Any) -> np.ndarray:
     """Return a unit vector for each neighbour: its place among the sorts."""
-    from scipy.linalg import eigh  # noqa: PLC0415  (loaded when anomalies are)
-    from scipy.sparse import diags_array  # noqa: PLC0415
+    from scipy.sparse import diags_array  # noqa: PLC0415  (loaded when anomalies are)
+    from scipy.sparse.linalg import eigsh  # noqa: PLC0415
 
     length = np.sqrt(np.asarray(past.multiply(past).sum(1)).ravel())
     popular = np.sqrt(np.asarray((past > 0).sum(0)).ravel() + 1.0)
     scaled = diags_array(1 / np.maximum(length, 1e-9)) @ past @ diags_array(1 / popular)
-    last = len(popular) - 1
-    _, vectors = eigh((scaled.T @ scaled).toarray(), subset_by_index=(last - _SORTS, last))
-    # the last is popularity: everybody has it
-    leading = vectors[:, :-1] / popular[:, None]
+    start = np.ones(len(popular))  # not a random one: the same every time
+    values, vectors = eigsh(scaled.T @ scaled, k=_SORTS + 1, which="LA", v0=start)
+    # the largest is popularity: everybody has it
+    leading = vectors[:, np.argsort(values)[:-1]] / popular[:, None]
     found: np.ndarray = leading / np.maximum(np.linalg.norm(leading, axis=1, keepdims=True), 1e-9)
     return found

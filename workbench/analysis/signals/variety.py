@@ -22,7 +22,7 @@ class Variety(Signal):
     Compared is with actors that have about as many sightings of the type.
     """
 
-    weight = 0.4
+    weight = 0.1
 
     def find(self, scope: Scope) -> Finding:
         """Return the tail probability of each actor's number of neighbours."""
