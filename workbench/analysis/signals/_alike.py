@@ -59,7 +59,9 @@ def tail_among_alike(figure: np.ndarray, size: np.ndarray, least: float = 0.1) -
     found = among_alike(figure, size, least)
     known = np.isfinite(found)
     groups = int(np.clip(known.sum() // _A_GROUP, 1, _MOST_GROUPS))
-    edges = np.unique(np.quantile(size[known], np.linspace(0, 1, groups + 1)[1:-1])) if known.any() else []
+    if not known.any():
+        return found
+    edges = np.unique(np.quantile(size[known], np.linspace(0, 1, groups + 1)[1:-1]))
     place = np.searchsorted(edges, size, side="left")
     for one in np.unique(place):
         found[place == one] = upper_tail(found[place == one])
@@ -99,8 +101,8 @@ def company_tail(scope: Scope, company: pl.DataFrame) -> np.ndarray:
     """
     active = scope.matrix.events > 0
     actors, others = company["actor"].to_numpy(), company["others"].to_numpy().astype(np.float64)
-    by_neighbour = company.group_by("neighbour").agg(pl.col("others").max())["others"]
-    ratio = ((by_neighbour > 1).sum() + 1) / (len(by_neighbour) + 2)
+    by_neighbour = company.group_by("neighbour").agg(pl.col("others").max())["others"].to_numpy()
+    ratio = (float((by_neighbour > 1).sum()) + 1) / (len(by_neighbour) + 2)
     some = len(actors) / max(active.sum(), 1)
     tail = np.where(active, 1.0, np.nan)
     tail[actors] = np.clip(some * ratio ** (others - 1), SMALLEST, 1.0)
