@@ -51,18 +51,22 @@ def among_alike(figure: np.ndarray, size: np.ndarray, least: float = 0.1) -> np.
     return result
 
 
-def tail_among_alike(figure: np.ndarray, size: np.ndarray, least: float = 0.1) -> np.ndarray:
+def tail_among_alike(
+    figure: np.ndarray, size: np.ndarray, least: float = 0.1, number: np.ndarray | None = None
+) -> np.ndarray:
     """Return the upper-tail probability of each figure among those of about the same size.
 
-    Groups by size have tails of their own: to be all of four is nothing that to be all of forty is.
+    Groups by number, which is the size where none is given, have tails of their own: to be all of four is
+    nothing that to be all of forty is.
     """
     found = among_alike(figure, size, least)
+    number = size if number is None else number
     known = np.isfinite(found)
-    groups = int(np.clip(known.sum() // _A_GROUP, 1, _MOST_GROUPS))
     if not known.any():
         return found
-    edges = np.unique(np.quantile(size[known], np.linspace(0, 1, groups + 1)[1:-1]))
-    place = np.searchsorted(edges, size, side="left")
+    groups = int(np.clip(known.sum() // _A_GROUP, 1, _MOST_GROUPS))
+    edges = np.unique(np.quantile(number[known], np.linspace(0, 1, groups + 1)[1:-1]))
+    place = np.searchsorted(edges, number, side="left")
     for one in np.unique(place):
         found[place == one] = upper_tail(found[place == one])
     return found

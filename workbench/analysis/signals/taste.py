@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from workbench.analysis.signals._alike import among_alike, meetings
+from workbench.analysis.signals._alike import meetings, tail_among_alike
 from workbench.analysis.signals._several import smallest
 from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
-from workbench.analysis.tails import FEWEST, normal_score, upper_tail
+from workbench.analysis.tails import FEWEST, normal_score
 from workbench.partials.documents import DAY_US
 
 __all__ = ["Taste"]
@@ -49,11 +49,11 @@ class Taste(Signal):
                 compared = sorted_.similarity(before)
                 if compared is None:
                     continue
-                actors, cosine, expected = compared
+                actors, cosine, expected, number = compared
                 if np.median(cosine) < _STEADY:
                     continue
                 tail = np.full(len(scope), np.nan)
-                tail[actors] = upper_tail(among_alike(-np.arctanh(cosine), expected, _LEAST_SPREAD))
+                tail[actors] = tail_among_alike(-np.arctanh(cosine), expected, _LEAST_SPREAD, number)
                 tails.append(tail)
                 rows.append(
                     evidence(
@@ -101,8 +101,8 @@ class _Sorted:
             return None
         return cls(scope, known, _sorts(past), fewest)
 
-    def similarity(self, before: int) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-        """Return actors, the cosine of then and now, and the inverse hyperbolic tangent of what is usual.
+    def similarity(self, before: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
+        """Return actors, the cosine of then and now, arctanh of the usual one, and the fewer neighbours.
 
         Who has few neighbours, or some of all sorts, is less like itself than who has many of one sort.
         """
@@ -120,7 +120,8 @@ class _Sorted:
             for length, part in zip(lengths, (then, now), strict=True)
         ]
         cosine = np.clip((sides[0] * sides[1]).sum(1) / (lengths[0] * lengths[1]), -_NEVER_ONE, _NEVER_ONE)
-        return actors, cosine, _usual(np.arctanh(cosine), [*np.log(seen[:, actors]), *narrow])
+        usual = _usual(np.arctanh(cosine), [*np.log(seen[:, actors]), *narrow])
+        return actors, cosine, usual, seen[:, actors].min(0)
 
 
 def _usual(figure: np.ndarray, known: list[np.ndarray]) -> np.ndarray:
