@@ -8,9 +8,9 @@ an event.
 
 ``classic`` and ``ensemble`` are the product's. The plain detectors get the product's default features of
 the seven days, standardised, zeros for who did nothing; ``own history`` is the same less each member's mean
-week before. Seeds 1 to 3 are what was tuned on; 201 to 203 are reported, and were looked at by nobody before. On logs without anomalies it is
-counted who scores 0.5 and 0.7. ``shuttle`` is the labelled set of the package river (pip install --no-deps
---target DIR river), for detectors of rows alone.
+week before. Seeds 1 to 3 are what was tuned on; 201 to 203 are reported and were used for nothing before. On
+logs without anomalies it is counted who scores 0.5 and 0.7. ``shuttle`` is the labelled set of the package
+river (pip install --no-deps --target DIR river), for detectors of rows alone.
 """
 
 from __future__ import annotations
