@@ -138,7 +138,7 @@ class Settings(BaseModel):
         "", description="Fewer numbers a vector: first:N keeps the first, pca:FILE turns them by fitted axes."
     )
     vector_index: str = Field(
-        "usearch:float16",
+        "faiss:int8",
         description="The index over the vectors of a segment with many texts, as driver:storage.",
     )
     embedder_base_url: str = Field("", description="The embedder's server; empty: its own.")

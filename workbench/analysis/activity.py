@@ -106,7 +106,8 @@ class Activity:
         events: ``actor``, ``event_type``, ``ts`` (microseconds since 1970), ``day`` (since 1970) and
             ``_id``; one row an actor and event, sorted by ``actor``, ``ts`` and ``_id``.
         edges: ``actor``, ``edge``, ``outgoing``, ``neighbour`` (key), ``weight``, ``first`` and ``last``
-            (microseconds) and ``day`` (since 1970); one row an edge and segment.
+            (microseconds) and ``day`` (since 1970); one row an edge and segment. Names are Enums of those
+            that the schema has, and that the window has of neighbours.
         properties: ``actor``, ``name``, ``value``, ``last`` (null: a reference table tells).
         since: Start of the range, in microseconds.
         until: Its end, not included.
@@ -171,18 +172,19 @@ def read_activity(  # noqa: PLR0913, PLR0917  (what, of whom, and from when to w
     days = [s for s in segments if since - DAY_US < _start(s) < until]
     stack = _Stack.read(snapshot, days)
     who = stack.who(type_)
-    events = stack.events(who, since, until)
-    edges = [stack.edges(who, end, since, until) for end in event_edges(schema, type_)]
+    events = stack.events(who, since, until, event_types(schema, type_))
+    ends = event_edges(schema, type_)
+    edges = stack.named([stack.edges(who, end, since, until) for end in ends], {end.edge for end in ends})
     found = _properties(snapshot, segments, type_, who.keys, until) if properties else pl.DataFrame()
-    return Activity(type_, who.keys, events, pl.concat([_EDGES, *edges]), found, since, until)
+    return Activity(type_, who.keys, events, edges, found, since, until)
 
 
-_EDGES = pl.DataFrame(
-    schema={
+_EDGES = pl.Schema(
+    {
         "actor": pl.Int32(),
         "edge": pl.String(),
         "outgoing": pl.Boolean(),
-        "neighbour": pl.String(),
+        "far": pl.Int64(),
         "weight": pl.Int64(),
         "first": pl.Int64(),
         "last": pl.Int64(),
@@ -193,54 +195,90 @@ _EDGES = pl.DataFrame(
 
 @dataclass(frozen=True)
 class _Who:
-    """The actors among stacked entities: ``keys`` sorted; ``actor`` of each stacked row, -1 for others."""
+    """The actors among stacked entities.
+
+    Attributes:
+        keys: Their keys, sorted.
+        actor: Of each stacked row; -1 for others.
+        rows: In each segment, the first row of its own entities that is of their type, and the one after.
+    """
 
     keys: pl.Series
     actor: NDArray[np.int32]
+    rows: list[tuple[int, int]]
 
 
 @dataclass(frozen=True)
 class _Stack:
     """Partials of several segments on top of one another; ``node`` is a row of the stacked entities."""
 
+    snapshot: Snapshot
+    segments: Sequence[str]
+    starts: NDArray[np.int64]
     entities: pl.DataFrame
-    sightings: pl.DataFrame
     links: pl.DataFrame
 
     @classmethod
     def read(cls, snapshot: Snapshot, segments: Sequence[str]) -> _Stack:
         entities = _read(snapshot, "entities", segments, ["type", "key", "is_test"])
-        first = entities.with_row_index("row").group_by("segment").agg(pl.col("row").min())
-        starts = np.zeros(len(segments) + 1, np.int64)
-        starts[first["segment"].to_numpy()] = first["row"].to_numpy()
-
-        def shifted(frame: pl.DataFrame, *names: str) -> pl.DataFrame:
-            shift = starts[frame["segment"].to_numpy()]
-            return frame.with_columns(pl.Series(n, frame[n].to_numpy() + shift) for n in names)
-
-        days = pl.Series("day", [_start(s) // DAY_US for s in segments], dtype=pl.Int32)
-        sightings = shifted(_read(snapshot, "sightings", segments, ["node", "event_type", "_id"]), "node")
+        heights = np.bincount(entities["segment"].to_numpy(), minlength=len(segments))
+        starts = np.cumsum(np.append(0, heights))[: len(segments) + 1]
         columns = ["type", "source", "target", "weight", "first_seen", "last_seen"]
-        links = shifted(_read(snapshot, "edges", segments, columns), "source", "target")
-        dated = [f.with_columns(days.gather(f["segment"])).drop("segment") for f in (sightings, links)]
-        return cls(entities, *dated)
+        links = _dated(_read(snapshot, "edges", segments, columns), segments, starts, "source", "target")
+        return cls(snapshot, segments, starts, entities, links)
 
     def who(self, type_: str) -> _Who:
-        chosen = (self.entities["type"] == type_) & ~self.entities["is_test"]
-        rows = self.entities.with_row_index("node").filter(chosen).select("node", "key")
-        keys = rows["key"].unique().sort()
+        of_type = (self.entities["type"] == type_).to_numpy()
+        rows = np.flatnonzero(of_type & ~self.entities["is_test"].to_numpy())
+        named = self.entities["key"].gather(rows)
+        keys = named.unique().sort()
         actor = np.full(self.entities.height + 1, -1, np.int32)  # one more: an empty stack can be looked up
-        actor[rows["node"].to_numpy()] = keys.search_sorted(rows["key"]).to_numpy()
-        return _Who(keys, actor)
+        actor[rows] = keys.search_sorted(named).to_numpy()
+        # the entities of a segment are sorted by type
+        of = np.flatnonzero(of_type)
+        first, last = (np.searchsorted(of, self.starts[:-1]), np.searchsorted(of, self.starts[1:]))
+        bounds = [
+            (int(of[a] - start), int(of[b - 1] - start) + 1) if b > a else (0, 0)
+            for a, b, start in zip(first, last, self.starts, strict=False)
+        ]
+        return _Who(keys, actor, bounds)
 
-    def events(self, who: _Who, since: int, until: int) -> pl.DataFrame:
+    def events(self, who: _Who, since: int, until: int, types: Iterable[str]) -> pl.DataFrame:
+        """Return the events of the actors, a row each, by actor and time.
+
+        The sightings of a segment are sorted by node and time, and nodes of a type by key: each actor's of a
+        day are a run in it, so that runs are put in order, not rows.
+        """
+        parts = [self._seen(place, who, since, until) for place in range(len(self.segments))]
+        seen = pl.concat([_EVENTS, *parts])
+        kind = pl.Enum(sorted({*types, *seen["event_type"].unique().cast(pl.String)}))
+        seen = seen.with_columns(pl.col("event_type").cast(kind))
+        order = _by_runs(seen["actor"].to_numpy())
+        return pl.DataFrame({name: _placed(seen[name], order) for name in seen.columns})
+
+    def _seen(self, place: int, who: _Who, since: int, until: int) -> pl.DataFrame:
+        low, high = who.rows[place]
+        segment, start = self.segments[place], self.starts[place]
+        entries = self.snapshot.files("sightings", segments=[segment]) if high > low else []
+        if not entries:
+            return _EVENTS
+        (entry,) = entries
+        table = self.snapshot.read(
+            entry,
+            columns=["node", "event_type", "_id"],
+            filters=[("node", ">=", low), ("node", "<", high)],
+        )
+        midnight = _start(segment)
         return (
-            self.sightings.with_columns(
-                pl.Series("actor", who.actor[self.sightings["node"].to_numpy()]), _time().alias("ts")
+            pl.DataFrame(table)
+            .select(
+                pl.Series("actor", who.actor[table["node"].to_numpy() + start]),
+                pl.col("event_type").cast(pl.Categorical()),
+                (midnight + pl.col("_id") // 2**HASH_BITS).alias("ts"),
+                pl.lit(midnight // DAY_US, pl.Int32).alias("day"),
+                "_id",
             )
             .filter((pl.col("actor") >= 0) & pl.col("ts").is_between(since, until, closed="left"))
-            .select("actor", pl.col("event_type").cast(pl.String), "ts", "day", "_id")
-            .sort("actor", "ts", "_id")
         )
 
     def edges(self, who: _Who, end: EdgeEnd, since: int, until: int) -> pl.DataFrame:
@@ -250,26 +288,51 @@ class _Stack:
             pl.Series("actor", who.actor[found[near].to_numpy()]),
             pl.lit(end.edge).alias("edge"),
             pl.lit(end.outgoing).alias("outgoing"),
-            self.entities["key"].gather(found[far]).alias("neighbour"),
+            pl.col(far).alias("far"),
             "weight",
             pl.col("first_seen").to_physical().alias("first"),
             pl.col("last_seen").to_physical().alias("last"),
             "day",
             pl.col(near).alias("near"),
-            pl.col(far).alias("far"),
         ).filter((pl.col("actor") >= 0) & (pl.col("last") >= since) & (pl.col("first") < until))
         around = (pl.col("first") < since) & (pl.col("last") >= until)
         open_ = found.filter(around)
         if open_.height:
             found = pl.concat([found.filter(~around), self._seen_together(open_, end, since, until)])
-        return found.select(_EDGES.columns)
+        return found.select(_EDGES.names())
+
+    def named(self, ends: Sequence[pl.DataFrame], types: Iterable[str]) -> pl.DataFrame:
+        """Return edges on top of one another, with the keys of their far ends as ``neighbour``."""
+        edges = pl.concat([pl.DataFrame(schema=_EDGES), *ends])
+        far = edges["far"].to_numpy()
+        met = np.zeros(self.entities.height, bool)
+        met[far] = True
+        rows = np.flatnonzero(met)
+        keys = self.entities["key"].gather(rows)
+        kind = pl.Enum(keys.unique().sort())
+        code = np.zeros(self.entities.height, np.uint32)
+        code[rows] = keys.cast(kind).to_physical().to_numpy()
+        return edges.select(
+            "actor",
+            pl.col("edge").cast(pl.Enum(sorted(types))),
+            "outgoing",
+            pl.Series("neighbour", code[far]).cat.to(kind),
+            "weight",
+            "first",
+            "last",
+            "day",
+        )
 
     def _seen_together(self, edges: pl.DataFrame, end: EdgeEnd, since: int, until: int) -> pl.DataFrame:
         """Return those of ``edges`` whose two ends one event within the range names.
 
         A segment tells only when an edge was seen first and last, and the range lies between the two.
         """
-        seen = self.sightings.with_columns(_time().alias("ts")).filter(
+        days = set(edges["day"])
+        segments = [s if _start(s) // DAY_US in days else "" for s in self.segments]
+        read = _read(self.snapshot, "sightings", segments, ["node", "event_type", "_id"])
+        sightings = _dated(read, self.segments, self.starts, "node")
+        seen = sightings.with_columns(_time().alias("ts")).filter(
             pl.col("ts").is_between(since, until, closed="left")
             & pl.col("event_type").cast(pl.String).is_in(end.events)
         )
@@ -283,6 +346,47 @@ class _Stack:
             .agg(pl.col("ts").min().alias("first"), pl.col("ts").max().alias("last"))
         )
         return edges.drop("first", "last").join(times, on=["near", "far"]).select(edges.columns)
+
+
+_EVENTS = pl.DataFrame(
+    schema={
+        "actor": pl.Int32(),
+        "event_type": pl.Categorical(),
+        "ts": pl.Int64(),
+        "day": pl.Int32(),
+        "_id": pl.Int64(),
+    }
+)
+
+
+def _dated(
+    frame: pl.DataFrame, segments: Sequence[str], starts: NDArray[np.int64], *names: str
+) -> pl.DataFrame:
+    """Return rows of segments with their day, and with nodes as rows of the stacked entities."""
+    place = frame["segment"].to_numpy()
+    days = np.array([_start(s) // DAY_US for s in segments], np.int32)
+    shifted = [pl.Series(name, frame[name].to_numpy() + starts[place]) for name in names]
+    return frame.with_columns(*shifted, pl.Series("day", days[place])).drop("segment")
+
+
+def _by_runs(groups: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Return where each row goes that groups stand together in order, rows of one in the order they have."""
+    if not len(groups):
+        return np.empty(0, np.int64)
+    starts = np.flatnonzero(np.append(True, groups[1:] != groups[:-1]))
+    lengths = np.diff(np.append(starts, len(groups)))
+    order = np.argsort(groups[starts], kind="stable")
+    places = np.empty(len(starts), np.int64)
+    places[order] = np.cumsum(lengths[order]) - lengths[order]
+    return np.repeat(places - starts, lengths) + np.arange(len(groups))
+
+
+def _placed(column: pl.Series, places: NDArray[np.int64]) -> pl.Series:
+    values = column.to_physical().to_numpy()
+    placed = np.empty_like(values)
+    placed[places] = values
+    made = pl.Series(column.name, placed)
+    return made.cat.to(column.dtype) if isinstance(column.dtype, pl.Enum) else made
 
 
 def _time() -> pl.Expr:

@@ -30,6 +30,8 @@ Kind = Literal["count", "distinct", "visits", "gap", "entropy", "one-hot", "ordi
 
 _LOGARITHMIC = {"count", "distinct", "visits", "gap"}
 _HOUR_US = 3_600_000_000
+_QUARTER_US = _HOUR_US // 4
+_HOURS = 24
 # Half of what lies between none and one: where nearly all counts are equal, one more is no extreme.
 _LEAST_SPREAD = 0.5 * float(np.log(2))
 # Between the quartiles of a normal distribution lie 1.349 standard deviations.
@@ -195,11 +197,11 @@ def features_of(
     """
     features = declared_features(schema, config, activity.type_)
     total = len(activity.keys)
-    events = _per_actor(activity.events.group_by("actor").agg(pl.len().alias("v")), total, 0.0)
+    events = np.bincount(activity.events["actor"].to_numpy(), minlength=total)
     columns = {
         **_counts(activity, total),
         **_distinct(activity, total),
-        **_visits(activity, config, total),
+        **_visits(activity, config, events > 0),
         ("entropy", "", True): _hour_entropy(activity, timezone, total),
     }
     zeros = np.zeros(total)
@@ -216,7 +218,7 @@ def features_of(
         features=features,
         entities=activity.names().gather(kept).to_arrow().cast(pa.string()),
         values=values[kept],
-        events=events[kept].astype(np.int64),
+        events=events[kept],
         since=from_us(activity.since),
         until=from_us(activity.until),
         timezone=timezone,
@@ -234,53 +236,64 @@ def _per_actor(frame: pl.DataFrame, total: int, default: float) -> NDArray[np.fl
 
 
 def _counts(activity: Activity, total: int) -> dict[_Column, NDArray[np.float64]]:
-    counted = activity.events.group_by("event_type", "actor").agg(pl.len().alias("v"))
-    return {
-        ("count", str(name), True): _per_actor(part, total, 0.0)
-        for (name,), part in counted.partition_by("event_type", as_dict=True).items()
-    }
+    kinds = activity.events["event_type"]
+    names = kinds.dtype.categories.to_list() if isinstance(kinds.dtype, pl.Enum) else []
+    cells = activity.events["actor"].to_numpy().astype(np.int64) * len(names) + kinds.to_physical().to_numpy()
+    table = np.bincount(cells, minlength=total * len(names)).reshape(total, len(names))
+    return {("count", name, True): table[:, place].astype(np.float64) for place, name in enumerate(names)}
 
 
 def _distinct(activity: Activity, total: int) -> dict[_Column, NDArray[np.float64]]:
-    by = ["edge", "outgoing"]
-    counted = activity.neighbours().group_by(*by, "actor").agg(pl.col("neighbour").n_unique().alias("v"))
-    return {
-        ("distinct", str(edge), bool(outgoing)): _per_actor(part, total, 0.0)
-        for (edge, outgoing), part in counted.partition_by(by, as_dict=True).items()
-    }
+    edges = activity.neighbours().select(
+        "edge", "outgoing", "actor", pl.col("neighbour").to_physical().cast(pl.Int64)
+    )
+    many = int(edges["neighbour"].to_numpy().max(initial=0)) + 1
+    found = {}
+    for (edge, outgoing), part in edges.partition_by(["edge", "outgoing"], as_dict=True).items():
+        pairs = part["actor"].to_numpy().astype(np.int64) * many + part["neighbour"].to_numpy()
+        pairs.sort()
+        fresh = np.append(True, pairs[1:] != pairs[:-1])
+        met = np.bincount(pairs[fresh] // many, minlength=total)
+        found["distinct", str(edge), bool(outgoing)] = met.astype(np.float64)
+    return found
 
 
-def _visits(activity: Activity, config: FeatureConfig, total: int) -> dict[_Column, NDArray[np.float64]]:
+def _visits(
+    activity: Activity, config: FeatureConfig, seen: NDArray[np.bool_]
+) -> dict[_Column, NDArray[np.float64]]:
     """Count gap-separated runs of each actor's events and average the gaps between them, in hours.
 
     Midnight is no border: the events of all days are in one order.
     """
-    limit = round(config.visit_minutes * 60_000_000)
-    pause = pl.col("ts").diff().over("actor")
-    frame = activity.events.select("actor", pause.alias("pause"))
-    found = frame.group_by("actor").agg(
-        (1 + (pl.col("pause") > limit).sum()).alias("visits"),
-        (pl.col("pause").filter(pl.col("pause") > limit).mean() / _HOUR_US).fill_null(np.nan).alias("gap"),
-    )
-    return {
-        ("visits", "", True): _per_actor(found.select("actor", v="visits"), total, 0.0),
-        ("gap", "", True): _per_actor(found.select("actor", v="gap"), total, np.nan),
-    }
+    actor, ts = activity.events["actor"].to_numpy(), activity.events["ts"].to_numpy()
+    pause = np.diff(ts)
+    apart = (pause > round(config.visit_minutes * 60_000_000)) & (actor[1:] == actor[:-1])
+    of = actor[1:][apart]
+    gaps = np.bincount(of, minlength=len(seen)).astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        mean = np.bincount(of, pause[apart], minlength=len(seen)) / gaps / _HOUR_US
+    return {("visits", "", True): gaps + seen, ("gap", "", True): mean}
 
 
 def _hour_entropy(activity: Activity, timezone: str, total: int) -> NDArray[np.float64]:
     """Return the entropy, in bits, of each actor's events over the 24 hours of the local day."""
-    hours = activity.events.select("actor", local_hour(timezone).alias("hour"))
-    share = pl.col("len") / pl.col("len").sum().over("actor")
-    found = (
-        hours.group_by("actor", "hour")
-        .len()
-        .sort("actor", "hour")  # a sum in another order would differ in its last bit
-        .select("actor", (-share * share.log(2)).alias("v"))
-        .group_by("actor", maintain_order=True)
-        .agg(pl.col("v").sum())
+    ts = activity.events["ts"].to_numpy()
+    if not len(ts):
+        return np.full(total, np.nan)
+    # zones differ by quarters of an hour: of few quarters the local hour is looked up
+    quarter = ts // _QUARTER_US
+    first = quarter.min()
+    quarters = pl.DataFrame({"ts": np.arange(first, quarter.max() + 1) * _QUARTER_US})
+    hour = quarters.select(local_hour(timezone))["ts"].to_numpy().astype(np.int64)[quarter - first]
+    cells = np.bincount(
+        activity.events["actor"].to_numpy() * np.int64(_HOURS) + hour, minlength=total * _HOURS
     )
-    return np.maximum(_per_actor(found, total, np.nan), 0.0)
+    counts = cells.reshape(total, _HOURS)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = counts / counts.sum(1, keepdims=True)
+        bits = np.where(share > 0, -share * np.log2(share), np.where(np.isnan(share), np.nan, 0.0))
+    found: NDArray[np.float64] = np.maximum(bits.sum(1), 0.0)
+    return found
 
 
 def _encode(activity: Activity, encoding: Encoding, feature: Feature) -> NDArray[np.float64]:
@@ -294,7 +307,7 @@ def _encode(activity: Activity, encoding: Encoding, feature: Feature) -> NDArray
             .agg(pl.col("weight").sum())
             .sort("actor", "weight", "neighbour", descending=[False, True, False])
             .group_by("actor", maintain_order=True)
-            .agg(pl.col("neighbour").first().alias("value"))
+            .agg(pl.col("neighbour").first().cast(pl.String).alias("value"))
         )
     if feature.kind == "one-hot":
         coded = values.select("actor", (pl.col("value") == feature.value).cast(pl.Float64).alias("v"))

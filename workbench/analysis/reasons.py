@@ -179,9 +179,11 @@ def events_behind(scope: Scope, chosen: pl.DataFrame) -> pl.DataFrame:
     They are the events in the time that deviates, of the event type that does, or that showed a new
     neighbour first.
     """
-    events = scope.activity.events.filter(
-        (pl.col("ts") >= scope.since) & pl.col("actor").is_in(chosen["actor"].unique().implode())
+    mine = pl.col("actor").is_in(chosen["actor"].unique().implode())
+    events = scope.activity.events.filter((pl.col("ts") >= scope.since) & mine).cast(
+        {"event_type": pl.String}
     )
+    edges = scope.activity.edges.filter(mine).cast({"edge": pl.String, "neighbour": pl.String})
     named = chosen.select("actor", "kind", "source", "since", "until")
     timed = events.join(named.filter(~pl.col("kind").is_in((*_NEW, *_MET))), on="actor").filter(
         pl.col("ts").is_between(pl.col("since"), pl.col("until"), closed="left")
@@ -192,7 +194,12 @@ def events_behind(scope: Scope, chosen: pl.DataFrame) -> pl.DataFrame:
     hour = local_hour(scope.context.timezone).cast(pl.Int32)
     first, end = (pl.col("source").str.slice(at, 2).cast(pl.Int32) for at in (0, 6))  # of 03:00-06:00
     hours = timed.filter(pl.col("kind") == "rhythm").filter((hour >= first) & (hour < end))
-    parts = (counted, hours, _first_meetings(scope, chosen, events), _meetings(scope, chosen, events))
+    parts = (
+        counted,
+        hours,
+        _first_meetings(scope, chosen, events, edges),
+        _meetings(scope, chosen, events, edges),
+    )
     found = pl.concat([part.select("actor", "day", "_id", "ts") for part in parts])
     day = pl.from_epoch(pl.col("day").cast(pl.Int64) * (DAY_US // 1_000_000), "s").dt.strftime("%Y-%m-%d")
     return (
@@ -204,11 +211,13 @@ def events_behind(scope: Scope, chosen: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _first_meetings(scope: Scope, chosen: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+def _first_meetings(
+    scope: Scope, chosen: pl.DataFrame, events: pl.DataFrame, edges: pl.DataFrame
+) -> pl.DataFrame:
     """Return the events that showed a new neighbour first: an edge tells to the microsecond when that was."""
     new = chosen.filter(pl.col("kind").is_in(_NEW)).select("actor", edge="source")
     first = (
-        scope.activity.edges.join(new, on=["actor", "edge"], how="semi")
+        edges.join(new, on=["actor", "edge"], how="semi")
         .group_by("actor", "edge", "neighbour")
         .agg(pl.col("first").min().alias("ts"))
         .filter(pl.col("ts") >= scope.since)
@@ -217,11 +226,11 @@ def _first_meetings(scope: Scope, chosen: pl.DataFrame, events: pl.DataFrame) ->
     return events.join(first, on=["actor", "ts", "event_type"], how="semi")
 
 
-def _meetings(scope: Scope, chosen: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+def _meetings(scope: Scope, chosen: pl.DataFrame, events: pl.DataFrame, edges: pl.DataFrame) -> pl.DataFrame:
     """Return the events that showed a neighbour that is spoken of, the first and the last of each day."""
     named = chosen.filter(pl.col("kind").is_in(_MET)).select("actor", edge="source", neighbour="other")
-    edges = scope.activity.edges.join(named, on=["actor", "edge", "neighbour"], how="semi")
-    times = pl.concat([edges.select("actor", "edge", ts=end) for end in ("first", "last")]).unique()
+    met = edges.join(named, on=["actor", "edge", "neighbour"], how="semi")
+    times = pl.concat([met.select("actor", "edge", ts=end) for end in ("first", "last")]).unique()
     shown = times.filter(pl.col("ts") >= scope.since).join(_givers(scope), on="edge")
     return events.join(shown, on=["actor", "ts", "event_type"], how="semi")
 

@@ -45,7 +45,7 @@ class Approximate(Index):
     proposed: ClassVar[dict[str, int]] = {"float32": 2, "float16": 2, "int8": 3, "pq": 20}
 
     def __init__(
-        self, storage: str = "float32", *, m: int = 16, ef_construction: int = 200, ef_search: int = 100
+        self, storage: str = "float32", *, m: int = 16, ef_construction: int = 200, ef_search: int = 150
     ) -> None:
         super().__init__(storage)
         self.m, self.ef_construction, self.ef_search = m, ef_construction, ef_search

@@ -50,8 +50,8 @@ class IndexKind:
     IndexKind(driver='faiss', storage='int8', above=20000)
     """
 
-    driver: str = "usearch"
-    storage: str = "float16"
+    driver: str = "faiss"
+    storage: str = "int8"
     above: int = EXACT_BELOW
 
     @classmethod

@@ -67,7 +67,7 @@ def _said(scope: Scope) -> pl.DataFrame:
     postings = corpus.postings.rename({"text": "place"}).join(named, on="place")
     events = scope.activity.events.filter(pl.col("ts") >= scope.since)
     days = pl.col("day").cast(pl.Date).dt.strftime("%Y-%m-%d").alias("segment")
-    actors = events.select("actor", days, "_id", "event_type")
+    actors = events.select("actor", days, "_id", pl.col("event_type").cast(pl.String))
     return (
         postings.with_columns(pl.col("segment").cast(pl.String))
         .join(actors, on=["segment", "_id", "event_type"], how="left")

@@ -60,6 +60,7 @@ class Cooccurrence(Task):
                 "actor", type=pl.col("edge").replace_strict(types, return_dtype=pl.String), key="neighbour"
             )
             .unique()
+            .cast({"key": pl.String})
         )
         named = had.select("actor", "type", format_entities(had["type"], had["key"]).alias("name"))
         by_type = {str(name): part for (name,), part in named.partition_by("type", as_dict=True).items()}

@@ -91,7 +91,9 @@ class Sequences(Task):
 
 def _coded(context: Context, activity: Activity, config: PatternConfig) -> pl.DataFrame:
     """Return ``actor``, ``ts`` and ``code`` of each event, in order; fields are read from documents."""
-    events = activity.events.with_columns(pl.col("event_type").alias("code")).with_row_index("row")
+    events = activity.events.with_columns(pl.col("event_type").cast(pl.String).alias("code")).with_row_index(
+        "row"
+    )
     for name, template in config.codes.items():
         fields = _FIELD.findall(template)
         mine = events.filter(pl.col("event_type") == context.schema.event_names.get(name, name))
