@@ -27,17 +27,28 @@ DRIVERS = pl.List(
 _NAMED = 3
 _MET = ("concentration", "crowd", "gathering", "synchrony")  # about one neighbour
 _NEW = ("novelty", "fresh", "taste")  # about new neighbours
+_MANY = ("fresh", "novelty", "variety")  # say how many there are
 _WORTH_NAMING = 2.0  # standard deviations
 
 
 def drivers(evidence: pl.DataFrame) -> pl.DataFrame:
-    """Return the evidence that counts: of each actor the furthest out, at most three, each feature once."""
+    """Return the evidence that counts: of each actor the furthest out, at most three, of each thing one."""
     furthest = pl.col("z").abs()
+    # new neighbours are many neighbours, and a crowd of an hour is one of four: the rarer speaks
+    about = (
+        pl.when(pl.col("kind").is_in(_MANY))
+        .then(pl.concat_str(pl.lit("many "), "source"))
+        .when(pl.col("kind") == "crowd")
+        .then(pl.concat_str(pl.lit("crowd "), "source"))
+        .otherwise("feature")
+    )
     return (
         evidence.filter(furthest >= _WORTH_NAMING)
         .sort("actor", furthest, "feature", "kind", descending=[False, True, False, False])
-        # the busiest day and the whole period often say the same of one feature: the rarer speaks
-        .unique(["actor", "feature"], keep="first", maintain_order=True)
+        # the busiest day and the whole period often say the same of one feature, too
+        .with_columns(about.alias("about"))
+        .unique(["actor", "about"], keep="first", maintain_order=True)
+        .drop("about")
         .group_by("actor", maintain_order=True)
         .head(_NAMED)
     )
@@ -124,7 +135,7 @@ def _told(kind: str, row: dict[str, Any], scope: Scope) -> str:
         case "synchrony":
             said = (
                 f"the same others came by {edge} to the same {near} within 5 minutes of it on "
-                f"{_number(value)} days, those before counted, most often to {other}"
+                f"{_number(value)} days, earlier ones counted, most often to {other}"
             )
         case "variety":
             said = f"{_number(value)} distinct {near} neighbours by {edge}, the median {scope.type_} has one"
@@ -132,8 +143,8 @@ def _told(kind: str, row: dict[str, Any], scope: Scope) -> str:
             said = f"no event for {_number(value)} days, it came on {100 / typical:.0f} % of the days before"
         case _:
             said = (
-                f"{edge} leads to other sorts of {near} than before: similarity {value:.2f}, {typical:.2f} "
-                "would be usual"
+                f"{edge} leads to other sorts of {near} than before: similarity {max(value, 0):.2f} of 1, "
+                f"{typical:.2f} would be usual"
             )
     return said
 
