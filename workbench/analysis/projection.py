@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["METHODS", "MOST", "Projection", "cannot", "umap"]
 
 METHODS = ("pca", "umap")
-MOST = 5_000
-"""The most actors that UMAP places unless it is told otherwise: one core is busy with them for a while."""
+MOST = 4_000
+"""The most actors that UMAP places unless it is told otherwise: from 4,096 on umap-learn looks for neighbours by
+an approximation that it first has to compile, which takes longer than all the rest."""
 
 
 @dataclass(frozen=True, repr=False)

@@ -108,8 +108,14 @@ class Column:
     def _coded(self, column: pa.ChunkedArray) -> pa.ChunkedArray:
         chunks = []
         for chunk in column.chunks:
-            coded = chunk if pa.types.is_dictionary(chunk.type) else chunk.dictionary_encode()
+            given = pa.types.is_dictionary(chunk.type)
+            coded = chunk if given else chunk.dictionary_encode()
             words = coded.dictionary.cast(self.kind)
+            if not (given or len(cast("pa.Array", self.values))):
+                # the first words: their codes are theirs for good
+                self.values = words
+                chunks.append(coded.indices)
+                continue
             place = pc.index_in(words, self.values)
             if place.null_count:
                 new = pc.unique(words.filter(place.is_null())).drop_null()
