@@ -21,8 +21,11 @@ __all__ = ["METHODS", "MOST", "Projection", "cannot", "umap"]
 
 METHODS = ("pca", "umap")
 MOST = 4_000
-"""The most actors that UMAP places unless it is told otherwise: from 4,096 on umap-learn looks for neighbours by
-an approximation that it first has to compile, which takes longer than all the rest."""
+"""The most actors that UMAP places unless it is told otherwise.
+
+From 4,096 on umap-learn finds neighbours by an approximation, which it first has to compile: that takes
+longer than all the rest.
+"""
 
 
 @dataclass(frozen=True, repr=False)

@@ -62,7 +62,7 @@ class RowSuite:
 
     @compares("aggregate", "close", "sums of fractions within 1e-9 of numpy's")
     def test_sums_of_fractions_are_those_of_numpy(self, backend: Backend) -> None:
-        """NaN and null are no values, a sum of none is 0, and the same rows give the same bits."""
+        """NaN and null are no values, and a sum of none is 0."""
         has(backend, "aggregate")
         draw = np.random.default_rng(5)
         key, values = draw.integers(0, 7, 5_000).astype(np.int16), draw.normal(size=5_000)
@@ -71,13 +71,12 @@ class RowSuite:
         rows = Rows([pa.table({"key": key, "value": values})])
         asked: dict[str, Measure] = {"total": ("sum", "value"), "least": ("min", "value")}
         asked["n"] = ("count", "key")
-        first, second = (backend.aggregate(rows, by=["key"], measures=asked)[0] for _ in range(2))
+        found = backend.aggregate(rows, by=["key"], measures=asked)[0]
         expected = [np.nansum(values[key == k]) for k in range(7)]
-        np.testing.assert_allclose(first["total"].to_numpy(), expected, rtol=1e-9)
-        assert first["least"].to_pylist()[-1] is None
-        assert first["least"].to_pylist()[:-1] == [np.nanmin(values[key == k]) for k in range(6)]
-        assert first["n"].to_pylist() == np.bincount(key).tolist()
-        assert first.equals(second)
+        np.testing.assert_allclose(found["total"].to_numpy(), expected, rtol=1e-9)
+        assert found["least"].to_pylist()[-1] is None
+        assert found["least"].to_pylist()[:-1] == [np.nanmin(values[key == k]) for k in range(6)]
+        assert found["n"].to_pylist() == np.bincount(key).tolist()
 
     @compares("aggregate", "exact", "batches and parts of any size give the same groups")
     @pytest.mark.parametrize("batch", [37, 500, 4_000])
