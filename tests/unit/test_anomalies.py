@@ -12,7 +12,7 @@ import pytest
 
 from workbench.analysis.signals import signals
 from workbench.analysis.signals.base import Signal
-from workbench.analysis.tails import calibrated, combined, count_tails, score, upper_tail
+from workbench.analysis.tails import at_least, at_most, calibrated, combined, score, upper_tail
 from workbench.analysis.tasks.anomalies import CLASSES
 from workbench.engine import Engine
 from workbench.errors import UnknownNameError, UsageError
@@ -391,14 +391,14 @@ def test_every_signal_declares_its_profile_and_weight(name: str) -> None:
 # probabilities
 
 
-def test_count_tails_are_those_of_the_distributions() -> None:
+def test_tails_of_counts_are_those_of_the_distributions() -> None:
     from scipy.stats import nbinom, poisson
 
     counts, mean = np.array([0.0, 1, 3, 30]), np.full(4, 2.5)
-    up, down = count_tails(counts, mean, mean)
+    up, down = at_least(counts, mean, mean), at_most(counts, mean, mean)
     assert up == pytest.approx(poisson.sf(counts - 1, 2.5))
     assert down == pytest.approx(poisson.cdf(counts, 2.5))
-    up, down = count_tails(counts, mean, 4 * mean)
+    up, down = at_least(counts, mean, 4 * mean), at_most(counts, mean, 4 * mean)
     size, share = 2.5**2 / (3 * 2.5), 1 / 4
     assert up == pytest.approx(nbinom.sf(counts - 1, size, share))
     assert down == pytest.approx(nbinom.cdf(counts, size, share))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 __all__ = [
     "FEWEST",
     "SMALLEST",
+    "at_least",
+    "at_most",
     "calibrated",
     "combined",
-    "count_tails",
     "evidence_of",
     "normal_score",
     "probability",
@@ -45,32 +46,54 @@ _SCORES = (0.0, 0.3, 0.5, 0.7)
 _APPROACH = 0.3
 
 
-def count_tails(
+def at_least(
     count: NDArray[np.float64], mean: NDArray[np.float64], variance: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the probabilities of at least, and of at most, so many events.
+) -> NDArray[np.float64]:
+    """Return the probabilities of at least so many events.
 
-    Negative binomial with the given mean and variance, Poisson where the variance is not above the mean.
-    For more than expected no mean is below 0.1: that something never happened yet does not make one event of
-    it a miracle.
+    Negative binomial with the given mean and variance, Poisson where the variance is not above the mean. No
+    mean is below 0.1: that something never happened yet does not make one event of it a miracle.
 
-    >>> up, down = count_tails(np.array([3.0]), np.array([1.0]), np.array([1.0]))
-    >>> round(float(up[0]), 4), round(float(down[0]), 4)
-    (0.0803, 0.981)
+    >>> at_least(np.array([3.0]), np.array([1.0]), np.array([1.0])).round(4).tolist()
+    [0.0803]
     """
-    from scipy.special import betainc, pdtr, pdtrc  # noqa: PLC0415  (loaded when anomalies are)
+    from scipy.special import betainc, pdtrc  # noqa: PLC0415  (loaded when anomalies are)
 
+    count, mean, variance = np.broadcast_arrays(count, mean, variance)
+    found = np.ones(count.shape)
+    some = count > 0  # most have none, and at least none is certain
+    count = count[some]
+    mean, wide, size, share = _shape(mean[some], variance[some])
+    up = pdtrc(count - 1, mean)
+    up[wide] = betainc(count[wide], size, 1 - share)
+    found[some] = np.clip(up, SMALLEST, 1.0)
+    return found
+
+
+def at_most(
+    count: NDArray[np.float64], mean: NDArray[np.float64], variance: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the probabilities of at most so many events, as :func:`at_least` has them.
+
+    >>> at_most(np.array([3.0]), np.array([1.0]), np.array([1.0])).round(3).tolist()
+    [0.981]
+    """
+    from scipy.special import betainc, pdtr  # noqa: PLC0415  (loaded when anomalies are)
+
+    mean, wide, size, share = _shape(mean, variance)
+    down = pdtr(count, mean)
+    down[wide] = betainc(size, count[wide] + 1, share)
+    found: NDArray[np.float64] = np.clip(down, SMALLEST, 1.0)
+    return found
+
+
+def _shape(mean: NDArray[np.float64], variance: NDArray[np.float64]) -> tuple[NDArray[Any], ...]:
+    """Return means, which variances are above them, and of these the negative binomial's parameters."""
     variance = np.maximum(variance, _LEAST_MEAN * variance / np.maximum(mean, 1e-9))
     mean = np.maximum(mean, _LEAST_MEAN)
     wide = variance > mean * (1 + 1e-6)
-    size = np.where(wide, mean**2 / np.where(wide, variance - mean, 1.0), 1.0)
-    share = np.where(wide, mean / np.where(wide, variance, 1.0), 0.5)
-    some = count > 0
-    up = np.where(
-        wide, betainc(np.where(some, count, 1.0), size, 1 - share), pdtrc(np.maximum(count - 1, 0), mean)
-    )
-    down = np.where(wide, betainc(size, count + 1, share), pdtr(count, mean))
-    return np.where(some, np.clip(up, SMALLEST, 1.0), 1.0), np.clip(down, SMALLEST, 1.0)
+    middle, spread = mean[wide], variance[wide]
+    return mean, wide, middle**2 / (spread - middle), middle / spread
 
 
 def normal_score(probability: NDArray[np.float64]) -> NDArray[np.float64]:

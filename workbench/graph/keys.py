@@ -9,7 +9,7 @@ import polars as pl
 
 from workbench.errors import UsageError
 
-__all__ = ["format_entities", "format_entity", "parse_entity"]
+__all__ = ["format_entities", "format_entity", "parse_entity", "parse_keys"]
 
 # What a URL's path may hold unescaped (RFC 3986, pchar and "/"), so that an entity can stand in a
 # link, a file of comma-free columns or a shell word, and its characters cannot play tricks on a screen.
@@ -51,6 +51,19 @@ def parse_entity(entity: str) -> tuple[str, str]:
         raise UsageError(
             f"the key of {entity!r} is not percent-escaped UTF-8.", fix="Write a literal '%' as '%25'."
         ) from error
+
+
+def parse_keys(entities: pl.Series) -> pl.Series:
+    """Return the keys of entities as :func:`format_entities` writes them.
+
+    >>> parse_keys(pl.Series(["a:x%20y", "b:z"])).to_list()
+    ['x y', 'z']
+    """
+    keys = entities.str.splitn(":", 2).struct.field("field_1")
+    escaped = keys.str.contains("%", literal=True).fill_null(value=False)
+    if escaped.any():
+        keys = keys.scatter(escaped.arg_true(), [unquote(key) for key in keys.filter(escaped)])
+    return keys.alias("key")
 
 
 def format_entities(types: pl.Series, keys: pl.Series) -> pl.Series:

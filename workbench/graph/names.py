@@ -6,14 +6,13 @@ import difflib
 from bisect import bisect_left
 from functools import cached_property
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
 from workbench.errors import UnknownNameError, UsageError
-from workbench.graph.keys import format_entities, format_entity, parse_entity
+from workbench.graph.keys import format_entities, format_entity, parse_entity, parse_keys
 from workbench.graph.window import single
 
 if TYPE_CHECKING:
@@ -104,12 +103,7 @@ class EntityIndex:
     def find(self, entities: pl.Series) -> NDArray[np.int32]:
         """Return the window id of each entity as it is written; -1 where the window has none."""
         distinct = entities.unique().drop_nulls().sort()
-        parts = distinct.str.splitn(":", 2).struct.unnest()
-        types, keys = parts["field_0"], parts["field_1"]
-        escaped = keys.str.contains("%", literal=True).fill_null(value=False)
-        if escaped.any():
-            plain = [unquote(key) for key in keys.filter(escaped)]
-            keys = keys.scatter(np.flatnonzero(escaped), plain)
+        types, keys = distinct.str.splitn(":", 2).struct.field("field_0"), parse_keys(distinct)
         found = np.full(len(distinct), -1, dtype=np.int32)
         for type_ in set(types) & set(self.types):
             first, end = self.rows_of(type_)

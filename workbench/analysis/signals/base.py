@@ -123,14 +123,13 @@ class Scope:
         total = self.days + self.history
         day = ((self.until - 1 - pl.col("ts")) // DAY_US).alias("d")
         found = (
-            self.activity.events.filter(pl.col("event_type") == event_type)
-            .group_by("actor", day)
-            .agg(pl.len().alias("v"))
-            .filter(pl.col("d") < total)
+            self.activity.events.lazy()
+            .filter(pl.col("event_type") == event_type)
+            .select(pl.col("actor").cast(pl.Int64) * total + day, inside=day < total)
+            .collect()
         )
-        counts = np.zeros((len(self), total), np.float32)
-        counts[found["actor"].to_numpy(), found["d"].to_numpy()] = found["v"].to_numpy()
-        return counts
+        cells = found["actor"].to_numpy()[found["inside"].to_numpy()]
+        return np.bincount(cells, minlength=len(self) * total).reshape(len(self), total).astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import polars as pl
 from workbench.analysis.activity import event_types
 from workbench.analysis.expectation import dispersion, growth, rates, weekday_factors
 from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
-from workbench.analysis.tails import calibrated, count_tails, normal_score
+from workbench.analysis.tails import at_least, at_most, calibrated, normal_score
 from workbench.partials.documents import DAY_US
 
 if TYPE_CHECKING:
@@ -87,9 +87,10 @@ class _Judged:
 
         self.total, self.mean = self.now.sum(1), self.expected.sum(1)
         spread = wide * (self.mean + self.mean**2 / certainty)
-        self.more, self.less = count_tails(self.total, self.mean, spread)
+        self.more = at_least(self.total, self.mean, spread)
+        self.less = at_most(self.total, self.mean, spread)
         spread = narrow[:, None] * (self.expected + self.expected**2 / certainty[:, None])
-        by_day = count_tails(self.now, self.expected, spread)[0]
+        by_day = at_least(self.now, self.expected, spread)
         self.day = by_day.argmin(1)
         self.burst = np.minimum(by_day.min(1) * days, 1.0)
 

@@ -8,7 +8,7 @@ import polars as pl
 from workbench.analysis.signals._alike import meetings
 from workbench.analysis.signals._several import smallest
 from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
-from workbench.analysis.tails import FEWEST, count_tails, normal_score
+from workbench.analysis.tails import FEWEST, at_least, normal_score
 from workbench.partials.documents import DAY_US
 
 __all__ = ["Fresh"]
@@ -44,7 +44,7 @@ class Fresh(Signal):
             before = _number(scope, brought, scope.since - half * DAY_US, scope.since)
             periods = np.minimum(scope.seen_days, half) / scope.days
             mean, variance = _expected(now, before, periods, active)
-            up, _ = count_tails(now, mean, variance)
+            up = at_least(now, mean, variance)
             tail = np.where(active, up, np.nan)
             tails.append(tail)
             rows.append(

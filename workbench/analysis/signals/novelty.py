@@ -9,7 +9,7 @@ import polars as pl
 
 from workbench.analysis.signals._several import smallest
 from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
-from workbench.analysis.tails import FEWEST, calibrated, count_tails, normal_score
+from workbench.analysis.tails import FEWEST, at_least, calibrated, normal_score
 from workbench.partials.documents import DAY_US
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _count(scope: Scope, end: EdgeEnd, half: int) -> tuple[np.ndarray, np.ndarra
     bound = np.minimum(now, mean + 5 * np.sqrt(mean + 1))
     if known.sum() >= FEWEST:
         mean = mean * np.clip(bound[known].sum() / max(mean[known].sum(), 1e-9), 0.2, 5.0)
-    up, _ = count_tails(now, mean, mean * (1 + 1 / (periods + _PRIOR)) + mean * _spread(bound, mean, known))
+    up = at_least(now, mean, mean * (1 + 1 / (periods + _PRIOR)) + mean * _spread(bound, mean, known))
     return now, mean, up
 
 

@@ -138,9 +138,12 @@ def _matrix(edges: pl.DataFrame, actors: int, items: int) -> Any:
     """Return actors by neighbours: the root of the number of days on which they met."""
     from scipy.sparse import csr_array  # noqa: PLC0415  (loaded when anomalies are)
 
-    met = edges.group_by("actor", "item").len().sort("actor", "item")
-    values = np.sqrt(met["len"].to_numpy().astype(np.float64))
-    return csr_array((values, (met["actor"].to_numpy(), met["item"].to_numpy())), shape=(actors, items))
+    met = edges["actor"].to_numpy().astype(np.int64) * items + edges["item"].to_numpy()
+    met.sort()
+    starts = np.flatnonzero(np.diff(met, prepend=-1))
+    rows, columns = np.divmod(met[starts], items)
+    values = np.sqrt(np.diff(starts, append=len(met)).astype(np.float64))
+    return csr_array((values, columns, np.searchsorted(rows, np.arange(actors + 1))), shape=(actors, items))
 
 
 def _sorts(past: Any) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,6 +20,7 @@ from workbench.analysis.triage import applied_weights
 from workbench.analysis.window import actor_type, period
 from workbench.compute import KernelRun
 from workbench.errors import UnknownNameError, UsageError
+from workbench.executors.ahead import ahead
 from workbench.partials.documents import DAY_US
 
 if TYPE_CHECKING:
@@ -69,11 +71,10 @@ class Anomalies(Task):
         start = time.perf_counter()
         scope = _scope(context)
         profile = context.parameters["profile"]
-        findings = {
-            name: signals.create(name).find(scope)
-            for name in signals.names()
-            if signals.load(name).profile == profile
-        }
+        names = [name for name in signals.names() if signals.load(name).profile == profile]
+        scope.matrix  # noqa: B018  (all of them need it)
+        found = ahead(partial(signals.create(name).find, scope) for name in names)
+        findings = dict(zip(names, found, strict=True))
         applied = applied_weights(context.snapshot.root, profile)
         weights = np.array([applied.get(name, signals.load(name).weight) for name in findings])
         values = np.stack([f.values for f in findings.values()])
@@ -153,6 +154,9 @@ class _Judged:
             .join(events_behind(scope, chosen), on="actor", how="left")
             .sort("score", "entity", descending=[True, False])
         )
+        lacking = frame.filter((pl.col("score") >= _LIMITS[0]) & pl.col("why").is_null())
+        alone = lacking.select("actor", alone=self._signals_alone())
+        frame = frame.join(alone, on="actor", how="left", maintain_order="left")
         return frame.select(
             "entity",
             "type",
@@ -162,7 +166,7 @@ class _Judged:
             pl.int_range(1, pl.len() + 1).alias("place"),
             *(f"signal_{name}" for name in self.names),
             pl.col("drivers").cast(DRIVERS).fill_null(pl.lit([], DRIVERS)),
-            pl.coalesce("why", self._signals_alone()),
+            pl.coalesce("why", "alone", pl.lit("Nothing stands out.")).alias("why"),
             pl.col("addresses").cast(pl.List(pl.String)).fill_null(pl.lit([], pl.List(pl.String))),
             pl.col("events").fill_null(0),
         )
@@ -173,16 +177,10 @@ class _Judged:
         values = pl.concat_list(pl.col(f"signal_{n}").fill_null(0.0) for n in self.names)
         texts = pl.concat_list(text.fill_null("") for text in named)
         strongest = texts.list.gather(values.list.eval(pl.element().arg_sort(descending=True).head(2)))
-        signals = pl.concat_str(
+        return pl.concat_str(
             pl.lit("No single figure stands out, together they do: "),
             strongest.list.join(" and "),
             pl.lit("."),
-        )
-        return (
-            pl.when(pl.col("score") >= _LIMITS[0])
-            .then(signals)
-            .otherwise(pl.lit("Nothing stands out."))
-            .alias("why")
         )
 
 

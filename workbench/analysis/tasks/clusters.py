@@ -12,7 +12,7 @@ from workbench.analysis.stable import renumbered
 from workbench.analysis.tasks.base import Context, Outcome, Task
 from workbench.analysis.window import period_features
 from workbench.compute import Points, backends, run
-from workbench.graph.keys import parse_entity
+from workbench.graph.keys import parse_keys
 
 __all__ = ["Clusters"]
 
@@ -48,7 +48,7 @@ class Clusters(Task):
         frame = pl.DataFrame(found.table).select(
             entities,
             pl.lit(matrix.type_).alias("type"),
-            pl.Series("key", [parse_entity(entity)[1] for entity in entities], dtype=pl.String),
+            parse_keys(entities),
             "cluster",
             pl.len().over("cluster").cast(pl.Int64).alias("size"),
             "distance",
