@@ -103,7 +103,7 @@ class Clusters(Tabular):
         """Return the actors as points of a plane.
 
         ``pca`` gives the first two principal components, which are part of the run. ``umap`` (McInnes, Healy
-        and Melville 2018) keeps near what is alike; it is computed now, of at most ``most`` actors, evenly
+        and Melville 2018) keeps near what is alike; it is computed now, of about ``most`` actors, evenly
         from each cluster.
 
         Args:
@@ -127,7 +127,9 @@ class Clusters(Tabular):
         return umap(*self.sample(most), of=rows.height, device=chosen, seed=seed)
 
     def sample(self, most: int) -> tuple[pl.Series, Points]:
-        """Return at most so many actors, evenly from each cluster, and what they are like, standardised.
+        """Return about so many actors and what they are like, standardised.
+
+        They come evenly from each cluster, and of each there is one at least.
 
         Raises:
             UsageError: If the window no longer holds what the run saw.
@@ -135,7 +137,7 @@ class Clusters(Tabular):
         matrix, cluster = self._features()
         rows = pl.DataFrame({"entity": matrix.entities, "cluster": cluster}).with_row_index("row")
         if rows.height > most:
-            rows = rows.sort("cluster", "entity").gather_every(-(-rows.height // most)).sort("row")
+            rows = _evenly(rows.sort("cluster", "entity"), most).sort("row")
         return rows["entity"], Points(matrix.standardised[rows["row"].to_numpy()])
 
     def _features(self) -> tuple[FeatureMatrix, NDArray[np.int64]]:
@@ -165,3 +167,10 @@ class Clusters(Tabular):
 
     def _title(self) -> str:
         return self.knowledge._title()  # noqa: SLF001  (a table's title is its run's)
+
+
+def _evenly(rows: pl.DataFrame, most: int) -> pl.DataFrame:
+    """Return as large a part of each cluster's rows, evenly spread in their order, the first among them."""
+    place, size = pl.int_range(pl.len()).over("cluster"), pl.len().cast(pl.Int64).over("cluster")
+    wanted = (size * most // rows.height).clip(1)
+    return rows.filter((place * wanted // size > (place - 1) * wanted // size) | (place == 0))
