@@ -102,7 +102,7 @@ class Dask(Executor):
                 host="127.0.0.1",
                 security=True,
                 dashboard_address="127.0.0.1:0",
-                scheduler_kwargs={"dashboard": False, "allowed_failures": 1},
+                scheduler_kwargs={"dashboard": False, "allowed_failures": 2},
                 silence_logs=logging.CRITICAL,
             )
             return Client(cluster, set_as_default=False)
@@ -133,7 +133,8 @@ class Dask(Executor):
             yield
         except KilledWorker as error:
             raise ExecutorError(
-                f"workers died one after the other, at {names.get(str(error.task), 'a merge')}.",
+                f"workers died one after the other, at {names.get(str(error.task), 'a merge')} "
+                "or what waited beside it.",
                 where=self._cluster,
                 fix="Their memory may not suffice: give each more, or have fewer threads in each.",
             ) from error
