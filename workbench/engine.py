@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import tempfile
 import threading
 import weakref
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from workbench.errors import CorruptFileError, StorageError, UnknownNameError, U
 from workbench.executors import named
 from workbench.locks import LendableLock
 from workbench.progress import Update, silent
+from workbench.scratch import Scratch
 from workbench.settings import load_settings
 from workbench.storage import SegmentStore
 from workbench.storage.places import s3_url
@@ -112,12 +112,12 @@ class Engine:
         # taken by threads that read one generation, views and servers; lent while a model is waited for
         self.lock = LendableLock()
         self._snapshot = self.store.snapshot()
-        self._scratch = tempfile.TemporaryDirectory(prefix="workbench-")
+        self._scratch = Scratch()
         self._clients: dict[str, Client | None] = {}
         self._clients_lock = threading.Lock()
         self._sql: SqlSession | None = None
         self._asking = 0
-        self._finalizer = weakref.finalize(self, _dispose, self._scratch)
+        self._finalizer = weakref.finalize(self, self._scratch.remove)
 
     @classmethod
     def create(cls, path: str | Path, *, schema: str | Path | None = None, **settings: Any) -> Engine:
@@ -1254,7 +1254,7 @@ class Engine:
     def _views(self) -> Views:
         from workbench.sql.views import Views  # noqa: PLC0415
 
-        return Views(self._snapshot, self.fields, lambda: self.graph, Path(self._scratch.name))
+        return Views(self._snapshot, self.fields, lambda: self.graph, self._scratch.path)
 
     def _show(self, found: Subgraph, times: Times | None = None, *, exact: bool = False) -> View:
         """Return the view of what was found, in the graph of some time, which views know by whole days."""
@@ -1373,7 +1373,3 @@ def _pictures(answer: Answer) -> str:
 
     drawn = (svg(r, answer.results[r.source].table, timezone=answer.timezone) for r in answer.renders)
     return "".join(drawn)
-
-
-def _dispose(scratch: tempfile.TemporaryDirectory[str]) -> None:
-    scratch.cleanup()
