@@ -244,7 +244,7 @@ _RULES_COMMANDS: tuple[tuple[str, Callable[..., Any], tuple[str, ...]], ...] = (
     ("log", rules.log, ("workbench rules log trend-spike -w shop",)),
 )
 
-_BENCH = ("workbench bench anomaly --quick", "workbench bench anomaly --seeds 101 --out anomaly.json")
+_BENCH = ("workbench bench anomaly --quick", "workbench bench anomaly --seeds 201 --out anomaly.json")
 _REPORT_RUN = ("workbench report run weekly.ipynb -w shop -p month=3 -o weekly.html",)
 
 
