@@ -17,6 +17,8 @@ from workbench.engine import Engine
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
 Pattern = tuple[int, ...]
 
 
@@ -48,6 +50,10 @@ def prefix_span(
     return found
 
 
+def nothing(*_: NDArray[np.int32]) -> float:
+    return 0.0
+
+
 logs = st.lists(st.lists(st.integers(0, 3), max_size=8), max_size=8)
 
 
@@ -56,31 +62,42 @@ def test_the_frequent_ones_are_those_of_the_plain_recursion(
     sequences: list[list[int]], least: int, longest: int
 ) -> None:
     expected = prefix_span(sequences, least, longest)
-    found = frequent(coded(sequences, 4), least, longest, 10**9)
+    seen: list[set[tuple[int, int]]] = []
+
+    def tell(first: NDArray[np.int32], last: NDArray[np.int32]) -> float:
+        seen.append(set(zip(first.tolist(), last.tolist(), strict=True)))
+        return len(seen) - 1
+
+    found = frequent(coded(sequences, 4), least, longest, 10**9, tell)
     assert found.least == least
-    assert dict(zip(found.patterns, found.support.tolist(), strict=True)) == {
+    assert {one.codes: one.support for one in found.patterns} == {
         pattern: len(places) for pattern, places in expected.items()
     }
     starts = np.cumsum([0, *map(len, sequences)])
-    for pattern, first, last in zip(found.patterns, found.first, found.last, strict=True):
-        matches = {(starts[s] + f, starts[s] + e) for s, f, e in expected[pattern]}
-        assert set(zip(first.tolist(), last.tolist(), strict=True)) == matches
+    for one in found.patterns:
+        assert seen[int(one.told)] == {(starts[s] + f, starts[s] + e) for s, f, e in expected[one.codes]}
 
 
 @given(logs, st.integers(1, 30))
 def test_where_there_are_too_many_more_support_is_asked_for(sequences: list[list[int]], most: int) -> None:
     every = prefix_span(sequences, 1, 4)
-    found = frequent(coded(sequences, 4), 1, 4, most)
+    found = frequent(coded(sequences, 4), 1, 4, most, nothing)
     assert len(found.patterns) <= most
-    assert set(found.patterns) == {p for p, places in every.items() if len(places) >= found.least}
+    assert {one.codes for one in found.patterns} == {
+        p for p, places in every.items() if len(places) >= found.least
+    }
     less = [p for p, places in every.items() if len(places) >= found.least - 1]
     assert found.least == 1 or len(less) > most
 
 
 def test_the_most_frequent_come_first() -> None:
-    found = frequent(coded([[0, 1], [0, 1], [1, 0]], 2), 1, 2, 10)
-    assert found.patterns == [(0,), (1,), (0, 1), (1, 0)]
-    assert found.support.tolist() == [3, 3, 2, 1]
+    found = frequent(coded([[0, 1], [0, 1], [1, 0]], 2), 1, 2, 10, nothing)
+    assert [(one.codes, one.support) for one in found.patterns] == [
+        ((0,), 3),
+        ((1,), 3),
+        ((0, 1), 2),
+        ((1, 0), 1),
+    ]
 
 
 SCHEMA = """

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
-__all__ = ["Mined", "Sequences", "frequent"]
+__all__ = ["Mined", "Pattern", "Sequences", "frequent"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,16 @@ class Sequences:
         """Return the number of sequences."""
         return len(self.starts) - 1
 
+    def support(self) -> NDArray[np.int64]:
+        """Return how many sequences have each code.
+
+        >>> Sequences(np.array([0, 0, 1, 0], np.int32), np.array([0, 3, 4]), 3).support().tolist()
+        [2, 1, 0]
+        """
+        pairs = np.repeat(np.arange(len(self)), np.diff(self.starts)) * self.kinds + self.codes
+        pairs.sort()
+        return np.bincount(pairs[np.diff(pairs, prepend=-1) > 0] % self.kinds, minlength=self.kinds)
+
     def next_places(self, code: int) -> NDArray[np.int32]:
         """Return for each place the first place from it on, in its sequence, with ``code``; -1: none.
 
@@ -45,54 +57,53 @@ class Sequences:
 
 
 @dataclass(frozen=True)
-class Mined:
-    """Patterns that enough sequences have.
+class Pattern:
+    """Codes, in order, that enough sequences have.
 
     Attributes:
-        patterns: Codes, in order; the most supported first, of equal ones the shorter and then the smaller.
-        support: How many sequences have each.
-        first: For each pattern the place of its first code in every sequence that has it.
-        last: The place of its last code there: both of the earliest match.
+        codes: The codes.
+        support: How many sequences have them.
+        told: What was told of its earliest matches.
+    """
+
+    codes: tuple[int, ...]
+    support: int
+    told: float
+
+
+@dataclass(frozen=True)
+class Mined:
+    """What enough sequences have.
+
+    Attributes:
+        patterns: The most supported first, of equal ones the shorter and then the smaller.
         least: The support that a pattern had to have.
     """
 
-    patterns: list[tuple[int, ...]]
-    support: NDArray[np.int64]
-    first: list[NDArray[np.int32]]
-    last: list[NDArray[np.int32]]
+    patterns: list[Pattern]
     least: int
 
 
 @dataclass(frozen=True)
 class _Level:
-    """Patterns of one length with where they match: a row for each pattern and sequence, by pattern.
+    """Patterns of one length with the sequences that go on: a row for each pattern and sequence, by pattern.
 
-    ``after`` is the place behind the last code of the earliest match, or -1 where the sequence ends there.
+    ``first`` is the place of the first code of the earliest match, ``after`` the place behind its last one.
     """
 
     patterns: list[tuple[int, ...]]
-    pattern: NDArray[np.int32]
+    bounds: NDArray[np.int64]
     first: NDArray[np.int32]
-    last: NDArray[np.int32]
     after: NDArray[np.int32]
 
-    def support(self) -> NDArray[np.int64]:
-        return np.bincount(self.pattern, minlength=len(self.patterns))
 
-    def keep(self, wanted: NDArray[np.bool_]) -> _Level:
-        """Return the level with only some of its patterns."""
-        rows = wanted[self.pattern]
-        numbers = (np.cumsum(wanted) - 1).astype(np.int32)
-        return _Level(
-            [pattern for pattern, kept in zip(self.patterns, wanted, strict=True) if kept],
-            numbers[self.pattern[rows]],
-            self.first[rows],
-            self.last[rows],
-            self.after[rows],
-        )
-
-
-def frequent(sequences: Sequences, least: int, longest: int, most: int) -> Mined:
+def frequent(
+    sequences: Sequences,
+    least: int,
+    longest: int,
+    most: int,
+    tell: Callable[[NDArray[np.int32], NDArray[np.int32]], float],
+) -> Mined:
     """Return the subsequences, with gaps, that at least ``least`` sequences have.
 
     Where there would be more than ``most``, ``least`` is raised to the number at which there are not.
@@ -102,30 +113,36 @@ def frequent(sequences: Sequences, least: int, longest: int, most: int) -> Mined
         least: How many sequences have to have a pattern.
         longest: Codes of the longest pattern.
         most: How many patterns are returned at most.
+        tell: Returns a figure of a pattern's earliest matches, of which it gets the places of the first and
+            of the last code: to keep these of all patterns would take more memory than all else.
 
     Source: Pei et al. 2001 (PrefixSpan), with the projections of all prefixes of a length as arrays;
     candidates as in Srikant and Agrawal 1996 (GSP).
 
     >>> codes = np.array([0, 1, 0, 1, 1, 0], np.int32)
-    >>> found = frequent(Sequences(codes, np.array([0, 2, 4, 6]), 2), 2, 3, 100)
-    >>> dict(zip(found.patterns, found.support.tolist()))
-    {(0,): 3, (1,): 3, (0, 1): 2}
+    >>> sequences = Sequences(codes, np.array([0, 2, 4, 6]), 2)
+    >>> found = frequent(sequences, 2, 3, 100, lambda first, last: float(np.mean(last - first)))
+    >>> [(one.codes, one.support, one.told) for one in found.patterns]
+    [((0,), 3, 0.0), ((1,), 3, 0.0), ((0, 1), 2, 1.0)]
     """
     ends = np.zeros(len(sequences.codes) + 1, bool)
     ends[sequences.starts[1:]] = True  # the place behind a sequence's last is another one's first, or none
     starts = sequences.starts[:-1][np.diff(sequences.starts) > 0].astype(np.int32)
-    following = {code: sequences.next_places(code) for code in range(sequences.kinds)}
-    level = _Level([()], np.zeros(len(starts), np.int32), starts, starts, starts)
+    # of all codes there would be as many arrays, each as long as the sequences
+    often = np.flatnonzero(sequences.support() >= least).tolist()
+    following = {code: sequences.next_places(code) for code in often}
+    level = _Level([()], np.array([0, len(starts)]), starts, starts)
     best = _Best(most, least)
-    found: list[_Level] = []
+    found: list[Pattern] = []
     for _ in range(longest):
-        level = _extended(level, following, ends, best)
-        found = [one.keep(one.support() >= best.least) for one in (*found, level)]
-        level = found[-1]
-        if not level.patterns:
+        level, longer = _extended(level, following, ends, best, tell)
+        found = [one for one in (*found, *longer) if one.support >= best.least]
+        if not longer:
             break
-        following = {code: places for code, places in following.items() if (code,) in found[0].patterns}
-    return _ordered(found, best.least)
+        alone = {one.codes[0] for one in found if len(one.codes) == 1}
+        following = {code: places for code, places in following.items() if code in alone}
+    found.sort(key=lambda one: (-one.support, len(one.codes), one.codes))
+    return Mined(found, best.least)
 
 
 @dataclass
@@ -143,54 +160,43 @@ class _Best:
 
 
 def _extended(
-    level: _Level, following: dict[int, NDArray[np.int32]], ends: NDArray[np.bool_], best: _Best
-) -> _Level:
+    level: _Level,
+    following: dict[int, NDArray[np.int32]],
+    ends: NDArray[np.bool_],
+    best: _Best,
+    tell: Callable[[NDArray[np.int32], NDArray[np.int32]], float],
+) -> tuple[_Level, list[Pattern]]:
     """Return the patterns that are one code longer and that enough sequences have.
 
     Of a longer pattern the part without its first code has to be a pattern, too.
     """
     known = set(level.patterns)
-    patterns: list[tuple[int, ...]] = []
-    rows: list[tuple[NDArray[np.int32], ...]] = []
-    open_ = level.after >= 0
-    pattern, first, after = level.pattern[open_], level.first[open_], level.after[open_]
-    bounds = np.searchsorted(pattern, np.arange(len(level.patterns) + 1))
-    for number in np.argsort(-np.diff(bounds), kind="stable"):  # the best first: they say what is enough
-        prefix, begin, end = level.patterns[number], int(bounds[number]), int(bounds[number + 1])
-        if end - begin < best.least:
+    rows: dict[tuple[int, ...], tuple[NDArray[np.int32], NDArray[np.int32]]] = {}
+    for number in np.argsort(
+        -np.diff(level.bounds), kind="stable"
+    ):  # the best first: they say what is enough
+        prefix, part = level.patterns[number], slice(*level.bounds[number : number + 2])
+        after, first = level.after[part], level.first[part]
+        if len(after) < best.least:
             break
         for code, places in following.items():
             if prefix and (*prefix[1:], code) not in known:
                 continue
-            place = places[after[begin:end]]
+            place = places[after]
             there = place >= 0
             support = int(np.count_nonzero(there))
             if support < best.least:
                 continue
             best.add(support)
-            matched = place[there]
-            begun = first[begin:end][there] if prefix else matched
-            behind = np.where(ends[matched + 1], -1, matched + 1).astype(np.int32)
-            rows.append((np.full(len(matched), len(patterns), np.int32), begun, matched, behind))
-            patterns.append((*prefix, code))
-    joined = [np.concatenate([row[i] for row in rows]) if rows else np.empty(0, np.int32) for i in range(4)]
-    return _Level(patterns, *joined)
-
-
-def _ordered(levels: list[_Level], least: int) -> Mined:
-    patterns: list[tuple[int, ...]] = []
-    first: list[NDArray[np.int32]] = []
-    last: list[NDArray[np.int32]] = []
-    for level in levels:
-        cuts = np.cumsum(np.bincount(level.pattern, minlength=len(level.patterns)))[:-1]
-        patterns += level.patterns
-        first += np.split(level.first, cuts)
-        last += np.split(level.last, cuts)
-    order = sorted(range(len(patterns)), key=lambda i: (-len(first[i]), len(patterns[i]), patterns[i]))
-    return Mined(
-        [patterns[i] for i in order],
-        np.array([len(first[i]) for i in order], np.int64),
-        [first[i] for i in order],
-        [last[i] for i in order],
-        least,
-    )
+            last = place[there]
+            rows[*prefix, code] = (first[there] if prefix else last), last
+    kept = {codes: row for codes, row in rows.items() if len(row[1]) >= best.least}
+    rows.clear()
+    found = [Pattern(codes, len(last), tell(first, last)) for codes, (first, last) in kept.items()]
+    goes_on = [~ends[last + 1] for _, last in kept.values()]
+    bounds = np.cumsum([0, *(int(np.count_nonzero(one)) for one in goes_on)])
+    firsts, afters = np.empty(bounds[-1], np.int32), np.empty(bounds[-1], np.int32)
+    for (first, last), one, begin, end in zip(kept.values(), goes_on, bounds[:-1], bounds[1:], strict=True):
+        firsts[begin:end] = first[one]
+        afters[begin:end] = last[one] + 1
+    return _Level(list(kept), bounds, firsts, afters), found

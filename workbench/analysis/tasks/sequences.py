@@ -17,6 +17,8 @@ from workbench.analysis.tasks.base import Context, Outcome, Task, measured
 from workbench.analysis.window import actor_type, period
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from workbench.analysis.activity import Activity
     from workbench.analysis.sequences import Mined
     from workbench.config.tasks import PatternClass, PatternConfig
@@ -82,9 +84,15 @@ class Sequences(Task):
             codes = names.search_sorted(events["code"]).to_numpy().astype(np.int32)
             least = max(int(np.ceil(config.min_support * actors)), 2)
             coded = Coded(codes, starts.astype(np.int64), len(names))
-            mined = frequent(coded, least, config.max_length, context.parameters["most_patterns"])
+            ts = events["ts"].to_numpy()
+
+            def minutes(first: NDArray[np.int32], last: NDArray[np.int32]) -> float:
+                return float(np.median(ts[last] - ts[first])) / _MINUTE_US
+
+            most = context.parameters["most_patterns"]
+            mined = frequent(coded, least, config.max_length, most, minutes)
             metrics |= {"patterns": float(len(mined.patterns)), "least": float(mined.least)}
-            found = _table(mined, names, events["ts"].to_numpy(), actors, config)
+            found = _table(mined, names, actors, config)
         table = _compared(found, before(context, "sequences"))
         return measured(table, "PrefixSpan", begin, metrics, "numpy", "polars")
 
@@ -145,23 +153,18 @@ def _days(events: pl.DataFrame) -> list[tuple[int, Any]]:
     return list(zip(days.to_list(), days.cast(pl.Date).to_list(), strict=True))
 
 
-def _table(
-    mined: Mined, names: pl.Series, ts: np.ndarray, actors: int, config: PatternConfig
-) -> pl.DataFrame:
-    codes = [[names[code] for code in pattern] for pattern in mined.patterns]
-    spans = [
-        float(np.median(ts[last] - ts[first])) / _MINUTE_US
-        for first, last in zip(mined.first, mined.last, strict=True)
-    ]
+def _table(mined: Mined, names: pl.Series, actors: int, config: PatternConfig) -> pl.DataFrame:
+    codes = [[names[code] for code in pattern.codes] for pattern in mined.patterns]
+    support = np.array([pattern.support for pattern in mined.patterns], np.int64)
     return pl.DataFrame(
         {
             "pattern": [" → ".join(one) for one in codes],
             "codes": codes,
             "length": [len(one) for one in codes],
             "class": [class_of(one, config.classes) for one in codes],
-            "support": mined.support,
-            "share": mined.support / max(actors, 1),
-            "median_minutes": spans,
+            "support": support,
+            "share": support / max(actors, 1),
+            "median_minutes": [pattern.told for pattern in mined.patterns],
             "change": ["first"] * len(codes),
             "support_before": [None] * len(codes),
         },
