@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from workbench.analysis.activity import EdgeEnd
     from workbench.analysis.signals.base import Scope
 
-__all__ = ["among_alike", "company_tail", "meetings", "own", "tail_among_alike"]
+__all__ = ["among_alike", "company_tail", "meetings", "tail_among_alike"]
 
 _A_BIN = 100
 _MOST_BINS = 40
@@ -77,20 +77,10 @@ def meetings(scope: Scope, *, everything: bool = False) -> Iterator[tuple[EdgeEn
 
     A row is an edge and a day, with the times at which it was seen first and last.
     """
-    edges = scope.activity.edges
-    if not everything:
-        edges = edges.filter(pl.col("first") >= scope.since)
-    for end in scope.new_edges:
-        found = edges.filter((pl.col("edge") == end.edge) & (pl.col("outgoing") == end.outgoing))
+    for end, edges in scope.met.items():
+        found = edges if everything else edges.filter(pl.col("first") >= scope.since)
         if found.height:
             yield end, found
-
-
-def own(edges: pl.DataFrame) -> bool:
-    """Return whether neighbours are mostly an actor's own: most actors have one, most of them one actor."""
-    pairs = edges.select("actor", "neighbour").unique()
-    numbers = [pairs.group_by(end).len()["len"].median() for end in ("actor", "neighbour")]
-    return all(number == 1 for number in numbers)
 
 
 def company_tail(scope: Scope, company: pl.DataFrame) -> np.ndarray:

@@ -110,6 +110,25 @@ class Scope:
         return tuple(end for end in ends if end.neighbour not in schema.attributes)
 
     @cached_property
+    def met(self) -> dict[EdgeEnd, pl.DataFrame]:
+        """Return the edges of each of these types, if there are any: a row an edge and a day."""
+        edges = self.activity.edges.partition_by(["edge", "outgoing"], as_dict=True)
+        return {
+            end: edges[end.edge, end.outgoing] for end in self.new_edges if (end.edge, end.outgoing) in edges
+        }
+
+    @cached_property
+    def own(self) -> frozenset[EdgeEnd]:
+        """Return whose neighbours are mostly an actor's own: most have one, and most of these have one."""
+        found = []
+        for end, edges in self.met.items():
+            pairs = edges.select("actor", "neighbour").unique()
+            numbers = [pairs.group_by(side).len()["len"].median() for side in ("actor", "neighbour")]
+            if all(number == 1 for number in numbers):
+                found.append(end)
+        return frozenset(found)
+
+    @cached_property
     def seen_days(self) -> NDArray[np.int64]:
         """Return for how many days of the history each actor has been known: from its first event on."""
         first = self.activity.events.group_by("actor").agg(pl.col("ts").min())

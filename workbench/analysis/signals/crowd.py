@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from workbench.analysis.signals._alike import company_tail, meetings, own
+from workbench.analysis.signals._alike import company_tail, meetings
 from workbench.analysis.signals._several import smallest
 from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
 from workbench.analysis.tails import FEWEST, normal_score
@@ -30,7 +30,7 @@ class Crowd(Signal):
         tails, rows = [], []
         active = scope.matrix.events > 0
         for end, edges in meetings(scope, everything=True):
-            if active.sum() < FEWEST or not own(edges):
+            if active.sum() < FEWEST or end not in scope.own:
                 continue
             for hours in _HOURS:
                 met = _company(scope, edges, hours * _HOUR_US)

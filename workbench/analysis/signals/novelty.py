@@ -65,10 +65,9 @@ class Novelty(Signal):
 
 
 def _count(scope: Scope, end: EdgeEnd, half: int) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    edges = scope.activity.edges.filter((pl.col("edge") == end.edge) & (pl.col("outgoing") == end.outgoing))
-    if edges.is_empty():
+    if end not in scope.met:
         return None
-    first = edges.group_by("actor", "neighbour").agg(pl.col("first").min())
+    first = scope.met[end].group_by("actor", "neighbour").agg(pl.col("first").min())
     learned = scope.since - half * DAY_US
 
     def number(since: int, until: int) -> np.ndarray:
