@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import polars as pl
 import pytest
 
+import workbench
 import workbench.executors.dask as dask_driver
 from workbench.analysis import Context, tasks
 from workbench.engine import Engine
@@ -19,6 +20,7 @@ from workbench.executors.base import tree
 from workbench.executors.dask import Dask
 from workbench.graph import window_of
 from workbench.settings import load_settings
+from workbench.testing.executors import total
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -197,7 +199,7 @@ def test_a_cluster_that_runs_stays_when_it_is_left(cluster: str) -> None:
     with named(cluster) as executor:
         assert list(executor.map(abs, [-1, -2])) == [1, 2]
         executor.close()
-        assert executor.reduce(abs, sum, [-1, -2]) == 3
+        assert executor.reduce(abs, total, [-1, -2]) == 3
 
 
 def test_an_address_without_a_scheduler_or_workers_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,7 +214,7 @@ def test_an_address_without_a_scheduler_or_workers_is_an_error(monkeypatch: pyte
         LocalCluster(n_workers=0, **NO_DASHBOARD) as empty,
         pytest.raises(ExecutorError, match="the scheduler has no workers"),
     ):
-        named(empty.scheduler_address).reduce(abs, sum, [1])
+        named(empty.scheduler_address).reduce(abs, total, [1])
 
 
 def test_a_library_that_is_missing_is_said_when_the_cluster_is_used() -> None:
@@ -227,7 +229,7 @@ def test_a_library_that_is_missing_is_said_when_the_cluster_is_used() -> None:
 
 def test_workers_of_another_version_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     call = dask_driver._called
-    assert call(dask_driver.__version__, abs, -1) == 1
+    assert call(workbench.__version__, abs, -1) == 1
     with pytest.raises(ExecutorError, match=r"a worker has workbench .*, this is 0\.0\.0"):
         call("0.0.0", abs, -1)
 

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from workbench.analysis.grouping import Grouping
 from workbench.analysis.sighted import merged_sightings, sighted
 from workbench.executors import Threads
+from workbench.partials.shapes import COUNTS
 from workbench.storage import Segment
 
 if TYPE_CHECKING:
@@ -203,16 +206,22 @@ def _no_buckets() -> Buckets:
 
 def _read_counts(segments: list[Segment], executor: Executor, group: Grouping) -> pl.DataFrame:
     """Return the events of each type and hour, in that order."""
-    counted = pl.concat([pl.DataFrame(schema=_COUNTS), *executor.map(hourly_counts, segments)])
+    parts = list(executor.map(hourly_counts, segments))
+    if not parts:
+        return pl.DataFrame(schema=_COUNTS)
+    counted = pl.DataFrame(pa.concat_tables(parts).unify_dictionaries()).cast(_COUNTS)
     return group(counted, ["type", "hour"], {"events": ("sum", "events")}) if counted.height else counted
 
 
-def hourly_counts(segment: Segment) -> pl.DataFrame:
-    """Return the events of each type and hour of one segment, without those of test accounts."""
+def hourly_counts(segment: Segment) -> pa.Table:
+    """Return ``type``, ``hour`` and ``events`` of one segment, without those of test accounts.
+
+    Raises:
+        CorruptFileError: If the partial is damaged.
+    """
     tables = segment.read("counts")
-    if not tables:
-        return pl.DataFrame(schema=_COUNTS)
-    return pl.DataFrame(tables[0]).filter(~pl.col("is_test")).select(*_COUNTS).cast({"type": pl.String})
+    found = tables[0] if tables else COUNTS.empty_table()
+    return found.filter(pc.invert(found["is_test"])).select(list(_COUNTS))
 
 
 def _read_sightings(

@@ -39,7 +39,7 @@ class Dask(Executor):
         workers: Of a local cluster, how many processes; 0: one a core.
     """
 
-    requires = ("cryptography", "distributed")
+    requires: ClassVar[tuple[str, ...]] = ("cryptography", "distributed")
     extra = "cluster"
     apart: ClassVar[bool] = True
 
