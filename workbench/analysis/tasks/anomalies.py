@@ -38,8 +38,8 @@ _PROFILES = ("classic", "ensemble")
 class Anomalies(Task):
     """An anomaly score for every actor, with the signals, drivers and events behind it.
 
-    ``ensemble`` combines tail probabilities: of counts, new neighbours and hours against the actor's own
-    history, of features against the other actors. Its score says how improbable the actor is: 0.5 and more
+    ``ensemble`` combines tail probabilities: of counts, new neighbours, sorts of them and hours against the
+    actor's own history, of company and features against the other actors. Its score says how improbable the actor is: 0.5 and more
     for less than 1 % of actors where nothing is wrong. ``classic`` is the origin's weighted sum.
 
     Source: spec 5.3; Zaykin et al. 2002 for the combination.
