@@ -39,8 +39,9 @@ class Anomalies(Task):
     """An anomaly score for every actor, with the signals, drivers and events behind it.
 
     ``ensemble`` combines tail probabilities: of counts, new neighbours, sorts of them and hours against the
-    actor's own history, of company and features against the other actors. Its score says how improbable the actor is: 0.5 and more
-    for less than 1 % of actors where nothing is wrong. ``classic`` is the origin's weighted sum.
+    actor's own history, of company and features against the other actors. Its score says how improbable the
+    actor is: 0.5 and more for less than 1 % of actors where nothing is wrong. ``classic`` is the origin's
+    weighted sum.
 
     Source: spec 5.3; Zaykin et al. 2002 for the combination.
     """
