@@ -74,7 +74,8 @@ class Sending(Executor):
 
     def _arrived(self, call: tuple[Callable[[Any], R], Any]) -> R:
         function, item = pickle.loads(self._note(call))  # noqa: S301  (its own)
-        return sent(function(item))
+        found: R = sent(function(item))
+        return found
 
 
 def sent(result: R) -> R:
