@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import random
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -37,6 +36,7 @@ from workbench.vectors.queue import Queue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from conftest import Count
 
@@ -106,7 +106,7 @@ def cold(engine: Engine) -> Engine:
     _tables.clear()
     for name in ("graph", "catalog", "trends", "vectors"):
         engine.__dict__.pop(name, None)
-    for path in Path(engine._scratch.name).glob("*.parquet"):
+    for path in engine._scratch.path.glob("*.parquet"):
         path.unlink()
     return engine
 

@@ -147,7 +147,7 @@ def test_vectors_are_made_once_and_lie_with_their_segments(make: Callable[..., E
     assert other.asked == ["a stone by the river"]
     assert str(again.index()) == "every segment's texts have their vectors"
     assert engine.store.snapshot().generation == done.generation
-    assert "usearch" in repr(again)
+    assert "faiss:int8" in repr(again)
 
 
 def test_the_first_search_publishes_them_too(make: Callable[..., Engine]) -> None:
