@@ -329,9 +329,10 @@ class _Stack:
         A segment tells only when an edge was seen first and last, and the range lies between the two.
         """
         days = set(edges["day"])
-        segments = [s if _start(s) // DAY_US in days else "" for s in self.segments]
+        places = [place for place, s in enumerate(self.segments) if _start(s) // DAY_US in days]
+        segments = [self.segments[place] for place in places]
         read = _read(self.snapshot, "sightings", segments, ["node", "event_type", "_id"])
-        sightings = _dated(read, self.segments, self.starts, "node")
+        sightings = _dated(read, segments, self.starts[places], "node")
         seen = sightings.with_columns(_time().alias("ts")).filter(
             pl.col("ts").is_between(since, until, closed="left")
             & pl.col("event_type").cast(pl.String).is_in(end.events)

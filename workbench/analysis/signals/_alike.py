@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from workbench.analysis.activity import EdgeEnd
     from workbench.analysis.signals.base import Scope
 
-__all__ = ["among_alike", "company_tail", "meetings", "tail_among_alike"]
+__all__ = ["among_alike", "company_tail", "meetings", "met_first", "tail_among_alike"]
 
 _A_BIN = 100
 _MOST_BINS = 40
@@ -81,6 +81,12 @@ def meetings(scope: Scope, *, everything: bool = False) -> Iterator[tuple[EdgeEn
         found = edges if everything else edges.filter(pl.col("first") >= scope.since)
         if found.height:
             yield end, found
+
+
+def met_first(scope: Scope, pairs: pl.DataFrame, since: int, until: int) -> np.ndarray:
+    """Return of how many pairs of each actor the first meeting lies within a range."""
+    inside = pairs.filter(pl.col("first").is_between(since, until, closed="left"))
+    return np.bincount(inside["actor"].to_numpy(), minlength=len(scope)).astype(np.float64)
 
 
 def company_tail(scope: Scope, company: pl.DataFrame) -> np.ndarray:

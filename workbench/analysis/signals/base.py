@@ -118,11 +118,16 @@ class Scope:
         }
 
     @cached_property
+    def pairs(self) -> dict[EdgeEnd, pl.DataFrame]:
+        """Return each ``actor`` and ``neighbour`` that met, with ``first`` and ``last``: a row a pair."""
+        seen = pl.col("first").min(), pl.col("last").max()
+        return {end: edges.group_by("actor", "neighbour").agg(seen) for end, edges in self.met.items()}
+
+    @cached_property
     def own(self) -> frozenset[EdgeEnd]:
         """Return whose neighbours are mostly an actor's own: most have one, and most of these have one."""
         found = []
-        for end, edges in self.met.items():
-            pairs = edges.select("actor", "neighbour").unique()
+        for end, pairs in self.pairs.items():
             numbers = [pairs.group_by(side).len()["len"].median() for side in ("actor", "neighbour")]
             if all(number == 1 for number in numbers):
                 found.append(end)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from workbench.analysis.signals._alike import meetings
+from workbench.analysis.signals._alike import met_first
 from workbench.analysis.signals._several import smallest
 from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
 from workbench.analysis.tails import FEWEST, at_least, normal_score
@@ -36,12 +36,12 @@ class Fresh(Signal):
             nothing = np.full(len(scope), np.nan)
             return Finding(nothing, reason="too little history to know which neighbours are new to all")
         tails, rows = [], []
-        for end, edges in meetings(scope, everything=True):
+        for end, pairs in scope.pairs.items():
             if active.sum() < FEWEST:
                 continue
-            brought = _brought(edges)
-            now = _number(scope, brought, scope.since, scope.until)
-            before = _number(scope, brought, scope.since - half * DAY_US, scope.since)
+            brought = _brought(pairs)
+            now = met_first(scope, brought, scope.since, scope.until)
+            before = met_first(scope, brought, scope.since - half * DAY_US, scope.since)
             periods = np.minimum(scope.seen_days, half) / scope.days
             mean, variance = _expected(now, before, periods, active)
             up = at_least(now, mean, variance)
@@ -63,12 +63,11 @@ class Fresh(Signal):
         return smallest(scope, tails, rows, "no edge type of events")
 
 
-def _brought(edges: pl.DataFrame) -> pl.DataFrame:
+def _brought(pairs: pl.DataFrame) -> pl.DataFrame:
     """Return ``actor`` and ``first`` of the meetings in which anybody met a neighbour for the first time.
 
     An actor's own first meeting of all is left out.
     """
-    pairs = edges.group_by("actor", "neighbour").agg(pl.col("first").min())
     return (
         pairs.sort("first", "actor", "neighbour")
         .with_columns(
@@ -78,13 +77,6 @@ def _brought(edges: pl.DataFrame) -> pl.DataFrame:
         .filter(pl.col("brings") & ~pl.col("begins"))
         .select("actor", "first")
     )
-
-
-def _number(scope: Scope, brought: pl.DataFrame, since: int, until: int) -> np.ndarray:
-    counted = brought.filter(pl.col("first").is_between(since, until, closed="left")).group_by("actor").len()
-    values = np.zeros(len(scope))
-    values[counted["actor"].to_numpy()] = counted["len"].to_numpy()
-    return values
 
 
 def _expected(

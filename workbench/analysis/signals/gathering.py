@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from workbench.analysis.signals._alike import company_tail, meetings
+from workbench.analysis.signals._alike import company_tail
 from workbench.analysis.signals._several import smallest
 from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
 from workbench.analysis.tails import FEWEST, normal_score
@@ -32,10 +32,10 @@ class Gathering(Signal):
             return Finding(nothing, reason="too little history to know which neighbours are new to all")
         tails, rows = [], []
         active = scope.matrix.events > 0
-        for end, edges in meetings(scope, everything=True):
+        for end, pairs in scope.pairs.items():
             if active.sum() < FEWEST or end not in scope.own:
                 continue
-            met = _company(scope, edges, before)
+            met = _company(scope, pairs, before)
             tail = company_tail(scope, met)
             actors = met["actor"].to_numpy()
             tails.append(tail)
@@ -56,10 +56,9 @@ class Gathering(Signal):
         return smallest(scope, tails, rows, "no edge type whose neighbours are an actor's own")
 
 
-def _company(scope: Scope, edges: pl.DataFrame, before: int) -> pl.DataFrame:
+def _company(scope: Scope, pairs: pl.DataFrame, before: int) -> pl.DataFrame:
     """Return each ``actor`` with the young ``neighbour`` of the period that most ``others`` have, if any."""
     young = scope.since - before * DAY_US
-    pairs = edges.group_by("actor", "neighbour").agg(pl.col("first").min(), pl.col("last").max())
     shared = (
         pairs.group_by("neighbour")
         .agg(pl.col("first").min().alias("born"), (pl.len() - 1).cast(pl.Int64).alias("others"))

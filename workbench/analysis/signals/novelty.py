@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 
+from workbench.analysis.signals._alike import met_first
 from workbench.analysis.signals._several import smallest
 from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
 from workbench.analysis.tails import FEWEST, at_least, calibrated, normal_score
@@ -65,19 +65,11 @@ class Novelty(Signal):
 
 
 def _count(scope: Scope, end: EdgeEnd, half: int) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    if end not in scope.met:
+    if end not in scope.pairs:
         return None
-    first = scope.met[end].group_by("actor", "neighbour").agg(pl.col("first").min())
     learned = scope.since - half * DAY_US
-
-    def number(since: int, until: int) -> np.ndarray:
-        inside = first.filter(pl.col("first").is_between(since, until, closed="left"))
-        counted = inside.group_by("actor").len()
-        values = np.zeros(len(scope))
-        values[counted["actor"].to_numpy()] = counted["len"].to_numpy()
-        return values
-
-    now, before = number(scope.since, scope.until), number(learned, scope.since)
+    now = met_first(scope, scope.pairs[end], scope.since, scope.until)
+    before = met_first(scope, scope.pairs[end], learned, scope.since)
     periods = half / scope.days
     known = scope.seen_days > half
     if not known.any():
