@@ -784,7 +784,7 @@ class Engine:
             WriterLockedError: If another process writes to the workspace and it must be kept.
             DriverUnavailableError: If ``device`` cannot run here.
         """
-        from workbench.analysis import Context, earlier_run, execute, input_hash, tasks  # noqa: PLC0415
+        from workbench.analysis import earlier_run, execute, input_hash, tasks  # noqa: PLC0415
         from workbench.knowledge import Knowledge, add, notes_of  # noqa: PLC0415
 
         chosen = device or self.settings.device
@@ -794,22 +794,8 @@ class Engine:
         earlier = earlier_run(self.knowledge, task, inputs, {"parameters": complete, "seed": seed}, chosen)
         if earlier is not None:
             return self.knowledge.read(task, run=earlier.id)
-        context = Context(
-            load_graph=lambda: self.graph if asof is None else self._graph_of(segments),
-            device=chosen,
-            seed=seed,
-            parameters=complete,
-            snapshot=self._snapshot,
-            segments=tuple(segments),
-            asof=_latest(self._snapshot, segments),
-            schema=self.schema,
-            features=self.feature_config,
-            timezone=self.timezone,
-            knowledge=self.knowledge,
-            embed=self._embed,
-            patterns=self.pattern_config,
-            executor=self.executor,
-        )
+        context = self.context(segments, _latest(self._snapshot, segments), complete)
+        context = replace(context, device=chosen, seed=seed)
         if keep == "always":
             self.store.require_writable()
         run, table = execute(task, context, inputs)
@@ -906,7 +892,9 @@ class Engine:
             timezone=self.timezone,
             knowledge=self.knowledge,
             embed=self._embed,
+            patterns=self.pattern_config,
             executor=self.executor,
+            kept=self.store.derived,
         )
 
     def evict(self, *segments: str, before: str | date | None = None, force: bool = False) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,10 @@ from workbench.graph.keys import format_entities
 from workbench.partials.documents import DAY_US, HASH_BITS
 from workbench.partials.micros import from_us, moment, to_us
 from workbench.partials.shapes import KINDS
+from workbench.storage import Segment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -31,6 +32,8 @@ __all__ = [
     "local_hour",
     "moment",
     "read_activity",
+    "read_events",
+    "start_of",
     "to_us",
 ]
 
@@ -104,13 +107,15 @@ class Activity:
         type_: Their type.
         keys: The key of each actor, sorted; ``actor`` in the other tables is the place here.
         events: ``actor``, ``event_type``, ``ts`` (microseconds since 1970), ``day`` (since 1970) and
-            ``_id``; one row an actor and event, sorted by ``actor``, ``ts`` and ``_id``.
+            ``_id``; one row an actor and event, sorted by ``actor``, ``ts`` and ``_id``. Of a part of the
+            range, if no more was asked for.
         edges: ``actor``, ``edge``, ``outgoing``, ``neighbour`` (key), ``weight``, ``first`` and ``last``
             (microseconds) and ``day`` (since 1970); one row an edge and segment. Names are Enums of those
             that the schema has, and that the window has of neighbours.
         properties: ``actor``, ``name``, ``value``, ``last`` (null: a reference table tells).
         since: Start of the range, in microseconds.
         until: Its end, not included.
+        places: The actor of each row of the entities of each segment that was read; -1 for others.
     """
 
     type_: str
@@ -120,6 +125,7 @@ class Activity:
     properties: pl.DataFrame
     since: int
     until: int
+    places: Mapping[str, NDArray[np.int32]] = field(default_factory=dict)
 
     def between(self, since: int, until: int) -> Activity:
         """Return the same of a shorter range, a day at least: over days edges tell their times exactly."""
@@ -152,6 +158,7 @@ def read_activity(  # noqa: PLR0913, PLR0917  (what, of whom, and from when to w
     until: int,
     *,
     properties: bool = False,
+    events_since: int | None = None,
 ) -> Activity:
     """Read what the actors of ``type_`` did, test accounts left out.
 
@@ -165,18 +172,21 @@ def read_activity(  # noqa: PLR0913, PLR0917  (what, of whom, and from when to w
         since: Start of the range, in microseconds since 1970.
         until: Its end, not included.
         properties: Also read properties, the references' too: latest values up to ``until``.
+        events_since: Read only the events from then on; by default those of the whole range.
 
     Raises:
         CorruptFileError: If a partial is damaged.
     """
-    days = [s for s in segments if since - DAY_US < _start(s) < until]
+    days = [s for s in segments if since - DAY_US < start_of(s) < until]
     stack = _Stack.read(snapshot, days)
     who = stack.who(type_)
-    events = stack.events(who, since, until, event_types(schema, type_))
+    begin = since if events_since is None else max(since, events_since)
+    events = stack.events(who, begin, until, event_types(schema, type_))
     ends = event_edges(schema, type_)
     edges = stack.named([stack.edges(who, end, since, until) for end in ends], {end.edge for end in ends})
     found = _properties(snapshot, segments, type_, who.keys, until) if properties else pl.DataFrame()
-    return Activity(type_, who.keys, events, edges, found, since, until)
+    places = {day: who.actor[stack.starts[i] : stack.starts[i + 1]] for i, day in enumerate(days)}
+    return Activity(type_, who.keys, events, edges, found, since, until, places)
 
 
 _EDGES = pl.Schema(
@@ -250,7 +260,7 @@ class _Stack:
         day are a run in it, so that runs are put in order, not rows.
         """
         parts = [self._seen(place, who, since, until) for place in range(len(self.segments))]
-        seen = pl.concat([_EVENTS, *parts])
+        seen = pl.concat([EVENTS, *parts])
         kind = pl.Enum(sorted({*types, *seen["event_type"].unique().cast(pl.String)}))
         seen = seen.with_columns(pl.col("event_type").cast(kind))
         order = _by_runs(seen["actor"].to_numpy())
@@ -258,27 +268,14 @@ class _Stack:
 
     def _seen(self, place: int, who: _Who, since: int, until: int) -> pl.DataFrame:
         low, high = who.rows[place]
-        segment, start = self.segments[place], self.starts[place]
-        entries = self.snapshot.files("sightings", segments=[segment]) if high > low else []
-        if not entries:
-            return _EVENTS
-        (entry,) = entries
-        table = self.snapshot.read(
-            entry,
-            columns=["node", "event_type", "_id"],
-            filters=[("node", ">=", low), ("node", "<", high)],
-        )
-        midnight = _start(segment)
-        return (
-            pl.DataFrame(table)
-            .select(
-                pl.Series("actor", who.actor[table["node"].to_numpy() + start]),
-                pl.col("event_type").cast(pl.Categorical()),
-                (midnight + pl.col("_id") // 2**HASH_BITS).alias("ts"),
-                pl.lit(midnight // DAY_US, pl.Int32).alias("day"),
-                "_id",
-            )
-            .filter((pl.col("actor") >= 0) & pl.col("ts").is_between(since, until, closed="left"))
+        segment, start = Segment(self.snapshot, self.segments[place]), self.starts[place]
+        midnight = start_of(segment.day)
+        if high == low or not since - DAY_US < midnight < until:
+            return EVENTS
+        seen = _read_events(segment, low, high)
+        actor = pl.Series("actor", who.actor[seen["actor"].to_numpy() + start])
+        return seen.with_columns(actor).filter(
+            (pl.col("actor") >= 0) & pl.col("ts").is_between(since, until, closed="left")
         )
 
     def edges(self, who: _Who, end: EdgeEnd, since: int, until: int) -> pl.DataFrame:
@@ -329,7 +326,7 @@ class _Stack:
         A segment tells only when an edge was seen first and last, and the range lies between the two.
         """
         days = set(edges["day"])
-        places = [place for place, s in enumerate(self.segments) if _start(s) // DAY_US in days]
+        places = [place for place, s in enumerate(self.segments) if start_of(s) // DAY_US in days]
         segments = [self.segments[place] for place in places]
         read = _read(self.snapshot, "sightings", segments, ["node", "event_type", "_id"])
         sightings = _dated(read, segments, self.starts[places], "node")
@@ -349,7 +346,7 @@ class _Stack:
         return edges.drop("first", "last").join(times, on=["near", "far"]).select(edges.columns)
 
 
-_EVENTS = pl.DataFrame(
+EVENTS = pl.DataFrame(
     schema={
         "actor": pl.Int32(),
         "event_type": pl.Categorical(),
@@ -360,12 +357,42 @@ _EVENTS = pl.DataFrame(
 )
 
 
+def read_events(segment: Segment, type_: str) -> pl.DataFrame:
+    """Return the events of the entities of a type in a segment, as :class:`Activity` has them.
+
+    The ``actor`` is a row of the segment's entities. Rows are sorted by ``actor``, ``ts`` and ``_id``.
+
+    Raises:
+        CorruptFileError: If a partial is damaged.
+    """
+    tables = segment.read("entities", columns=["type"])
+    if not tables or not len(of := np.flatnonzero(pl.DataFrame(tables[0])["type"] == type_)):
+        return EVENTS
+    return _read_events(segment, int(of[0]), int(of[-1]) + 1)
+
+
+def _read_events(segment: Segment, low: int, high: int) -> pl.DataFrame:
+    """Return the events of some rows of a segment's entities."""
+    midnight = start_of(segment.day)
+    within = [("node", ">=", low), ("node", "<", high)]
+    tables = segment.read("sightings", columns=["node", "event_type", "_id"], filters=within)
+    if not tables:
+        return EVENTS
+    return pl.DataFrame(tables[0]).select(
+        pl.col("node").alias("actor"),
+        pl.col("event_type").cast(pl.Categorical()),
+        (midnight + pl.col("_id") // 2**HASH_BITS).alias("ts"),
+        pl.lit(midnight // DAY_US, pl.Int32).alias("day"),
+        "_id",
+    )
+
+
 def _dated(
     frame: pl.DataFrame, segments: Sequence[str], starts: NDArray[np.int64], *names: str
 ) -> pl.DataFrame:
     """Return rows of segments with their day, and with nodes as rows of the stacked entities."""
     place = frame["segment"].to_numpy()
-    days = np.array([_start(s) // DAY_US for s in segments], np.int32)
+    days = np.array([start_of(s) // DAY_US for s in segments], np.int32)
     shifted = [pl.Series(name, frame[name].to_numpy() + starts[place]) for name in names]
     return frame.with_columns(*shifted, pl.Series("day", days[place])).drop("segment")
 
@@ -395,7 +422,8 @@ def _time() -> pl.Expr:
     return pl.col("day").cast(pl.Int64) * DAY_US + into
 
 
-def _start(segment: str) -> int:
+def start_of(segment: str) -> int:
+    """Return the midnight that a segment begins with, in microseconds since 1970."""
     return (date.fromisoformat(segment) - date(1970, 1, 1)).days * DAY_US
 
 
@@ -415,7 +443,7 @@ def _properties(
     snapshot: Snapshot, segments: Iterable[str], type_: str, keys: pl.Series, until: int
 ) -> pl.DataFrame:
     """Return the latest value of each property before ``until``; events count before references."""
-    places = ["", *(s for s in segments if _start(s) < until)]
+    places = ["", *(s for s in segments if start_of(s) < until)]
     entities = _read(snapshot, "entities", places, ["type", "key", "is_test"])
     nodes = entities.with_columns(pl.int_range(pl.len(), dtype=pl.Int32).over("segment").alias("node"))
     actors = pl.DataFrame({"key": keys}).with_row_index("actor").cast({"actor": pl.Int32})

@@ -11,7 +11,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from workbench.analysis.activity import event_edges, event_types, from_us, local_hour
+from workbench.analysis.activity import event_edges, event_types, from_us
+from workbench.analysis.tally import HOUR_US, HOURS, Counting, tally_of
 from workbench.tabular import Tabular
 
 if TYPE_CHECKING:
@@ -21,17 +22,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from workbench.analysis.activity import Activity
+    from workbench.analysis.tally import Tally
     from workbench.config.entity_schema import EntitySchema
     from workbench.config.features import Encoding, FeatureConfig
 
-__all__ = ["Feature", "FeatureMatrix", "declared_features", "features_of", "standardise"]
+__all__ = ["Feature", "FeatureMatrix", "counting_of", "declared_features", "features_of", "standardise"]
 
 Kind = Literal["count", "distinct", "visits", "gap", "entropy", "one-hot", "ordinal"]
 
 _LOGARITHMIC = {"count", "distinct", "visits", "gap"}
-_HOUR_US = 3_600_000_000
-_QUARTER_US = _HOUR_US // 4
-_HOURS = 24
 # Half of what lies between none and one: where nearly all counts are equal, one more is no extreme.
 _LEAST_SPREAD = 0.5 * float(np.log(2))
 # Between the quartiles of a normal distribution lie 1.349 standard deviations.
@@ -183,8 +182,19 @@ def _with_unique_names(features: Iterable[Feature]) -> tuple[Feature, ...]:
     return tuple(found.values())
 
 
-def features_of(
-    activity: Activity, schema: EntitySchema, config: FeatureConfig, timezone: str, *, everyone: bool = False
+def counting_of(type_: str, config: FeatureConfig, timezone: str) -> Counting:
+    """Return how the events of a type are counted for its features."""
+    return Counting(type_, timezone, round(config.visit_minutes * 60_000_000))
+
+
+def features_of(  # noqa: PLR0913  (what is measured, how, and of whom)
+    activity: Activity,
+    schema: EntitySchema,
+    config: FeatureConfig,
+    timezone: str,
+    *,
+    everyone: bool = False,
+    tally: Tally | None = None,
 ) -> FeatureMatrix:
     """Return the feature matrix of an activity.
 
@@ -194,15 +204,17 @@ def features_of(
         config: What is measured beyond the defaults.
         timezone: Zone of the hours of the day.
         everyone: Also actors without an event in the range, with counts of 0.
+        tally: How often they did what in the range, where that is known; by default the events are counted.
     """
     features = declared_features(schema, config, activity.type_)
     total = len(activity.keys)
-    events = np.bincount(activity.events["actor"].to_numpy(), minlength=total)
+    counted = tally or tally_of(activity.events, counting_of(activity.type_, config, timezone))
+    events = counted.total("events", total)
     columns = {
-        **_counts(activity, total),
+        **_counts(counted, total),
         **_distinct(activity, total),
-        **_visits(activity, config, events > 0),
-        ("entropy", "", True): _hour_entropy(activity, timezone, total),
+        **_visits(counted, total),
+        ("entropy", "", True): _hour_entropy(counted, total),
     }
     zeros = np.zeros(total)
     encodings = {e.source: e for e in config.encodings.get(activity.type_, ())}
@@ -235,12 +247,13 @@ def _per_actor(frame: pl.DataFrame, total: int, default: float) -> NDArray[np.fl
     return values
 
 
-def _counts(activity: Activity, total: int) -> dict[_Column, NDArray[np.float64]]:
-    kinds = activity.events["event_type"]
-    names = kinds.dtype.categories.to_list() if isinstance(kinds.dtype, pl.Enum) else []
-    cells = activity.events["actor"].to_numpy().astype(np.int64) * len(names) + kinds.to_physical().to_numpy()
-    table = np.bincount(cells, minlength=total * len(names)).reshape(total, len(names))
-    return {("count", name, True): table[:, place].astype(np.float64) for place, name in enumerate(names)}
+def _counts(tally: Tally, total: int) -> dict[_Column, NDArray[np.float64]]:
+    actor, kind, events = (tally.hourly[c] for c in ("actor", "event_type", "events"))
+    names = kind.dtype.categories.to_list() if isinstance(kind.dtype, pl.Enum) else []
+    cells = actor.to_numpy().astype(np.int64) * len(names) + kind.to_physical().to_numpy()
+    counts = np.bincount(cells, events.to_numpy(), total * len(names)).astype(np.float64)
+    table = counts.reshape(total, len(names))
+    return {("count", name, True): table[:, place] for place, name in enumerate(names)}
 
 
 def _distinct(activity: Activity, total: int) -> dict[_Column, NDArray[np.float64]]:
@@ -258,37 +271,20 @@ def _distinct(activity: Activity, total: int) -> dict[_Column, NDArray[np.float6
     return found
 
 
-def _visits(
-    activity: Activity, config: FeatureConfig, seen: NDArray[np.bool_]
-) -> dict[_Column, NDArray[np.float64]]:
-    """Count gap-separated runs of each actor's events and average the gaps between them, in hours.
-
-    Midnight is no border: the events of all days are in one order.
-    """
-    actor, ts = activity.events["actor"].to_numpy(), activity.events["ts"].to_numpy()
-    pause = np.diff(ts)
-    apart = (pause > round(config.visit_minutes * 60_000_000)) & (actor[1:] == actor[:-1])
-    of = actor[1:][apart]
-    gaps = np.bincount(of, minlength=len(seen)).astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        mean = np.bincount(of, pause[apart], minlength=len(seen)) / gaps / _HOUR_US
-    return {("visits", "", True): gaps + seen, ("gap", "", True): mean}
+def _visits(tally: Tally, total: int) -> dict[_Column, NDArray[np.float64]]:
+    """Return each actor's visits and the mean of the gaps between them, in hours."""
+    actor = tally.spans["actor"].to_numpy()
+    gaps, pauses = np.full(total, -1.0), np.zeros(total)
+    gaps[actor], pauses[actor] = tally.spans["gaps"].to_numpy(), tally.spans["pauses"].to_numpy()
+    mean = np.divide(pauses / HOUR_US, gaps, out=np.full(total, np.nan), where=gaps > 0)
+    return {("visits", "", True): gaps + 1, ("gap", "", True): mean}
 
 
-def _hour_entropy(activity: Activity, timezone: str, total: int) -> NDArray[np.float64]:
+def _hour_entropy(tally: Tally, total: int) -> NDArray[np.float64]:
     """Return the entropy, in bits, of each actor's events over the 24 hours of the local day."""
-    ts = activity.events["ts"].to_numpy()
-    if not len(ts):
-        return np.full(total, np.nan)
-    # zones differ by quarters of an hour: of few quarters the local hour is looked up
-    quarter = ts // _QUARTER_US
-    first = quarter.min()
-    quarters = pl.DataFrame({"ts": np.arange(first, quarter.max() + 1) * _QUARTER_US})
-    hour = quarters.select(local_hour(timezone))["ts"].to_numpy().astype(np.int64)[quarter - first]
-    cells = np.bincount(
-        activity.events["actor"].to_numpy() * np.int64(_HOURS) + hour, minlength=total * _HOURS
-    )
-    counts = cells.reshape(total, _HOURS)
+    actor, local, events = (tally.hourly[c].to_numpy() for c in ("actor", "local", "events"))
+    cells = np.bincount(actor * np.int64(HOURS) + local, events, total * HOURS)
+    counts = cells.reshape(total, HOURS)
     with np.errstate(invalid="ignore", divide="ignore"):
         share = counts / counts.sum(1, keepdims=True)
         bits = np.where(share > 0, -share * np.log2(share), np.where(np.isnan(share), np.nan, 0.0))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from workbench.analysis.activity import from_us, moment, read_activity, to_us
-from workbench.analysis.features import features_of
+from workbench.analysis.by_segment import BySegment
+from workbench.analysis.features import counting_of, features_of
+from workbench.analysis.tally import HOUR_US, read_tally
 from workbench.errors import UnknownNameError, UsageError
 from workbench.partials.documents import DAY_US
 
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
     from workbench.analysis.tasks.base import Context
     from workbench.config.entity_schema import EntitySchema
     from workbench.config.features import FeatureConfig
-    from workbench.storage import Snapshot
+    from workbench.executors import Executor
+    from workbench.storage import SegmentStore, Snapshot
 
 __all__ = ["World", "actor_type", "period", "period_features", "window_features"]
 
@@ -31,6 +34,14 @@ class World(Protocol):
     @property
     def snapshot(self) -> Snapshot:
         """The generation."""
+
+    @property
+    def store(self) -> SegmentStore:
+        """Where it lies."""
+
+    @property
+    def executor(self) -> Executor:
+        """What goes through segments."""
 
     @property
     def feature_config(self) -> FeatureConfig:
@@ -71,28 +82,23 @@ def window_features(
     end = max((f.max_ts or 0 for f in files), default=0) + 1 if until is None else moment(until, zone)
     if start >= end:
         raise UsageError(f"the range from {from_us(start)} until {from_us(end)} is empty.")
-    config = world.feature_config
-    activity = read_activity(
-        snapshot,
-        snapshot.segments,
-        world.schema,
-        chosen,
-        start,
-        end,
-        properties=chosen in config.encodings,
+    source = BySegment(snapshot, world.store.derived, world.executor)
+    return _features(
+        source, snapshot.segments, chosen, (start, end), world.schema, world.feature_config, zone
     )
-    return features_of(activity, world.schema, config, zone)
 
 
 def period(asof: datetime, segments: Sequence[str], lookback_days: int) -> tuple[int, int]:
     """Return start and end, in microseconds, of the ``lookback_days`` up to ``asof``; 0 days: all segments.
 
+    They end with the hour of ``asof``: what is counted by hour tells them exactly.
+
     >>> from datetime import UTC, datetime
-    >>> start, end = period(datetime(1970, 1, 9, tzinfo=UTC), ["1970-01-01"], 7)
-    >>> start == DAY_US + 1, end == 8 * DAY_US + 1
+    >>> start, end = period(datetime(1970, 1, 8, 23, 59, 58, tzinfo=UTC), ["1970-01-01"], 7)
+    >>> start == DAY_US, end == 8 * DAY_US
     (True, True)
     """
-    end = to_us(asof) + 1
+    end = (to_us(asof) // HOUR_US + 1) * HOUR_US
     return end - lookback_days * DAY_US if lookback_days else moment(segments[0], "UTC"), end
 
 
@@ -107,13 +113,36 @@ def period_features(context: Context) -> FeatureMatrix:
     if days < 0:
         raise UsageError(f"lookback_days is {days}.", fix="Give a number of days, or 0 for the whole window.")
     since, until = period(context.asof, context.segments, days)
-    activity = read_activity(
-        context.snapshot,
+    return _features(
+        context.by_segment,
         context.segments,
+        type_,
+        (since, until),
         context.schema,
+        context.features,
+        context.timezone,
+    )
+
+
+def _features(  # noqa: PLR0913, PLR0917  (of whom and of when, and what is measured)
+    source: BySegment,
+    segments: Sequence[str],
+    type_: str,
+    between: tuple[int, int],
+    schema: EntitySchema,
+    config: FeatureConfig,
+    timezone: str,
+) -> FeatureMatrix:
+    since, until = between
+    activity = read_activity(
+        source.snapshot,
+        segments,
+        schema,
         type_,
         since,
         until,
-        properties=type_ in context.features.encodings,
+        properties=type_ in config.encodings,
+        events_since=until,
     )
-    return features_of(activity, context.schema, context.features, context.timezone)
+    tally = read_tally(activity, counting_of(type_, config, timezone), since, until, source)
+    return features_of(activity, schema, config, timezone, tally=tally)

@@ -205,13 +205,20 @@ class Segment:
         """Return its files of a kind."""
         return self.snapshot.files(kind, segments=[self.day])
 
-    def read(self, kind: str, *, columns: Sequence[str] | None = None) -> list[pa.Table]:
+    def read(
+        self, kind: str, *, columns: Sequence[str] | None = None, filters: Sequence[Any] | None = None
+    ) -> list[pa.Table]:
         """Return its tables of a kind, checked; of a partial there is one, or none.
+
+        Args:
+            kind: Of the files.
+            columns: Only these.
+            filters: Only rows for which they hold, as :meth:`Snapshot.read` has them.
 
         Raises:
             CorruptFileError: If one is missing or damaged.
         """
-        return [self.snapshot.read(entry, columns=columns) for entry in self.files(kind)]
+        return [self.snapshot.read(entry, columns=columns, filters=filters) for entry in self.files(kind)]
 
 
 # Items are unpickled one by one: of a generation that is known nothing is read or checked again.

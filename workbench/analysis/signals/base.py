@@ -11,7 +11,8 @@ import numpy as np
 import polars as pl
 
 from workbench.analysis.activity import event_edges, read_activity
-from workbench.analysis.features import features_of
+from workbench.analysis.features import counting_of, features_of
+from workbench.analysis.tally import HOUR_US, HOURS, read_tally, tally_of
 from workbench.partials.documents import DAY_US
 from workbench.registry import Driver
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from workbench.analysis.activity import Activity, EdgeEnd
     from workbench.analysis.features import FeatureMatrix
+    from workbench.analysis.tally import Tally
     from workbench.analysis.tasks.base import Context
     from workbench.compute import KernelRun
 
@@ -52,6 +54,8 @@ class Scope:
         since: Start of the period, in microseconds.
         until: Its end, not included.
         start: Start of the history.
+        by_hour: Whether these are full hours, and the history is known by what was counted in them: of its
+            events only those of the period are read.
     """
 
     context: Context
@@ -59,6 +63,7 @@ class Scope:
     since: int
     until: int
     start: int
+    by_hour: bool = False
 
     @cached_property
     def activity(self) -> Activity:
@@ -72,7 +77,20 @@ class Scope:
             self.start,
             self.until,
             properties=self.type_ in context.features.encodings,
+            events_since=self.since if self.by_hour else None,
         )
+
+    @cached_property
+    def tally(self) -> Tally:
+        """Return how often the actors did what in history and period."""
+        return self._tally(self.start, self.until)
+
+    def _tally(self, since: int, until: int) -> Tally:
+        context = self.context
+        counting = counting_of(self.type_, context.features, context.timezone)
+        if self.by_hour:
+            return read_tally(self.activity, counting, since, until, context.by_segment)
+        return tally_of(self.activity.between(since, until).events, counting)
 
     @cached_property
     def matrix(self) -> FeatureMatrix:
@@ -81,9 +99,14 @@ class Scope:
 
     def features(self, since: int, until: int) -> FeatureMatrix:
         """Return the features of a part of the time, a row for every actor; at least a day long."""
-        part = self.activity.between(since, until)
+        context = self.context
         return features_of(
-            part, self.context.schema, self.context.features, self.context.timezone, everyone=True
+            self.activity.between(since, until),
+            context.schema,
+            context.features,
+            context.timezone,
+            everyone=True,
+            tally=self._tally(max(since, self.start), min(until, self.until)),
         )
 
     def __len__(self) -> int:
@@ -136,24 +159,24 @@ class Scope:
     @cached_property
     def seen_days(self) -> NDArray[np.int64]:
         """Return for how many days of the history each actor has been known: from its first event on."""
-        first = self.activity.events.group_by("actor").agg(pl.col("ts").min())
+        spans = self.tally.spans
         known = np.zeros(len(self), np.int64)
-        days = (self.since - 1 - first["ts"].to_numpy()) // DAY_US + 1
-        known[first["actor"].to_numpy()] = np.clip(days, 0, self.history)
+        days = (self.since - 1 - spans["first"].to_numpy()) // DAY_US + 1
+        known[spans["actor"].to_numpy()] = np.clip(days, 0, self.history)
         return known
 
-    def daily(self, event_type: str) -> NDArray[np.float32]:
-        """Return the number of events of a type by actor and day; day 0 is the period's last."""
+    def daily(self, event_type: str | None = None) -> NDArray[np.float32]:
+        """Return the number of events, of a type or of all, by actor and day; day 0 is the period's last."""
         total = self.days + self.history
-        day = ((self.until - 1 - pl.col("ts")) // DAY_US).alias("d")
-        found = (
-            self.activity.events.lazy()
-            .filter(pl.col("event_type") == event_type)
-            .select(pl.col("actor").cast(pl.Int64) * total + day, inside=day < total)
-            .collect()
-        )
-        cells = found["actor"].to_numpy()[found["inside"].to_numpy()]
-        return np.bincount(cells, minlength=len(self) * total).reshape(len(self), total).astype(np.float32)
+        hourly = self.tally.hourly
+        if event_type is not None:
+            hourly = hourly.filter(pl.col("event_type") == event_type)
+        actor, hour, events = (hourly[c].to_numpy() for c in ("actor", "hour", "events"))
+        day = ((self.until - 1) // HOUR_US - hour) // HOURS
+        inside = day < total
+        cells = actor[inside] * np.int64(total) + day[inside]
+        found = np.bincount(cells, events[inside], len(self) * total)
+        return found.reshape(len(self), total).astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -54,9 +54,7 @@ class Change(Signal):
 
 def _activity(scope: Scope) -> NDArray[np.float64]:
     """Return each actor's events a day of its history, of all types; an unknown one's are everybody's."""
-    past = scope.activity.events.filter(pl.col("ts") < scope.since).group_by("actor").len()
-    events = np.zeros(len(scope))
-    events[past["actor"].to_numpy()] = past["len"].to_numpy()
+    events = scope.daily()[:, scope.days :].sum(1, dtype=np.float64)
     known = scope.seen_days
     everyone = events.sum() / max(known.sum(), 1)
     found: NDArray[np.float64] = (events + everyone) / (known + 1)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from workbench.analysis.activity import local_hour
 from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
 from workbench.analysis.tails import FEWEST, normal_score, upper_tail
+from workbench.analysis.tally import HOUR_US, HOURS
 
 __all__ = ["Rhythm"]
 
-_HOURS = 24
 _SHOWN = 3  # hours that are named together
 _WIDTH = 1.5  # hours, of the kernel
 _PRIOR = 4.0  # visits at everybody's hours
@@ -40,7 +39,7 @@ class Rhythm(Signal):
         chosen = np.flatnonzero(enough)
         more = _in_turn(now - expected)[chosen]
         first = more.argmax(1)
-        hours = np.array([f"{h:02}:00-{(h + _SHOWN - 1) % _HOURS + 1:02}:00" for h in range(_HOURS)], object)
+        hours = np.array([f"{h:02}:00-{(h + _SHOWN - 1) % HOURS + 1:02}:00" for h in range(HOURS)], object)
         rows = evidence(
             chosen,
             kind="rhythm",
@@ -63,10 +62,10 @@ def _in_turn(hours: np.ndarray) -> np.ndarray:
 
 def _surprise(before: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return by how many standard deviations the present is less likely, and what is expected."""
-    away = np.minimum(np.arange(_HOURS), _HOURS - np.arange(_HOURS))
+    away = np.minimum(np.arange(HOURS), HOURS - np.arange(HOURS))
     kernel = np.exp(-0.5 * np.square(away / _WIDTH))
     kernel /= kernel.sum()
-    smooth = np.stack([np.roll(kernel, hour) for hour in range(_HOURS)])
+    smooth = np.stack([np.roll(kernel, hour) for hour in range(HOURS)])
     past, present = before.sum(1, keepdims=True), now.sum(1, keepdims=True)
     everyone = (before.sum(0) + 1) @ smooth
     everyone /= everyone.sum()
@@ -86,19 +85,9 @@ def _surprise(before: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 def _visits(scope: Scope) -> tuple[np.ndarray, np.ndarray]:
     """Return the visits that begin in each hour of the local day, in the history and in the period."""
-    limit = round(scope.context.features.visit_minutes * 60_000_000)
-    pause = pl.col("ts").diff().over("actor")
-    begins = scope.activity.events.filter(pause.is_null() | (pause > limit))
-    counted = (
-        begins.select(
-            "actor",
-            local_hour(scope.context.timezone).cast(pl.Int32).alias("hour"),
-            (pl.col("ts") >= scope.since).cast(pl.Int8).alias("now"),
-        )
-        .group_by("actor", "hour", "now")
-        .len()
-    )
-    found = np.zeros((2, len(scope), _HOURS))
-    places = (counted[c].to_numpy() for c in ("now", "actor", "hour"))
-    found[tuple(places)] = counted["len"].to_numpy()
+    begins = scope.tally.hourly.filter(pl.col("visits") > 0)
+    actor, local, hour, visits = (begins[c].to_numpy() for c in ("actor", "local", "hour", "visits"))
+    now = hour >= scope.since // HOUR_US
+    places = (now * np.int64(len(scope)) + actor) * HOURS + local
+    found = np.bincount(places, visits, 2 * len(scope) * HOURS).reshape(2, len(scope), HOURS)
     return found[0], found[1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import polars as pl
 
 from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
 from workbench.analysis.tails import FEWEST, normal_score, upper_tail
@@ -30,20 +29,13 @@ class Silence(Signal):
         """Return the tail probability of each actor's silence; none with fewer than four active days."""
         from scipy.special import betaln  # noqa: PLC0415  (loaded when anomalies are)
 
-        day = ((scope.until - 1 - pl.col("ts")) // DAY_US).alias("ago")
-        seen = (
-            scope.activity.events.select("actor", day)
-            .unique()
-            .group_by("actor")
-            .agg(pl.col("ago").min().alias("gap"), pl.len().alias("active"))
-            .filter((pl.col("active") >= _FEWEST_DAYS) & (pl.col("gap") <= _NEWS * scope.days))
-            .sort("actor")
-        )
-        actors = seen["actor"].to_numpy()
+        seen = scope.daily() > 0
+        gap, active = seen.argmax(1), seen.sum(1)
+        actors = np.flatnonzero((active >= _FEWEST_DAYS) & (gap <= _NEWS * scope.days))
         found = np.full(len(scope), np.nan)
         if len(actors) < FEWEST:
             return Finding(found, reason=f"{len(actors)} actors with several active days are too few")
-        gap, active = (seen[c].to_numpy().astype(np.float64) for c in ("gap", "active"))
+        gap, active = gap[actors].astype(np.float64), active[actors].astype(np.float64)
         before = scope.days + scope.history - gap
         came, missed = active - 1 + _PRIOR[0], before - active + _PRIOR[1]
         found[actors] = upper_tail(betaln(came, missed) - betaln(came, missed + gap))

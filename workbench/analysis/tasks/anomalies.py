@@ -104,7 +104,7 @@ def _scope(context: Context) -> Scope:
     # the history starts with the window, in whole days before the period
     first, _ = period(context.asof, context.segments, 0)
     days = min(parameters["history_days"], max((since - first) // DAY_US, 0))
-    return Scope(context, type_, since, until, since - days * DAY_US)
+    return Scope(context, type_, since, until, since - days * DAY_US, by_hour=True)
 
 
 def _ensemble(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import polars as pl
 
+from workbench.analysis.by_segment import BySegment
 from workbench.compute import KernelRun
 from workbench.config.tasks import PatternConfig
 from workbench.errors import UnknownNameError, UsageError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from workbench.graph import Graph
     from workbench.knowledge import KnowledgeStore
     from workbench.storage import Snapshot
+    from workbench.storage.derived import Derived
 
 __all__ = ["Context", "Outcome", "Task", "labelled", "measured", "numbered"]
 
@@ -54,6 +56,7 @@ class Context:
         patterns: How sequences of events are looked for.
         embed: Returns the vector of each text; raises DriverUnavailableError where no embedder can run.
         executor: What goes through segments, here or on a cluster.
+        kept: Returns what is kept of a kind beside the generations; without it nothing is.
     """
 
     load_graph: Callable[[], Graph]
@@ -70,6 +73,12 @@ class Context:
     embed: Callable[[list[str]], NDArray[np.float32]]
     patterns: PatternConfig = field(default_factory=PatternConfig)
     executor: Executor = field(default_factory=Threads)
+    kept: Callable[[str], Derived] | None = None
+
+    @property
+    def by_segment(self) -> BySegment:
+        """Return what finds, and keeps, what single segments tell."""
+        return BySegment(self.snapshot, self.kept, self.executor)
 
     @cached_property
     def graph(self) -> Graph:
