@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from workbench.analysis import Context
     from workbench.analysis.anomalies import Anomalies
+    from workbench.analysis.by_segment import BySegment
     from workbench.analysis.clusters import Clusters
     from workbench.analysis.features import FeatureMatrix
     from workbench.analysis.trends import Trends
@@ -239,6 +240,13 @@ class Engine:
             until: The first moment after the range; None for no bound.
         """
         return self._whole(lambda: self.graph.between(since, until))
+
+    @property
+    def by_segment(self) -> BySegment:
+        """Return what finds, and keeps, what single segments of the window tell."""
+        from workbench.analysis.by_segment import BySegment  # noqa: PLC0415
+
+        return BySegment(self._snapshot, self.store.derived, self.executor)
 
     @property
     def entities(self) -> Entities:
@@ -892,9 +900,8 @@ class Engine:
             timezone=self.timezone,
             knowledge=self.knowledge,
             embed=self._embed,
+            by_segment=self.by_segment,
             patterns=self.pattern_config,
-            executor=self.executor,
-            kept=self.store.derived,
         )
 
     def evict(self, *segments: str, before: str | date | None = None, force: bool = False) -> list[str]:

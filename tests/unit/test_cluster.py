@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import pickle
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
@@ -13,6 +14,7 @@ import pytest
 import workbench
 import workbench.executors.dask as dask_driver
 from workbench.analysis import Context, tasks
+from workbench.analysis.by_segment import BySegment
 from workbench.engine import Engine
 from workbench.errors import ConfigError, CorruptFileError, DriverUnavailableError, ExecutorError
 from workbench.executors import Executor, Threads, executors, named
@@ -132,10 +134,10 @@ def context(db: Engine, task: str, executor: Executor) -> Context:
     segments = db.snapshot.segments
     assert db.now is not None
     made = db.context(segments, db.now, tasks.load(task).complete({}))
-    return Context(**{**vars(made), "executor": executor})
+    return replace(made, by_segment=BySegment(db.snapshot, executor=executor))
 
 
-@pytest.mark.parametrize("task", ["trends"])
+@pytest.mark.parametrize("task", ["trends", "clusters"])
 def test_what_a_task_sends_is_small_and_its_result_the_same(db: Engine, task: str) -> None:
     sending = Sending()
     found = tasks.create(task).run(context(db, task, sending)).table
@@ -198,7 +200,7 @@ def test_an_engine_computes_the_same_on_a_cluster_and_leaves_it(
         beside.close()  # the cluster is not its own
         assert other.now is not None
         made = other.context(other.snapshot.segments, other.now, tasks.load("trends").complete({}))
-        assert made.executor is other.executor
+        assert made.by_segment.executor is other.executor
         found = tasks.create("trends").run(made).table
         kept, days = db.store.derived("window"), db.snapshot.segments
         window = window_of(db.snapshot, kept, days, worth=0, executor=other.executor)

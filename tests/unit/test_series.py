@@ -66,7 +66,7 @@ def db(documents: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Eng
 
 def read(db: Engine, timezone: str, most_values: int | None = FEW) -> dict[Resolution, SeriesSet]:
     return read_series(
-        db.snapshot,
+        db.by_segment,
         db.snapshot.segments,
         timezone,
         attributes=db.schema.attributes,

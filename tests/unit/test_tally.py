@@ -96,12 +96,8 @@ def test_segments_say_what_their_events_say_at_once(
     first = start_of(engine.snapshot.segments[0])
     counting = Counting("user", timezone, VISIT_US)
     activity = activity_of(engine, first + since, first + until)
-    found = read_tally(activity, counting, activity.since, activity.until, source(engine))
+    found = read_tally(activity, counting, activity.since, activity.until, engine.by_segment)
     same(found, tally_of(activity.events, counting))
-
-
-def source(engine: Engine) -> BySegment:
-    return BySegment(engine.snapshot, engine.store.derived, engine.executor)
 
 
 def test_a_visit_past_midnight_is_one(engine: Engine) -> None:
@@ -139,7 +135,7 @@ def test_what_a_segment_says_is_counted_once(tmp_path: Path) -> None:
         kept = [engine.store.derived(f"tally of user of {day}") for day in days]
         before = {made.name for one in kept for made in one.sets()}
         activity = activity_of(engine, start_of(days[0]), start_of(days[-1]) + DAY_US)
-        read_tally(activity, of, activity.since, activity.until, source(engine))
+        read_tally(activity, of, activity.since, activity.until, engine.by_segment)
         return len({made.name for one in kept for made in one.sets()} - before)
 
     assert counted(counting) == DAYS
@@ -154,12 +150,12 @@ def test_a_damaged_tally_is_counted_anew(engine: Engine) -> None:
     first = start_of(engine.snapshot.segments[0])
     activity = activity_of(engine, first, first + DAYS * DAY_US)
     counting = Counting("user", "Asia/Tokyo", VISIT_US)
-    right = read_tally(activity, counting, activity.since, activity.until, source(engine))
+    right = read_tally(activity, counting, activity.since, activity.until, engine.by_segment)
     (made,) = engine.store.derived(f"tally of user of {engine.snapshot.segments[1]}").sets()
     file = engine.path / "cache" / "derived" / made.files["spans"][0]
     file.write_bytes(file.read_bytes()[:-8] + bytes(8))
     another = wb.open(engine.path)
-    same(read_tally(activity, counting, activity.since, activity.until, source(another)), right)
+    same(read_tally(activity, counting, activity.since, activity.until, another.by_segment), right)
 
 
 def test_where_nothing_is_kept_it_is_counted_each_time(engine: Engine) -> None:

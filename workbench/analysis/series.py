@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import polars as pl
@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from workbench.analysis.grouping import Grouping
-from workbench.analysis.sighted import merged_sightings, sighted
-from workbench.executors import Threads
+from workbench.analysis.sighted import VERSION, Sighted, merged_sightings, sighted
+from workbench.executors.base import tree
 from workbench.partials.shapes import COUNTS
 from workbench.storage import Segment
 
@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from workbench.analysis.by_segment import BySegment
     from workbench.config.entity_schema import Term
-    from workbench.executors import Executor
-    from workbench.storage import Snapshot
 
 __all__ = ["Buckets", "Resolution", "SeriesSet", "daily", "hourly", "read_series"]
 
@@ -144,7 +143,7 @@ class SeriesSet:
 
 
 def read_series(  # noqa: PLR0913  (what a series depends on, each its own)
-    snapshot: Snapshot,
+    source: BySegment,
     segments: Iterable[str],
     timezone: str,
     *,
@@ -152,7 +151,6 @@ def read_series(  # noqa: PLR0913  (what a series depends on, each its own)
     terms: Mapping[str, Term],
     most_values: int | None,
     group: Grouping | None = None,
-    executor: Executor | None = None,
 ) -> dict[Resolution, SeriesSet]:
     """Return the hourly and the daily series of the window; empty where the window has no whole bucket.
 
@@ -160,7 +158,7 @@ def read_series(  # noqa: PLR0913  (what a series depends on, each its own)
     are these, the distinct entities of each type, and events and shares by each entity of small types.
 
     Args:
-        snapshot: The generation.
+        source: What goes through the segments, and keeps what entities did in each.
         segments: The window.
         timezone: Decides what a day and an hour of the week are.
         attributes: Attribute types: their distinct entities are no series.
@@ -168,11 +166,9 @@ def read_series(  # noqa: PLR0913  (what a series depends on, each its own)
         most_values: An entity type with more entities in the window is no dimension. With None only the
             events and shares of the whole are read, without opening the sightings.
         group: Where hourly counts are summed; by default wherever it is fastest.
-        executor: What goes through the segments; by default threads.
     """
-    wanted = [Segment(snapshot, day) for day in sorted(segments)]
-    running = executor or Threads()
-    counts = _read_counts(wanted, running, group or Grouping())
+    wanted = sorted(segments)
+    counts = _read_counts(source, wanted, group or Grouping())
     if counts.is_empty():
         empty = SeriesSet(_no_buckets(), pl.DataFrame(schema=_NAMES), np.empty((0, 0)), np.empty((0, 0)))
         return {"hour": empty, "day": empty}
@@ -181,7 +177,7 @@ def read_series(  # noqa: PLR0913  (what a series depends on, each its own)
     hours = hourly(first, last, timezone)
     by_value, distinct = _empty("hour"), _empty("day")
     if most_values is not None:
-        by_value, distinct = _read_sightings(wanted, timezone, attributes, most_values, running)
+        by_value, distinct = _read_sightings(source, wanted, timezone, attributes, most_values)
     whole = counts.select(
         pl.col("type").alias("metric"),
         pl.lit(None, pl.String).alias("dimension"),
@@ -204,9 +200,9 @@ def _no_buckets() -> Buckets:
     return Buckets("hour", nothing, nothing, none, none, none)
 
 
-def _read_counts(segments: list[Segment], executor: Executor, group: Grouping) -> pl.DataFrame:
+def _read_counts(source: BySegment, segments: list[str], group: Grouping) -> pl.DataFrame:
     """Return the events of each type and hour, in that order."""
-    parts = list(executor.map(hourly_counts, segments))
+    parts = [hourly_counts(Segment(source.snapshot, segment)) for segment in segments]
     if not parts:
         return pl.DataFrame(schema=_COUNTS)
     counted = pl.DataFrame(pa.concat_tables(parts).unify_dictionaries()).cast(_COUNTS)
@@ -225,14 +221,22 @@ def hourly_counts(segment: Segment) -> pa.Table:
 
 
 def _read_sightings(
-    segments: list[Segment], timezone: str, attributes: frozenset[str], most_values: int, executor: Executor
+    source: BySegment, segments: list[str], timezone: str, attributes: frozenset[str], most_values: int
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return events by hour and entity of the small types, and entities by local day of the others."""
-    found = executor.reduce(
-        partial(sighted, timezone=timezone, attributes=attributes, most_values=most_values),
-        partial(merged_sightings, most_values=most_values),
+    options: dict[str, Any] = {
+        "timezone": timezone,
+        "attributes": sorted(attributes),
+        "most_values": most_values,
+    }
+    parts = source.find(
+        partial(sighted, **options),
         segments,
+        "sighted",
+        reads=("entities", "sightings"),
+        facts={"version": VERSION, **options},
     )
+    found = tree(map(Sighted.of, parts), partial(merged_sightings, most_values=most_values))
     if found is None:
         return _empty("hour"), _empty("day")
     return (

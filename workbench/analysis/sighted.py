@@ -8,24 +8,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from workbench.graph.stack import coded
 from workbench.partials.documents import DAY_US, HASH_BITS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
-    import pyarrow as pa
     from numpy.typing import NDArray
 
     from workbench.storage import Segment
 
-__all__ = ["Sighted", "merged_sightings", "sighted"]
+__all__ = ["VERSION", "Sighted", "merged_sightings", "sighted"]
 
+VERSION = 1
+"""Of what is found in a segment: what is kept of another one is not read."""
+
+_TABLES = ("names", "events", "days", "shared")
 _HOURS = 24
 _HOUR_US = DAY_US // _HOURS
 _MOMENT = pl.Datetime("us", "UTC")
@@ -52,6 +56,22 @@ class Sighted:
     days: pl.DataFrame
     shared: pl.DataFrame
 
+    @classmethod
+    def of(cls, tables: Mapping[str, pa.Table]) -> Self | None:
+        """Return what was found in a segment; None if that is nothing."""
+        if not tables:
+            return None
+        ((first, last, many),) = pl.DataFrame(tables["about"]).rows()
+        return cls((first, last), frozenset(many), **{name: pl.DataFrame(tables[name]) for name in _TABLES})
+
+    def tables(self) -> dict[str, pa.Table]:
+        """Return the same as Arrow tables."""
+        oldest = pl.CompatLevel.oldest()
+        (first, last), many = self.span, sorted(self.many)
+        about = pa.table({"first": [first], "last": [last], "many": pa.array([many], pa.list_(pa.string()))})
+        found = {name: getattr(self, name).to_arrow(compat_level=oldest) for name in _TABLES}
+        return {"about": about, **found}
+
     @property
     def distinct(self) -> pl.DataFrame:
         """Return how many entities were seen by type and day, taking every day as whole."""
@@ -59,9 +79,9 @@ class Sighted:
 
 
 def sighted(
-    segment: Segment, *, timezone: str, attributes: frozenset[str], most_values: int
-) -> Sighted | None:
-    """Return what the entities of one segment did; None if there is nothing.
+    segment: Segment, *, timezone: str, attributes: Collection[str], most_values: int
+) -> dict[str, pa.Table]:
+    """Return what the entities of one segment did, as :meth:`Sighted.of` takes it; empty if that is nothing.
 
     Args:
         segment: Which one.
@@ -75,7 +95,7 @@ def sighted(
     entities = segment.read("entities", columns=["type", "key", "is_test"])
     sightings = segment.read("sightings")
     if not entities or not sightings:
-        return None
+        return {}
     nodes = _Nodes.of(entities[0], most_values)
     node = sightings[0]["node"].to_numpy()
     hour = np.clip((sightings[0]["_id"].to_numpy() >> HASH_BITS) // _HOUR_US, 0, _HOURS - 1)
@@ -85,16 +105,17 @@ def sighted(
     around = [midnight - timedelta(microseconds=1), midnight + timedelta(days=1)]
     first, last = _local_days(pl.Series(around, dtype=_MOMENT), timezone).tolist()
     hours = pl.Series([midnight + timedelta(hours=h) for h in range(_HOURS)], dtype=_MOMENT)
-    found = nodes.by_day(seen, _local_days(hours, timezone), attributes)
+    days = nodes.by_day(seen, _local_days(hours, timezone), attributes)
     whole = pl.col("day").is_between(first, last, closed="none")
-    return Sighted(
+    found = Sighted(
         (first, last),
         nodes.many,
         nodes.names,
         nodes.events(node, hour, *coded(sightings[0]["event_type"]), hours),
-        _counted(found.filter(whole)),
-        found.filter(~whole),
+        _counted(days.filter(whole)),
+        days.filter(~whole),
     )
+    return found.tables()
 
 
 def merged_sightings(parts: Sequence[Sighted | None], *, most_values: int) -> Sighted | None:
@@ -163,7 +184,7 @@ class _Nodes:
         return self.frame.filter(pl.Series(self.real & self.few))
 
     def by_day(
-        self, seen: NDArray[np.bool_], days: NDArray[np.int64], attributes: frozenset[str]
+        self, seen: NDArray[np.bool_], days: NDArray[np.int64], attributes: Collection[str]
     ) -> pl.DataFrame:
         """Return which entities were seen in which local day, from the hours that they were seen in."""
         counts = self.real & ~self.frame["type"].is_in(sorted(attributes)).to_numpy()

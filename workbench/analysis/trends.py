@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from workbench.analysis.baseline import Baseline
+    from workbench.analysis.by_segment import BySegment
     from workbench.analysis.series import Resolution, SeriesSet
     from workbench.config.entity_schema import EntitySchema
     from workbench.knowledge import Knowledge
@@ -46,6 +47,10 @@ class World(Protocol):
     @property
     def snapshot(self) -> Snapshot:
         """Return the generation that is being read."""
+
+    @property
+    def by_segment(self) -> BySegment:
+        """Return what finds, and keeps, what single segments tell."""
 
     @property
     def schema(self) -> EntitySchema:
@@ -209,7 +214,7 @@ class Trends(Tabular):
     def _read(self, most_values: int | None) -> dict[Resolution, SeriesSet]:
         world = self._world
         return read_series(
-            world.snapshot,
+            world.by_segment,
             world.snapshot.segments,
             world.timezone,
             attributes=world.schema.attributes,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from workbench.analysis.activity import from_us, moment, read_activity, to_us
-from workbench.analysis.by_segment import BySegment
 from workbench.analysis.features import counting_of, features_of
 from workbench.analysis.tally import HOUR_US, read_tally
 from workbench.errors import UnknownNameError, UsageError
@@ -15,12 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date, datetime
 
+    from workbench.analysis.by_segment import BySegment
     from workbench.analysis.features import FeatureMatrix
     from workbench.analysis.tasks.base import Context
     from workbench.config.entity_schema import EntitySchema
     from workbench.config.features import FeatureConfig
-    from workbench.executors import Executor
-    from workbench.storage import SegmentStore, Snapshot
+    from workbench.storage import Snapshot
 
 __all__ = ["World", "actor_type", "period", "period_features", "window_features"]
 
@@ -36,12 +35,8 @@ class World(Protocol):
         """The generation."""
 
     @property
-    def store(self) -> SegmentStore:
-        """Where it lies."""
-
-    @property
-    def executor(self) -> Executor:
-        """What goes through segments."""
+    def by_segment(self) -> BySegment:
+        """What finds, and keeps, what single segments tell."""
 
     @property
     def feature_config(self) -> FeatureConfig:
@@ -82,9 +77,8 @@ def window_features(
     end = max((f.max_ts or 0 for f in files), default=0) + 1 if until is None else moment(until, zone)
     if start >= end:
         raise UsageError(f"the range from {from_us(start)} until {from_us(end)} is empty.")
-    source = BySegment(snapshot, world.store.derived, world.executor)
     return _features(
-        source, snapshot.segments, chosen, (start, end), world.schema, world.feature_config, zone
+        world.by_segment, snapshot.segments, chosen, (start, end), world.schema, world.feature_config, zone
     )
 
 

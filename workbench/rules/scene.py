@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from workbench.analysis.activity import Activity
+    from workbench.analysis.by_segment import BySegment
     from workbench.analysis.features import Feature, FeatureMatrix
     from workbench.analysis.tasks.base import Context
     from workbench.config.entity_schema import EntitySchema
@@ -62,6 +63,10 @@ class World(Protocol):
     @property
     def snapshot(self) -> Snapshot:
         """Return the generation that is being read."""
+
+    @property
+    def by_segment(self) -> BySegment:
+        """Return what finds, and keeps, what single segments tell."""
 
     @property
     def fields(self) -> Mapping[str, Mapping[str, FieldType]]:

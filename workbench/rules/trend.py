@@ -63,7 +63,7 @@ class Series:
     def _all(self) -> dict[Resolution, SeriesSet]:
         world = self.world
         return read_series(
-            world.snapshot,
+            world.by_segment,
             self.segments,
             world.timezone,
             attributes=world.schema.attributes,

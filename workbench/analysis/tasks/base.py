@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import polars as pl
 
-from workbench.analysis.by_segment import BySegment
 from workbench.compute import KernelRun
 from workbench.config.tasks import PatternConfig
 from workbench.errors import UnknownNameError, UsageError
-from workbench.executors import Executor, Threads
 from workbench.registry import Driver
 
 if TYPE_CHECKING:
@@ -26,13 +24,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from workbench.analysis.by_segment import BySegment
     from workbench.compute.base import Device
     from workbench.config.entity_schema import EntitySchema
     from workbench.config.features import FeatureConfig
     from workbench.graph import Graph
     from workbench.knowledge import KnowledgeStore
     from workbench.storage import Snapshot
-    from workbench.storage.derived import Derived
 
 __all__ = ["Context", "Outcome", "Task", "labelled", "measured", "numbered"]
 
@@ -55,8 +53,7 @@ class Context:
         knowledge: Results of earlier runs.
         patterns: How sequences of events are looked for.
         embed: Returns the vector of each text; raises DriverUnavailableError where no embedder can run.
-        executor: What goes through segments, here or on a cluster.
-        kept: Returns what is kept of a kind beside the generations; without it nothing is.
+        by_segment: What finds, and keeps, what single segments tell.
     """
 
     load_graph: Callable[[], Graph]
@@ -71,14 +68,8 @@ class Context:
     timezone: str
     knowledge: KnowledgeStore
     embed: Callable[[list[str]], NDArray[np.float32]]
+    by_segment: BySegment
     patterns: PatternConfig = field(default_factory=PatternConfig)
-    executor: Executor = field(default_factory=Threads)
-    kept: Callable[[str], Derived] | None = None
-
-    @property
-    def by_segment(self) -> BySegment:
-        """Return what finds, and keeps, what single segments tell."""
-        return BySegment(self.snapshot, self.kept, self.executor)
 
     @cached_property
     def graph(self) -> Graph:

@@ -53,14 +53,13 @@ class TrendEpisodes(Task):
         begin = time.perf_counter()
         group = Grouping(context.device)
         series = read_series(
-            context.snapshot,
+            context.by_segment,
             context.segments,
             context.timezone,
             attributes=context.schema.attributes,
             terms=context.schema.terms,
             most_values=parameters["most_values"],
             group=group,
-            executor=context.executor,
         )
         baselines = {r: baseline_of(s, method, parameters["weeks"]) for r, s in series.items()}
         hours, days = (episodes(series[r], baselines[r]) for r in ("hour", "day"))
