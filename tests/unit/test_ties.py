@@ -78,6 +78,18 @@ def test_a_sample_of_a_large_type_gains_what_all_of_it_does(monkeypatch: pytest.
     assert gain(types["met"], "cpu", 0) < 0.02
 
 
+def test_stars_gain_nothing_and_what_gains_much_is_rewired_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    types, _ = planted(4)
+    assert gain(types["came_by"], "cpu", 0) == 0.0
+    much = gain(types["touched"], "cpu", 0)
+    monkeypatch.setattr("workbench.analysis.ties._REWIRED", 1)
+    assert gain(types["touched"], "cpu", 0) == much
+    # some nodes of each side have one edge, but neither all of this side nor all of that: rewired, they mix
+    groups = np.arange(300)
+    mixed = graph(np.append(groups // 30, 10 + groups), np.append(310 + groups, 610 + groups // 30), nodes=620)
+    assert gain(mixed, "cpu", 0) > 0.0
+
+
 def test_where_no_type_tells_all_are_taken() -> None:
     types, _ = planted(3)
     chance = {"met": types["met"], "came_by": types["came_by"]}

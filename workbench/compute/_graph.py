@@ -114,6 +114,22 @@ class UndirectedGraph:
         inside = labels[self.low] == labels[self.high]
         return UndirectedGraph(self.nodes, self.low[inside], self.high[inside], self.weight[inside])
 
+    def linked(self) -> tuple[UndirectedGraph, NDArray[np.int64]]:
+        """Return the graph of the nodes that have an edge, and which nodes these are.
+
+        >>> ends = np.array([0, 3], np.int32), np.array([3, 4], np.int32)
+        >>> graph, nodes = UndirectedGraph(5, *ends, np.ones(2)).linked()
+        >>> nodes.tolist(), graph.nodes, graph.low.tolist(), graph.high.tolist()
+        ([0, 3, 4], 3, [0, 1], [1, 2])
+        """
+        has = np.zeros(self.nodes, dtype=bool)
+        has[self.low] = has[self.high] = True
+        nodes = np.flatnonzero(has)
+        if len(nodes) == self.nodes:
+            return self, nodes
+        number = np.cumsum(has, dtype=np.int32) - np.int32(1)
+        return UndirectedGraph(len(nodes), number[self.low], number[self.high], self.weight), nodes
+
     def merged(self) -> UndirectedGraph:
         """Return the graph with each pair of nodes once, sorted, with the sum of its weights."""
         key = self.low.astype(np.int64) * self.nodes + self.high

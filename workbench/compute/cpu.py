@@ -70,7 +70,10 @@ class CpuBackend(Backend):
         connected = strength > 0
         root = np.sqrt(strength)
         scale = np.divide(1, root, out=np.zeros_like(root), where=connected)
-        walk = _symmetric(graph, damping * graph.weight * scale[graph.low] * scale[graph.high])
+        # half of the symmetric matrix is all of it: the other half is the same arrays, turned
+        upper = _upper(graph, graph.weight)
+        lower = upper.T
+        damped = damping * scale
         teleport = (1 - damping) / graph.nodes
         isolated = teleport * np.count_nonzero(~connected)
 
@@ -78,7 +81,8 @@ class CpuBackend(Backend):
         direction, size = rest.copy(), _dot(rest, rest)
         iterations, residual = 0, np.inf
         while iterations < max_iterations and residual > tolerance:
-            image = direction - walk @ direction
+            scaled = scale * direction
+            image = direction - damped * (upper @ scaled + lower @ scaled)
             step = size / _dot(direction, image)
             solution += step * direction
             rest -= step * image
@@ -101,8 +105,11 @@ class CpuBackend(Backend):
         """
         import networkit as nk
 
+        # each round goes through all nodes; of those without edges there may be as many again
+        linked, nodes = graph.linked()
+        labels = np.arange(graph.nodes) + linked.nodes
         with _seeded(seed):
-            loaded = _networkit(graph, weighted=True)
+            loaded = _networkit(linked, weighted=True)
             if method == "leiden":
                 found = nk.community.ParallelLeiden(
                     loaded, iterations=_LEIDEN_ROUNDS, randomize=True, gamma=resolution
@@ -111,7 +118,8 @@ class CpuBackend(Backend):
                 found = nk.community.PLM(loaded, refine=False, gamma=resolution)
             else:
                 found = nk.community.PLP(loaded)
-            return np.asarray(found.run().getPartition().getVector())
+            labels[nodes] = found.run().getPartition().getVector()
+        return labels
 
     def solve_components(self, graph: UndirectedGraph) -> NDArray[Any]:
         """Return the connected components by scipy's breadth-first search."""
@@ -260,6 +268,13 @@ def _networkit(graph: UndirectedGraph, *, weighted: bool) -> networkit.Graph:
 def _dot(left: NDArray[np.float64], right: NDArray[np.float64]) -> float:
     """Return the inner product without BLAS: its threads wait for one another when cores are busy."""
     return float(np.einsum("i,i", left, right))
+
+
+def _upper(graph: UndirectedGraph, values: NDArray[np.float64]) -> csr_array:
+    """Return the matrix with ``values`` at one of the two places of each edge."""
+    from scipy.sparse import coo_array
+
+    return coo_array((values, (graph.low, graph.high)), (graph.nodes, graph.nodes)).tocsr()
 
 
 def _symmetric(graph: UndirectedGraph, values: NDArray[np.float64]) -> csr_array:

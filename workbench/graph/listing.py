@@ -178,7 +178,7 @@ class Listing(export.Exports):
             UnknownNameError: If there is no such type of edges.
         """
         inside = np.ones(len(self), dtype=bool) if with_attributes else self._passable(())
-        edges = self.window.edges
+        edges = self.window.edges.select(["source", "target", "weight"])
         if edge_types is not None:
             edges = edges.filter(pa.array(self._wanted(edge_types)[self.window.edge_codes]))
         return measures.edge_list(edges, inside, min_weight)

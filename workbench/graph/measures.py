@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 
 from workbench.compute.base import EdgeList
@@ -99,26 +98,20 @@ def edge_list(
     both directions and of all types; ``min_weight`` is about that sum. Loops tie nothing together
     and are left out.
     """
+    from scipy.sparse import coo_array  # noqa: PLC0415  (kept out of start-up)
+
     ids = np.flatnonzero(inside).astype(np.int32)
-    numbers = np.cumsum(inside, dtype=np.int64) - 1
+    numbers = np.cumsum(inside, dtype=np.int32) - np.int32(1)
     source, target = edges["source"].to_numpy(), edges["target"].to_numpy()
     keep = inside[source] & inside[target] & (source != target)
-    ends = numbers[source[keep]], numbers[target[keep]]
-    packed = np.minimum(*ends) * len(ids) + np.maximum(*ends)
-    pairs = (
-        pl.LazyFrame({"packed": packed, "weight": edges["weight"].to_numpy()[keep]})
-        .group_by("packed")
-        .agg(pl.col("weight").sum())
-        .filter(pl.col("weight") >= min_weight)
-        .sort("packed")
-        .collect(engine="streaming")
-    )
-    first, second = np.divmod(pairs["packed"].to_numpy(), max(len(ids), 1))
-    table = pa.table(
-        {
-            "source": first.astype(np.int32),
-            "target": second.astype(np.int32),
-            "weight": pairs["weight"].to_numpy().astype(np.float64),
-        }
-    )
+    source, target = numbers[source[keep]], numbers[target[keep]]
+    ends = np.minimum(source, target), np.maximum(source, target)
+    # rows of a matrix are laid out by counting, and its entries are sorted pairs
+    pairs = coo_array((edges["weight"].to_numpy()[keep], ends), (len(ids), len(ids))).tocsr()
+    first = np.repeat(np.arange(len(ids), dtype=np.int32), np.diff(pairs.indptr))
+    second, weight = pairs.indices.astype(np.int32, copy=False), pairs.data
+    strong = weight >= min_weight
+    if not strong.all():
+        first, second, weight = first[strong], second[strong], weight[strong]
+    table = pa.table({"source": first, "target": second, "weight": weight.astype(np.float64)})
     return EdgeList(table, len(ids)), ids
