@@ -28,7 +28,6 @@ _NAMED = 3
 _MET = ("concentration", "crowd", "gathering", "synchrony")  # about one neighbour
 _NEW = ("novelty", "fresh", "taste")  # about new neighbours
 _MANY = ("fresh", "novelty", "variety")  # say how many there are
-_WORTH_NAMING = 2.0  # standard deviations
 
 
 def drivers(evidence: pl.DataFrame) -> pl.DataFrame:
@@ -43,8 +42,7 @@ def drivers(evidence: pl.DataFrame) -> pl.DataFrame:
         .otherwise("feature")
     )
     return (
-        evidence.filter(furthest >= _WORTH_NAMING)
-        .sort("actor", furthest, "feature", "kind", descending=[False, True, False, False])
+        evidence.sort("actor", furthest, "feature", "kind", descending=[False, True, False, False])
         # the busiest day and the whole period often say the same of one feature, too
         .with_columns(about.alias("about"))
         .unique(["actor", "about"], keep="first", maintain_order=True)

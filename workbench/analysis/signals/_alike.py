@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from workbench.analysis.signals._pairs import codes
 from workbench.analysis.tails import FEWEST, SMALLEST, upper_tail
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from workbench.analysis.activity import EdgeEnd
     from workbench.analysis.signals.base import Scope
 
-__all__ = ["among_alike", "company_tail", "meetings", "met_first", "tail_among_alike"]
+__all__ = ["among_alike", "company_tail", "in_company", "meetings", "met_first", "tail_among_alike"]
 
 _A_BIN = 100
 _MOST_BINS = 40
@@ -83,10 +84,28 @@ def meetings(scope: Scope, *, everything: bool = False) -> Iterator[tuple[EdgeEn
             yield end, found
 
 
-def met_first(scope: Scope, pairs: pl.DataFrame, since: int, until: int) -> np.ndarray:
-    """Return of how many pairs of each actor the first meeting lies within a range."""
-    inside = pairs.filter(pl.col("first").is_between(since, until, closed="left"))
-    return np.bincount(inside["actor"].to_numpy(), minlength=len(scope)).astype(np.float64)
+def met_first(scope: Scope, actor: np.ndarray, first: np.ndarray, since: int, until: int) -> np.ndarray:
+    """Return how many of the first meetings of each actor lie within a range."""
+    inside = (first >= since) & (first < until)
+    return np.bincount(actor[inside], minlength=len(scope)).astype(np.float64)
+
+
+def in_company(edges: pl.DataFrame, turn: int) -> pl.DataFrame:
+    """Return the edges whose neighbour is met again within the same or the next ``turn`` microseconds.
+
+    A turn begins at every multiple of its length.
+    """
+    if not edges.height:
+        return edges
+    turns = edges["first"].to_numpy() // turn
+    turns -= turns.min()
+    # after the last turn of a neighbour one is empty: the first of the next is not next to it
+    key = codes(edges) * (turns.max() + 2) + turns
+    order = np.argsort(key)
+    near = np.diff(key[order]) <= 1
+    kept = np.zeros(len(order), bool)
+    kept[order[1:][near]] = kept[order[:-1][near]] = True
+    return edges.filter(pl.Series(kept))
 
 
 def company_tail(scope: Scope, company: pl.DataFrame) -> np.ndarray:

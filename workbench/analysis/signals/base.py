@@ -12,6 +12,7 @@ import polars as pl
 
 from workbench.analysis.activity import event_edges, read_activity
 from workbench.analysis.features import counting_of, features_of
+from workbench.analysis.signals._pairs import Pairs
 from workbench.analysis.tally import HOUR_US, HOURS, read_tally, tally_of
 from workbench.partials.documents import DAY_US
 from workbench.registry import Driver
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from workbench.analysis.tasks.base import Context
     from workbench.compute import KernelRun
 
-__all__ = ["EVIDENCE", "Finding", "Scope", "Signal", "evidence"]
+__all__ = ["EVIDENCE", "WORTH_NAMING", "Finding", "Scope", "Signal", "evidence"]
 
 EVIDENCE = {
     "actor": pl.Int32(),
@@ -40,6 +41,9 @@ EVIDENCE = {
     "until": pl.Int64(),
 }
 """One row for each thing about an actor that is not as expected."""
+
+WORTH_NAMING = 2.0
+"""So many standard deviations out."""
 
 
 @dataclass(frozen=True)
@@ -135,24 +139,25 @@ class Scope:
     @cached_property
     def met(self) -> dict[EdgeEnd, pl.DataFrame]:
         """Return the edges of each of these types, if there are any: a row an edge and a day."""
-        edges = self.activity.edges.partition_by(["edge", "outgoing"], as_dict=True)
-        return {
-            end: edges[end.edge, end.outgoing] for end in self.new_edges if (end.edge, end.outgoing) in edges
+        edges = self.activity.edges  # those of a type stand together: to filter them is to slice
+        found = {
+            end: edges.filter((pl.col("edge") == end.edge) & (pl.col("outgoing") == end.outgoing))
+            for end in self.new_edges
         }
+        return {end: part for end, part in found.items() if part.height}
 
     @cached_property
-    def pairs(self) -> dict[EdgeEnd, pl.DataFrame]:
-        """Return each ``actor`` and ``neighbour`` that met, with ``first`` and ``last``: a row a pair."""
-        seen = pl.col("first").min(), pl.col("last").max()
-        return {end: edges.group_by("actor", "neighbour").agg(seen) for end, edges in self.met.items()}
+    def pairs(self) -> dict[EdgeEnd, Pairs]:
+        """Return the actors and neighbours that met, by edge type."""
+        return {end: Pairs.of(edges) for end, edges in self.met.items()}
 
     @cached_property
     def own(self) -> frozenset[EdgeEnd]:
         """Return whose neighbours are mostly an actor's own: most have one, and most of these have one."""
         found = []
         for end, pairs in self.pairs.items():
-            numbers = [pairs.group_by(side).len()["len"].median() for side in ("actor", "neighbour")]
-            if all(number == 1 for number in numbers):
+            numbers = [np.bincount(side) for side in (pairs.actor, pairs.neighbour)]
+            if all(np.median(number[number > 0]) == 1 for number in numbers):
                 found.append(end)
         return frozenset(found)
 
@@ -214,14 +219,19 @@ class Signal(Driver):
 
 
 def evidence(actor: NDArray[np.integer], **columns: Any) -> pl.DataFrame:
-    """Return rows of :data:`EVIDENCE`; a value that is not an array stands in every row."""
+    """Return those rows of :data:`EVIDENCE` that are worth naming: few of all actors.
+
+    Args:
+        actor: Whose.
+        **columns: The other columns; a value that is neither array nor series stands in every row.
+    """
     given = {"actor": actor, **columns}
-    rows = len(actor)
+    told = np.flatnonzero(~(np.abs(given["z"]) < WORTH_NAMING))
     return pl.DataFrame(
         [
-            pl.Series(name, given[name], dtype=kind, strict=False)
-            if isinstance(given.get(name), np.ndarray)
-            else pl.Series(name, [given.get(name)], dtype=kind).new_from_index(0, rows)
+            pl.Series(name, given[name][told], dtype=kind, strict=False)
+            if isinstance(given.get(name), np.ndarray | pl.Series)
+            else pl.Series(name, [given.get(name)], dtype=kind).new_from_index(0, len(told))
             for name, kind in EVIDENCE.items()
         ]
     )

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import polars as pl
 
 from workbench.analysis.signals._alike import meetings, tail_among_alike
+from workbench.analysis.signals._pairs import Pairs, smallest_of_each
 from workbench.analysis.signals._several import smallest
 from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
 from workbench.analysis.tails import FEWEST, normal_score
+
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = ["Concentration"]
 
@@ -31,22 +36,9 @@ class Concentration(Signal):
         """Return the tail probability of each actor's most one-sided edge type."""
         tails, rows = [], []
         for end, edges in meetings(scope):
-            seen = (
-                edges.group_by("actor", "neighbour")
-                .agg(pl.col("weight").sum())
-                .sort("actor", "weight", "neighbour", descending=[False, True, False])
-                .group_by("actor", maintain_order=True)
-                .agg(
-                    pl.col("weight").first().alias("most"),
-                    pl.col("weight").sum().alias("all"),
-                    pl.col("neighbour").first(),
-                )
-                .filter(pl.col("all") >= _FEWEST_SIGHTINGS)
-            )
-            if seen.height < FEWEST or seen.select((pl.col("most") / pl.col("all")).median()).item() > _USUAL:
+            actors, every, most, neighbour = _most_seen(edges)
+            if len(actors) < FEWEST or np.median(most / every) > _USUAL:
                 continue
-            actors = seen["actor"].to_numpy()
-            most, every = (seen[c].to_numpy().astype(np.float64) for c in ("most", "all"))
             odds = np.log((most + 0.5) / (every - most + _OTHERS))
             tail = np.full(len(scope), np.nan)
             tail[actors] = tail_among_alike(odds, every, _LEAST_SPREAD)
@@ -58,7 +50,7 @@ class Concentration(Signal):
                     kind="concentration",
                     feature=f"most seen {end.edge} neighbour",
                     source=end.edge,
-                    other=seen["neighbour"].to_numpy(),
+                    other=neighbour,
                     value=most,
                     typical=share * every,
                     z=normal_score(tail[actors]),
@@ -67,3 +59,17 @@ class Concentration(Signal):
                 )
             )
         return smallest(scope, tails, rows, "no edge type in which actors have several neighbours")
+
+
+def _most_seen(edges: pl.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray, pl.Series]:
+    """Return actors, the number of their sightings and those with the most seen neighbour, and that.
+
+    Of several that are seen as often it is the first by key. Actors with few sightings are left out.
+    """
+    pairs = Pairs.of(edges)
+    weight = pairs.over(np.add, edges["weight"].to_numpy())
+    most = smallest_of_each(pairs.actor, -weight)
+    every = np.bincount(pairs.actor, weight)[pairs.actor[most]]
+    most, every = most[every >= _FEWEST_SIGHTINGS], every[every >= _FEWEST_SIGHTINGS]
+    neighbour = edges["neighbour"][pairs.rows[pairs.starts[most]]]
+    return pairs.actor[most], every, weight[most].astype(np.float64), neighbour

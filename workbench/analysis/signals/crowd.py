@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from workbench.analysis.signals._alike import company_tail, meetings
+from workbench.analysis.signals._alike import company_tail, in_company, meetings
 from workbench.analysis.signals._several import smallest
 from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
 from workbench.analysis.tails import FEWEST, normal_score
@@ -43,7 +43,7 @@ class Crowd(Signal):
                         kind="crowd",
                         feature=f"company within {hours} h by {end.edge}",
                         source=end.edge,
-                        other=met["neighbour"].to_numpy(),
+                        other=met["neighbour"],
                         value=met["came"].to_numpy().astype(np.float64),
                         typical=met["usual"].to_numpy().astype(np.float64),
                         z=normal_score(tail[actors]),
@@ -59,7 +59,7 @@ def _company(scope: Scope, edges: pl.DataFrame, window: int) -> pl.DataFrame:
 
     Windows overlap by half, so that two that came within half a window of one another are in one.
     """
-    met = edges.select(
+    met = in_company(edges, window // 2).select(
         "actor",
         "neighbour",
         (pl.col("first") // (window // 2)).alias("turn"),

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import polars as pl
 
 from workbench.analysis.signals._alike import met_first
+from workbench.analysis.signals._pairs import smallest_of_each
 from workbench.analysis.signals._several import smallest
 from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
 from workbench.analysis.tails import FEWEST, at_least, normal_score
 from workbench.partials.documents import DAY_US
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from workbench.analysis.signals._pairs import Pairs
 
 __all__ = ["Fresh"]
 
@@ -39,9 +46,9 @@ class Fresh(Signal):
         for end, pairs in scope.pairs.items():
             if active.sum() < FEWEST:
                 continue
-            brought = _brought(pairs)
-            now = met_first(scope, brought, scope.since, scope.until)
-            before = met_first(scope, brought, scope.since - half * DAY_US, scope.since)
+            brought = _brought(pairs, scope.met[end])
+            now = met_first(scope, *brought, scope.since, scope.until)
+            before = met_first(scope, *brought, scope.since - half * DAY_US, scope.since)
             periods = np.minimum(scope.seen_days, half) / scope.days
             mean, variance = _expected(now, before, periods, active)
             up = at_least(now, mean, variance)
@@ -63,20 +70,15 @@ class Fresh(Signal):
         return smallest(scope, tails, rows, "no edge type of events")
 
 
-def _brought(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Return ``actor`` and ``first`` of the meetings in which anybody met a neighbour for the first time.
+def _brought(pairs: Pairs, edges: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return actor and time of the meetings in which anybody met a neighbour for the first time.
 
     An actor's own first meeting of all is left out.
     """
-    return (
-        pairs.sort("first", "actor", "neighbour")
-        .with_columns(
-            pl.col("actor").is_first_distinct().alias("begins"),
-            pl.col("neighbour").is_first_distinct().alias("brings"),
-        )
-        .filter(pl.col("brings") & ~pl.col("begins"))
-        .select("actor", "first")
-    )
+    first = pairs.over(np.minimum, edges["first"].to_numpy())
+    brings, begins = (smallest_of_each(side, first) for side in (pairs.neighbour, pairs.actor))
+    brought = np.setdiff1d(brings, begins, assume_unique=True)
+    return pairs.actor[brought], first[brought]
 
 
 def _expected(

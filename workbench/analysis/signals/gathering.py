@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import polars as pl
 
@@ -10,6 +12,9 @@ from workbench.analysis.signals._several import smallest
 from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
 from workbench.analysis.tails import FEWEST, normal_score
 from workbench.partials.documents import DAY_US
+
+if TYPE_CHECKING:
+    from workbench.analysis.signals._pairs import Pairs
 
 __all__ = ["Gathering"]
 
@@ -35,7 +40,7 @@ class Gathering(Signal):
         for end, pairs in scope.pairs.items():
             if active.sum() < FEWEST or end not in scope.own:
                 continue
-            met = _company(scope, pairs, before)
+            met = _company(scope, scope.met[end], pairs, before)
             tail = company_tail(scope, met)
             actors = met["actor"].to_numpy()
             tails.append(tail)
@@ -45,7 +50,7 @@ class Gathering(Signal):
                     kind="gathering",
                     feature=f"company at a new {end.edge} neighbour",
                     source=end.edge,
-                    other=met["neighbour"].to_numpy(),
+                    other=met["neighbour"],
                     value=met["others"].to_numpy().astype(np.float64),
                     typical=0.0,
                     z=normal_score(tail[actors]),
@@ -56,16 +61,20 @@ class Gathering(Signal):
         return smallest(scope, tails, rows, "no edge type whose neighbours are an actor's own")
 
 
-def _company(scope: Scope, pairs: pl.DataFrame, before: int) -> pl.DataFrame:
+def _company(scope: Scope, edges: pl.DataFrame, pairs: Pairs, before: int) -> pl.DataFrame:
     """Return each ``actor`` with the young ``neighbour`` of the period that most ``others`` have, if any."""
     young = scope.since - before * DAY_US
+    first, last = (edges[end].to_numpy() for end in ("first", "last"))
+    met = edges.select("actor", "neighbour")[pairs.rows[pairs.starts]].with_columns(
+        pl.Series("first", pairs.over(np.minimum, first)), pl.Series("last", pairs.over(np.maximum, last))
+    )
     shared = (
-        pairs.group_by("neighbour")
+        met.group_by("neighbour")
         .agg(pl.col("first").min().alias("born"), (pl.len() - 1).cast(pl.Int64).alias("others"))
         .filter((pl.col("born") >= young) & (pl.col("others") > 0))
     )
     return (
-        pairs.filter(pl.col("last") >= scope.since)
+        met.filter(pl.col("last") >= scope.since)
         .join(shared.select("neighbour", "others"), on="neighbour")
         .sort("actor", "others", "neighbour", descending=[False, True, False])
         .group_by("actor", maintain_order=True)

@@ -68,8 +68,10 @@ def _count(scope: Scope, end: EdgeEnd, half: int) -> tuple[np.ndarray, np.ndarra
     if end not in scope.pairs:
         return None
     learned = scope.since - half * DAY_US
-    now = met_first(scope, scope.pairs[end], scope.since, scope.until)
-    before = met_first(scope, scope.pairs[end], learned, scope.since)
+    pairs = scope.pairs[end]
+    first = pairs.over(np.minimum, scope.met[end]["first"].to_numpy())
+    now = met_first(scope, pairs.actor, first, scope.since, scope.until)
+    before = met_first(scope, pairs.actor, first, learned, scope.since)
     periods = half / scope.days
     known = scope.seen_days > half
     if not known.any():

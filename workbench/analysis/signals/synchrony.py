@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from workbench.analysis.signals._alike import meetings
+from workbench.analysis.signals._alike import in_company, meetings
+from workbench.analysis.signals._pairs import codes
 from workbench.analysis.signals._several import smallest
 from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
 from workbench.analysis.tails import FEWEST, SMALLEST, normal_score, upper_tail
@@ -45,7 +46,7 @@ class Synchrony(Signal):
                     kind="synchrony",
                     feature=f"days of {end.edge} in company",
                     source=end.edge,
-                    other=met["neighbour"].to_numpy(),
+                    other=met["neighbour"],
                     value=met["days"].to_numpy().astype(np.float64),
                     typical=1.0,
                     z=normal_score(tail[actors]),
@@ -68,28 +69,40 @@ def _rarity(surprise: np.ndarray, active: int) -> np.ndarray:
     return found
 
 
+def _visitors(edges: pl.DataFrame) -> np.ndarray:
+    """Return how many came to each edge's neighbour on its day."""
+    neighbour, day = codes(edges), edges["day"].to_numpy()
+    by_day = np.argsort(day, kind="stable")
+    found = np.empty(len(day), np.int32)
+    for rows in np.split(by_day, np.flatnonzero(np.diff(day[by_day])) + 1):
+        met = neighbour[rows]
+        found[rows] = np.bincount(met)[met]
+    return found
+
+
 def _repeated(edges: pl.DataFrame, since: int) -> pl.DataFrame:
     """Return ``actor``, ``surprise`` of repeated meetings, most ``days`` and ``neighbour``.
 
     Those count that met on several days, and again since a time.
     """
     window = _MINUTES * _MINUTE_US
-    visitors = pl.len().over("neighbour", "day")
-    chance = visitors * (_EVENING * 2 * _MINUTES / _DAY_MINUTES)
-    came = edges.select(
+    chance = pl.Series(_visitors(edges) * (_EVENING * 2 * _MINUTES / _DAY_MINUTES))
+    rare = edges.with_columns(chance.alias("chance")).filter(chance < 1)
+    came = in_company(rare, window).select(
         "actor",
         "neighbour",
         "day",
         pl.col("first").alias("ts"),
-        (-chance.log()).alias("surprise"),
+        (-pl.col("chance").log()).alias("surprise"),
         (pl.col("first") // window).alias("turn"),
-    ).filter(pl.col("surprise") > 0)
+    )
     both = pl.concat([came, came.with_columns(pl.col("turn") + 1)])
     others = both.select("neighbour", "turn", other="actor", then="ts")
     pairs = (
         both.join(others, on=["neighbour", "turn"])
         .filter((pl.col("actor") != pl.col("other")) & ((pl.col("ts") - pl.col("then")).abs() < window))
         .unique(["actor", "other", "neighbour", "day"])
+        .filter(pl.len().over("actor", "other") > 1)  # nearly all meet once
         .sort("actor", "other", "day", "neighbour")
         .group_by("actor", "other", maintain_order=True)
         .agg(

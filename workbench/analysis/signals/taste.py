@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
 
-from workbench.analysis.signals._alike import meetings, tail_among_alike
+from workbench.analysis.signals._alike import tail_among_alike
 from workbench.analysis.signals._several import smallest
 from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
 from workbench.analysis.tails import FEWEST, normal_score
 from workbench.partials.documents import DAY_US
 
+if TYPE_CHECKING:
+    import polars as pl
+
+    from workbench.analysis.signals._pairs import Pairs
+
 __all__ = ["Taste"]
 
+_EVER = np.iinfo(np.int64).max
 _SORTS = 20
 _MOST_NEIGHBOURS = 1500
 _FEWEST_NEIGHBOURS = 30
@@ -40,13 +45,16 @@ class Taste(Signal):
     def find(self, scope: Scope) -> Finding:
         """Return the tail probability of each actor's change of taste; none with few neighbours."""
         tails, rows = [], []
-        for end, edges in meetings(scope, everything=True):
-            sorted_ = _Sorted.of(scope, edges)
+        for end, edges in scope.met.items():
+            shared = _Shared.of(scope, edges, scope.pairs[end])
+            if shared is None:
+                continue
+            sorted_ = _Sorted.of(scope, shared)
             if sorted_ is None:
                 continue
             # what changes slowly has changed within the history already: its first half tells
-            for before in (scope.since, scope.start + scope.history // 2 * DAY_US):
-                compared = sorted_.similarity(before)
+            for then in (sorted_.past, shared.met(before=scope.start + scope.history // 2 * DAY_US)):
+                compared = sorted_.similarity(then)
                 if compared is None:
                     continue
                 actors, cosine, expected, number = compared
@@ -72,52 +80,80 @@ class Taste(Signal):
 
 
 @dataclass(frozen=True)
-class _Sorted:
-    """The edges to the neighbours that several actors share, and the place of these among the sorts."""
+class _Shared:
+    """Actors and those of their neighbours that several share, by actor and item.
 
-    scope: Scope
-    edges: pl.DataFrame
+    Attributes:
+        pairs: The actors and all of their neighbours.
+        first: When each of their edges was seen first.
+        places: Those of the pairs that count.
+        item: The number of each one's neighbour, the most shared first.
+        size: How many actors and how many neighbours there are.
+    """
+
+    pairs: Pairs
+    first: np.ndarray
+    places: np.ndarray
+    item: np.ndarray
+    size: tuple[int, int]
+
+    @classmethod
+    def of(cls, scope: Scope, edges: pl.DataFrame, pairs: Pairs) -> _Shared | None:
+        actors = np.bincount(pairs.neighbour)
+        shared = np.flatnonzero(actors > 2)
+        shared = shared[np.argsort(-actors[shared], kind="stable")][:_MOST_NEIGHBOURS]
+        if len(shared) < _FEWEST_NEIGHBOURS:
+            return None
+        items = np.full(len(actors), -1, np.int32)
+        items[shared] = np.arange(len(shared))
+        item = items[pairs.neighbour]
+        places = np.flatnonzero(item >= 0)
+        places = places[np.argsort(pairs.actor[places] * np.int64(len(shared)) + item[places])]
+        return cls(pairs, edges["first"].to_numpy(), places, item[places], (len(scope), len(shared)))
+
+    def met(self, since: int = 0, before: int = _EVER) -> Any:
+        """Return actors by neighbours: the root of the number of days on which they met in a range."""
+        from scipy.sparse import csr_array  # noqa: PLC0415  (loaded when anomalies are)
+
+        inside = (self.first >= since) & (self.first < before)
+        days = self.pairs.count(inside)[self.places]
+        some = days > 0
+        rows = np.searchsorted(self.pairs.actor[self.places[some]], np.arange(self.size[0] + 1))
+        return csr_array((np.sqrt(days[some].astype(np.float64)), self.item[some], rows), shape=self.size)
+
+
+@dataclass(frozen=True)
+class _Sorted:
+    """What actors met in the past and meet now, and the place of each neighbour among the sorts."""
+
+    past: Any
+    now: Any
     sorts: np.ndarray
     fewest: float
 
     @classmethod
-    def of(cls, scope: Scope, edges: pl.DataFrame) -> _Sorted | None:
-        shared = (
-            edges.group_by("neighbour")
-            .agg(pl.col("actor").n_unique().alias("actors"))
-            .filter(pl.col("actors") > 2)
-            .sort("actors", "neighbour", descending=[True, False])
-            .head(_MOST_NEIGHBOURS)
-            .with_row_index("item")
-        )
-        if shared.height < _FEWEST_NEIGHBOURS:
-            return None
-        known = edges.join(shared.select("neighbour", "item"), on="neighbour").select(
-            "actor", "item", "first"
-        )
+    def of(cls, scope: Scope, shared: _Shared) -> _Sorted | None:
         fewest = max(FEWEST, _MANY * (scope.matrix.events > 0).sum())
-        past = _matrix(known.filter(pl.col("first") < scope.since), len(scope), shared.height)
+        past = shared.met(before=scope.since)
         if (np.diff(past.indptr) >= _FEWEST_SEEN).sum() < fewest:
             return None
-        return cls(scope, known, _sorts(past), fewest)
+        return cls(past, shared.met(scope.since), _sorts(past), fewest)
 
-    def similarity(self, before: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
+    def similarity(self, then: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
         """Return actors, the cosine of then and now, arctanh of the usual one, and the fewer neighbours.
 
         Who has few neighbours, or some of all sorts, is less like itself than who has many of one sort.
         """
-        edges, size = self.edges, (len(self.scope), len(self.sorts))
-        then = _matrix(edges.filter(pl.col("first") < before), *size)
-        now = _matrix(edges.filter(pl.col("first") >= self.scope.since), *size)
-        seen = np.stack([np.asarray(part.multiply(part).sum(1)).ravel() for part in (then, now)])
+        both = (then, self.now)
+        seen = np.stack([np.asarray(part.multiply(part).sum(1)).ravel() for part in both])
         actors = np.flatnonzero(seen.min(0) >= _FEWEST_SEEN)
         if len(actors) < self.fewest:
             return None
-        sides = [part[actors] @ self.sorts for part in (then, now)]
+        sides = [part[actors] @ self.sorts for part in both]
         lengths = [np.maximum(np.linalg.norm(side, axis=1), 1e-9) for side in sides]
         narrow = [
             length / np.asarray(part[actors].sum(1)).ravel()
-            for length, part in zip(lengths, (then, now), strict=True)
+            for length, part in zip(lengths, both, strict=True)
         ]
         cosine = np.clip((sides[0] * sides[1]).sum(1) / (lengths[0] * lengths[1]), -_NEVER_ONE, _NEVER_ONE)
         usual = _usual(np.arctanh(cosine), [*np.log(seen[:, actors]), *narrow])
@@ -132,18 +168,6 @@ def _usual(figure: np.ndarray, known: list[np.ndarray]) -> np.ndarray:
     factors, *_ = np.linalg.lstsq(terms, bulk, rcond=None)
     found: np.ndarray = terms @ factors
     return found
-
-
-def _matrix(edges: pl.DataFrame, actors: int, items: int) -> Any:
-    """Return actors by neighbours: the root of the number of days on which they met."""
-    from scipy.sparse import csr_array  # noqa: PLC0415  (loaded when anomalies are)
-
-    met = edges["actor"].to_numpy().astype(np.int64) * items + edges["item"].to_numpy()
-    met.sort()
-    starts = np.flatnonzero(np.diff(met, prepend=-1))
-    rows, columns = np.divmod(met[starts], items)
-    values = np.sqrt(np.diff(starts, append=len(met)).astype(np.float64))
-    return csr_array((values, columns, np.searchsorted(rows, np.arange(actors + 1))), shape=(actors, items))
 
 
 def _sorts(past: Any) -> np.ndarray:

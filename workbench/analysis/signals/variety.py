@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import polars as pl
 
 from workbench.analysis.signals._alike import among_alike, meetings
+from workbench.analysis.signals._pairs import Pairs
 from workbench.analysis.signals._several import smallest
 from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
 from workbench.analysis.tails import FEWEST, normal_score, upper_tail
@@ -28,16 +28,12 @@ class Variety(Signal):
         """Return the tail probability of each actor's number of neighbours."""
         tails, rows = [], []
         for end, edges in meetings(scope):
-            seen = (
-                edges.group_by("actor")
-                .agg(pl.col("neighbour").n_unique().alias("distinct"), pl.col("weight").sum())
-                .filter(pl.col("weight") >= _FEWEST_SIGHTINGS)
-                .sort("actor")
-            )
-            if seen.height < FEWEST or seen["distinct"].median() != 1:
+            sightings = np.bincount(edges["actor"].to_numpy(), edges["weight"].to_numpy())
+            actors = np.flatnonzero(sightings >= _FEWEST_SIGHTINGS)
+            sightings = sightings[actors]
+            distinct = np.bincount(Pairs.of(edges).actor).astype(np.float64)[actors]
+            if len(actors) < FEWEST or np.median(distinct) != 1:
                 continue
-            actors = seen["actor"].to_numpy()
-            distinct, sightings = (seen[c].to_numpy().astype(np.float64) for c in ("distinct", "weight"))
             tail = np.full(len(scope), np.nan)
             tail[actors] = upper_tail(among_alike(np.log(distinct), sightings, _LEAST_SPREAD))
             tails.append(tail)
