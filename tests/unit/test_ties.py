@@ -86,7 +86,9 @@ def test_stars_gain_nothing_and_what_gains_much_is_rewired_once(monkeypatch: pyt
     assert gain(types["touched"], "cpu", 0) == much
     # some nodes of each side have one edge, but neither all of this side nor all of that: rewired, they mix
     groups = np.arange(300)
-    mixed = graph(np.append(groups // 30, 10 + groups), np.append(310 + groups, 610 + groups // 30), nodes=620)
+    mixed = graph(
+        np.append(groups // 30, 10 + groups), np.append(310 + groups, 610 + groups // 30), nodes=620
+    )
     assert gain(mixed, "cpu", 0) > 0.0
 
 
