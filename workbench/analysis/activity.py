@@ -110,8 +110,9 @@ class Activity:
             ``_id``; one row an actor and event, sorted by ``actor``, ``ts`` and ``_id``. Of a part of the
             range, if no more was asked for.
         edges: ``actor``, ``edge``, ``outgoing``, ``neighbour`` (key), ``weight``, ``first`` and ``last``
-            (microseconds) and ``day`` (since 1970); one row an edge and segment. Names are Enums of those
-            that the schema has, and that the window has of neighbours.
+            (microseconds) and ``day`` (since 1970); one row an edge and segment, those of an edge type and
+            direction together. Names are Enums of those that the schema has, and that the window has of
+            neighbours.
         properties: ``actor``, ``name``, ``value``, ``last`` (null: a reference table tells).
         since: Start of the range, in microseconds.
         until: Its end, not included.
@@ -139,10 +140,28 @@ class Activity:
             until=until,
         )
 
+    def by_end(self) -> dict[tuple[str, bool], pl.DataFrame]:
+        """Return the edges of each ``edge`` and ``outgoing`` that there are; nothing is copied."""
+        if not self.edges.height:
+            return {}
+        edge, outgoing = self.edges["edge"].to_physical().to_numpy(), self.edges["outgoing"].to_numpy()
+        at = np.flatnonzero(np.append(True, (edge[1:] != edge[:-1]) | (outgoing[1:] != outgoing[:-1])))
+        parts = [self.edges[a:b] for a, b in zip(at, [*at[1:], len(edge)], strict=True)]
+        return {(part.item(0, "edge"), part.item(0, "outgoing")): part for part in parts}
+
     def neighbours(self) -> pl.DataFrame:
         """Return the edges that were seen within the range, a row an edge and segment."""
+        if self._has_whole_days:
+            return self.edges
         inside = [pl.col(end).is_between(self.since, self.until, closed="left") for end in ("first", "last")]
         return self.edges.filter(pl.any_horizontal(inside))
+
+    @property
+    def _has_whole_days(self) -> bool:
+        """Return whether all that is known of the days of the edges lies within the range."""
+        day = self.edges["day"].to_numpy()
+        first, last = (int(limit) for limit in (day.min(initial=2**31 - 1), day.max(initial=-(2**31))))
+        return first * DAY_US >= self.since and (last + 1) * DAY_US <= self.until
 
     def names(self) -> pl.Series:
         """Return every actor as it is written."""
@@ -182,19 +201,16 @@ def read_activity(  # noqa: PLR0913, PLR0917  (what, of whom, and from when to w
     who = stack.who(type_)
     begin = since if events_since is None else max(since, events_since)
     events = stack.events(who, begin, until, event_types(schema, type_))
-    ends = event_edges(schema, type_)
-    edges = stack.named([stack.edges(who, end, since, until) for end in ends], {end.edge for end in ends})
+    edges = stack.edges(who, event_edges(schema, type_), since, until)
     found = _properties(snapshot, segments, type_, who.keys, until) if properties else pl.DataFrame()
     places = {day: who.actor[stack.starts[i] : stack.starts[i + 1]] for i, day in enumerate(days)}
     return Activity(type_, who.keys, events, edges, found, since, until, places)
 
 
-_EDGES = pl.Schema(
+_LINKS = pl.Schema(
     {
         "actor": pl.Int32(),
-        "edge": pl.String(),
-        "outgoing": pl.Boolean(),
-        "far": pl.Int64(),
+        "far": pl.Int32(),
         "weight": pl.Int64(),
         "first": pl.Int64(),
         "last": pl.Int64(),
@@ -220,11 +236,19 @@ class _Who:
 
 @dataclass(frozen=True)
 class _Stack:
-    """Partials of several segments on top of one another; ``node`` is a row of the stacked entities."""
+    """Partials of several segments on top of one another.
+
+    Attributes:
+        snapshot: The generation.
+        segments: Which.
+        starts: In the stacked entities, the first of each segment, and the end of the last.
+        entities: Of all of them.
+        links: Edges as they stand in the partials, with ``segment``, its place.
+    """
 
     snapshot: Snapshot
     segments: Sequence[str]
-    starts: NDArray[np.int64]
+    starts: NDArray[np.int32]
     entities: pl.DataFrame
     links: pl.DataFrame
 
@@ -232,10 +256,9 @@ class _Stack:
     def read(cls, snapshot: Snapshot, segments: Sequence[str]) -> _Stack:
         entities = _read(snapshot, "entities", segments, ["type", "key", "is_test"])
         heights = np.bincount(entities["segment"].to_numpy(), minlength=len(segments))
-        starts = np.cumsum(np.append(0, heights))[: len(segments) + 1]
+        starts = np.cumsum(np.append(0, heights))[: len(segments) + 1].astype(np.int32)
         columns = ["type", "source", "target", "weight", "first_seen", "last_seen"]
-        links = _dated(_read(snapshot, "edges", segments, columns), segments, starts, "source", "target")
-        return cls(snapshot, segments, starts, entities, links)
+        return cls(snapshot, segments, starts, entities, _read(snapshot, "edges", segments, columns))
 
     def who(self, type_: str) -> _Who:
         of_type = (self.entities["type"] == type_).to_numpy()
@@ -278,68 +301,94 @@ class _Stack:
             (pl.col("actor") >= 0) & pl.col("ts").is_between(since, until, closed="left")
         )
 
-    def edges(self, who: _Who, end: EdgeEnd, since: int, until: int) -> pl.DataFrame:
-        near, far = ("source", "target") if end.outgoing else ("target", "source")
-        found = self.links.filter(pl.col("type") == end.edge)
-        found = found.select(
-            pl.Series("actor", who.actor[found[near].to_numpy()]),
-            pl.lit(end.edge).alias("edge"),
-            pl.lit(end.outgoing).alias("outgoing"),
-            pl.col(far).alias("far"),
-            "weight",
-            pl.col("first_seen").to_physical().alias("first"),
-            pl.col("last_seen").to_physical().alias("last"),
-            "day",
-            pl.col(near).alias("near"),
-        ).filter((pl.col("actor") >= 0) & (pl.col("last") >= since) & (pl.col("first") < until))
-        around = (pl.col("first") < since) & (pl.col("last") >= until)
-        open_ = found.filter(around)
-        if open_.height:
-            found = pl.concat([found.filter(~around), self._seen_together(open_, end, since, until)])
-        return found.select(_EDGES.names())
-
-    def named(self, ends: Sequence[pl.DataFrame], types: Iterable[str]) -> pl.DataFrame:
-        """Return edges on top of one another, with the keys of their far ends as ``neighbour``."""
-        edges = pl.concat([pl.DataFrame(schema=_EDGES), *ends])
-        far = edges["far"].to_numpy()
+    def edges(self, who: _Who, ends: Sequence[EdgeEnd], since: int, until: int) -> pl.DataFrame:
+        """Return the edges of the actors: those of each end together, and in it those of each segment."""
+        runs = self._runs()
+        parts = [self._of_end(runs.get(end.edge, []), who, end, since, until) for end in ends]
+        far = np.concatenate([np.empty(0, np.int32), *(part["far"].to_numpy() for part in parts)])
         met = np.zeros(self.entities.height, bool)
         met[far] = True
         rows = np.flatnonzero(met)
         keys = self.entities["key"].gather(rows)
-        kind = pl.Enum(keys.unique().sort())
+        names = pl.Enum(keys.unique().sort())
         code = np.zeros(self.entities.height, np.uint32)
-        code[rows] = keys.cast(kind).to_physical().to_numpy()
-        return edges.select(
-            "actor",
-            pl.col("edge").cast(pl.Enum(sorted(types))),
-            "outgoing",
-            pl.Series("neighbour", code[far]).cat.to(kind),
-            "weight",
-            "first",
-            "last",
-            "day",
+        code[rows] = keys.cast(names).to_physical().to_numpy()
+        kinds = pl.Enum(sorted({end.edge for end in ends}))
+        named = [
+            part.select("actor", pl.lit(end.edge, kinds).alias("edge"), outgoing=end.outgoing)
+            for part, end in zip(parts, ends, strict=True)
+        ]
+        none = pl.DataFrame(schema={"actor": pl.Int32(), "edge": kinds, "outgoing": pl.Boolean()})
+        told = pl.concat([pl.DataFrame(schema=_LINKS), *parts])
+        return pl.concat([none, *named]).with_columns(
+            pl.Series("neighbour", code[far]).cat.to(names), *told["weight", "first", "last", "day"]
         )
 
-    def _seen_together(self, edges: pl.DataFrame, end: EdgeEnd, since: int, until: int) -> pl.DataFrame:
-        """Return those of ``edges`` whose two ends one event within the range names.
+    def _runs(self) -> dict[str, list[tuple[int, int]]]:
+        """Return where the edges of each type stand: in a segment they are together."""
+        if not self.links.height:
+            return {}
+        kind, segment = self.links["type"].to_physical().to_numpy(), self.links["segment"].to_numpy()
+        at = np.flatnonzero(np.append(True, (kind[1:] != kind[:-1]) | (segment[1:] != segment[:-1])))
+        names = self.links["type"].gather(at).cast(pl.String)
+        found: dict[str, list[tuple[int, int]]] = {}
+        for name, begin, end in zip(names, at, np.append(at[1:], len(kind)), strict=True):
+            found.setdefault(name, []).append((int(begin), int(end)))
+        return found
+
+    def _of_end(
+        self, runs: Sequence[tuple[int, int]], who: _Who, end: EdgeEnd, since: int, until: int
+    ) -> pl.DataFrame:
+        near, far = ("source", "target") if end.outgoing else ("target", "source")
+        parts = [pl.DataFrame(schema=_LINKS)]
+        for begin, stop in runs:
+            links = self.links[begin:stop]
+            place = links.item(0, "segment")
+            midnight = start_of(self.segments[place])
+            ends = links[near].to_numpy() + self.starts[place]
+            found = links.select(
+                pl.Series("actor", who.actor[ends]),
+                pl.Series("far", links[far].to_numpy() + self.starts[place]),
+                "weight",
+                pl.col("first_seen").to_physical().alias("first"),
+                pl.col("last_seen").to_physical().alias("last"),
+                pl.lit(midnight // DAY_US, pl.Int32).alias("day"),
+                pl.Series("near", ends),
+            ).filter((pl.col("actor") >= 0) & (pl.col("last") >= since) & (pl.col("first") < until))
+            if midnight < since and until < midnight + DAY_US:
+                around = (pl.col("first") < since) & (pl.col("last") >= until)
+                open_ = found.filter(around)
+                found = pl.concat(
+                    [found.filter(~around), self._seen_together(open_, place, end, since, until)]
+                )
+            parts.append(found.drop("near"))
+        return pl.concat(parts)
+
+    def _seen_together(
+        self, edges: pl.DataFrame, place: int, end: EdgeEnd, since: int, until: int
+    ) -> pl.DataFrame:
+        """Return those of ``edges``, all of a segment, whose two ends one event within the range names.
 
         A segment tells only when an edge was seen first and last, and the range lies between the two.
         """
-        days = set(edges["day"])
-        places = [place for place, s in enumerate(self.segments) if start_of(s) // DAY_US in days]
-        segments = [self.segments[place] for place in places]
-        read = _read(self.snapshot, "sightings", segments, ["node", "event_type", "_id"])
-        sightings = _dated(read, segments, self.starts[places], "node")
-        seen = sightings.with_columns(_time().alias("ts")).filter(
-            pl.col("ts").is_between(since, until, closed="left")
-            & pl.col("event_type").cast(pl.String).is_in(end.events)
+        segment = Segment(self.snapshot, self.segments[place])
+        (sightings,) = segment.read("sightings", columns=["node", "event_type", "_id"])
+        seen = (
+            pl.DataFrame(sightings)
+            .with_columns(
+                pl.col("node") + int(self.starts[place]),
+                (start_of(segment.day) + pl.col("_id") // 2**HASH_BITS).alias("ts"),
+            )
+            .filter(
+                pl.col("ts").is_between(since, until, closed="left")
+                & pl.col("event_type").cast(pl.String).is_in(end.events)
+            )
         )
-        near = seen.select(pl.col("node").alias("near"), "day", "_id", "event_type", "ts")
-        far = seen.select(pl.col("node").alias("far"), "day", "_id", "event_type")
+        event = ["_id", "event_type"]
         times = (
-            edges.select("near", "far", "day")
-            .join(near, on=["near", "day"])
-            .join(far, on=["far", "day", "_id", "event_type"])
+            edges.select("near", "far")
+            .join(seen.select("ts", *event, near="node"), on="near")
+            .join(seen.select(*event, far="node"), on=["far", *event])
             .group_by("near", "far")
             .agg(pl.col("ts").min().alias("first"), pl.col("ts").max().alias("last"))
         )
@@ -387,16 +436,6 @@ def _read_events(segment: Segment, low: int, high: int) -> pl.DataFrame:
     )
 
 
-def _dated(
-    frame: pl.DataFrame, segments: Sequence[str], starts: NDArray[np.int64], *names: str
-) -> pl.DataFrame:
-    """Return rows of segments with their day, and with nodes as rows of the stacked entities."""
-    place = frame["segment"].to_numpy()
-    days = np.array([start_of(s) // DAY_US for s in segments], np.int32)
-    shifted = [pl.Series(name, frame[name].to_numpy() + starts[place]) for name in names]
-    return frame.with_columns(*shifted, pl.Series("day", days[place])).drop("segment")
-
-
 def _by_runs(groups: NDArray[np.int32]) -> NDArray[np.int64]:
     """Return where each row goes that groups stand together in order, rows of one in the order they have."""
     if not len(groups):
@@ -415,11 +454,6 @@ def _placed(column: pl.Series, places: NDArray[np.int64]) -> pl.Series:
     placed[places] = values
     made = pl.Series(column.name, placed)
     return made.cat.to(column.dtype) if isinstance(column.dtype, pl.Enum) else made
-
-
-def _time() -> pl.Expr:
-    into: pl.Expr = pl.col("_id") // 2**HASH_BITS
-    return pl.col("day").cast(pl.Int64) * DAY_US + into
 
 
 def start_of(segment: str) -> int:

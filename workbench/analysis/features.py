@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -257,17 +257,15 @@ def _counts(tally: Tally, total: int) -> dict[_Column, NDArray[np.float64]]:
 
 
 def _distinct(activity: Activity, total: int) -> dict[_Column, NDArray[np.float64]]:
-    edges = activity.neighbours().select(
-        "edge", "outgoing", "actor", pl.col("neighbour").to_physical().cast(pl.Int64)
-    )
-    many = int(edges["neighbour"].to_numpy().max(initial=0)) + 1
     found = {}
-    for (edge, outgoing), part in edges.partition_by(["edge", "outgoing"], as_dict=True).items():
-        pairs = part["actor"].to_numpy().astype(np.int64) * many + part["neighbour"].to_numpy()
+    for (edge, outgoing), part in replace(activity, edges=activity.neighbours()).by_end().items():
+        neighbour = part["neighbour"].to_physical().to_numpy()
+        many = int(neighbour.max()) + 1
+        pairs = part["actor"].to_numpy() * np.int64(many) + neighbour
         pairs.sort()
         fresh = np.append(True, pairs[1:] != pairs[:-1])
         met = np.bincount(pairs[fresh] // many, minlength=total)
-        found["distinct", str(edge), bool(outgoing)] = met.astype(np.float64)
+        found["distinct", edge, outgoing] = met.astype(np.float64)
     return found
 
 
