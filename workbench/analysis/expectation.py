@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,11 +12,75 @@ from workbench.analysis.tails import FEWEST
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["dispersion", "growth", "rates", "weekday_factors"]
+__all__ = ["Cells", "dispersion", "growth", "rates", "weekday_factors"]
 
 _LEAST_SPREAD = 0.02  # relative variance of rates among actors, at least
 _PRIOR_BLOCKS = 4.0  # of all actors' dispersion
+_LEAST_TELLING = 0.05
 _WEEK = 7
+_AT_ONCE = 16_384  # actors: what is computed of them stays in a processor's cache
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Counts of events by actor and day, where there are any: one in ten, so that nothing is made dense.
+
+    Attributes:
+        actor: Of each cell, in order.
+        day: Of each cell, in order for each actor; day 0 is the last.
+        count: The number of events.
+        actors: How many there are.
+        days: How many there are.
+    """
+
+    actor: NDArray[np.int64]
+    day: NDArray[np.int64]
+    count: NDArray[np.float64]
+    actors: int
+    days: int
+
+    @classmethod
+    def of(cls, counts: NDArray[Any]) -> Cells:
+        """Return the cells of a matrix with a row an actor.
+
+        >>> Cells.of(np.array([[0, 2], [1, 0]])).day.tolist()
+        [1, 0]
+        """
+        flat = counts.ravel()
+        place = np.flatnonzero(flat != 0)
+        return cls(*np.divmod(place, counts.shape[1]), flat[place].astype(np.float64), *counts.shape)
+
+    def between(self, first: int, end: int) -> Cells:
+        """Return the cells of some days, the first of which becomes day 0."""
+        inside = (self.day >= first) & (self.day < end)
+        return Cells(
+            self.actor[inside], self.day[inside] - first, self.count[inside], self.actors, end - first
+        )
+
+    def blocks(self, length: int, whole: NDArray[np.int64]) -> Cells:
+        """Return the counts of blocks of so many days, of each actor only as many as it has whole ones."""
+        number = self.days // length
+        block = self.day // length
+        inside = block < whole[self.actor]
+        block, count = (self.actor * number + block)[inside], self.count[inside]
+        starts = np.flatnonzero(np.diff(block, prepend=-1))
+        count = np.add.reduceat(count, starts) if len(starts) else count
+        return Cells(*np.divmod(block[starts], number), count, self.actors, number)
+
+    def smallest(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return of each actor with any cell the place of its smallest value, of equal ones the first."""
+        starts = np.flatnonzero(np.diff(self.actor, prepend=-1))
+        least = np.minimum.reduceat(values, starts) if len(starts) else values
+        places = np.flatnonzero(values == np.repeat(least, np.diff(starts, append=len(values))))
+        return places[np.diff(self.actor[places], prepend=-1) > 0]
+
+    def by_actor(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the sum of values of the cells for each actor."""
+        return np.bincount(self.actor, values, self.actors).astype(np.float64, copy=False)
+
+    def by_day(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the sum of values of the cells for each day."""
+        return np.bincount(self.day, values, self.days).astype(np.float64, copy=False)
 
 
 def rates(
@@ -45,12 +110,16 @@ def rates(
     return np.where(suggested > 0, rate, 0.0), worth + shape
 
 
-def weekday_factors(past: NDArray[np.float32], days: int) -> NDArray[np.float64]:
-    """Return the factor of each day, period and history, by its place in the week; 1 with under two weeks."""
-    total = days + past.shape[1]
-    if past.shape[1] < 2 * _WEEK:
+def weekday_factors(daily: NDArray[np.float64], days: int) -> NDArray[np.float64]:
+    """Return the factor of each day, period and history, by its place in the week; 1 with under two weeks.
+
+    Args:
+        daily: The number of events on each day of the history, the last first.
+        days: The length of the period after it.
+    """
+    total = days + len(daily)
+    if len(daily) < 2 * _WEEK:
         return np.ones(total)
-    daily = past.sum(0, dtype=np.float64)
     place = np.arange(days, total) % _WEEK
     # the median over weeks: one extraordinary day does not make every such weekday one
     factor = np.array([np.median(daily[place == p]) for p in range(_WEEK)])
@@ -61,52 +130,74 @@ def weekday_factors(past: NDArray[np.float32], days: int) -> NDArray[np.float64]
 
 
 def growth(
-    now: NDArray[np.float64], expected: NDArray[np.float64], known: NDArray[np.bool_]
+    now: Cells, rate: NDArray[np.float64], week: NDArray[np.float64], known: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """Return by which factor all actors together did more on each day than expected; 1 for under 50.
 
     What one actor has beyond five standard deviations does not count: its burst is not everybody's.
+
+    Args:
+        now: The counts of the period.
+        rate: The daily rate of each actor.
+        week: The factor of each day.
+        known: Which actors count.
     """
+    factor = np.ones(now.days)
     if known.sum() < FEWEST:
-        return np.ones(now.shape[1])
-    mean = expected[known]
-    seen = now[known]
-    factor = np.ones(now.shape[1])
+        return factor
+    some = known[now.actor]
+    actor, day, count = now.actor[some], now.day[some], now.count[some]
+    mean = rate[actor] * week[day]
+    everyone = np.maximum(rate[known].sum() * week, 1e-9)
     for _ in range(3):  # a day on which everybody did more moves the bound, too
-        bound = mean * factor + 5 * np.sqrt(mean * factor + 1)
-        factor = np.minimum(seen, bound).sum(0) / np.maximum(mean.sum(0), 1e-9)
+        expected = mean * factor[day]
+        bound = expected + 5 * np.sqrt(expected + 1)
+        factor = np.bincount(day, np.minimum(count, bound), now.days) / everyone
     return np.clip(factor, 0.05, 50.0)
 
 
 def dispersion(
-    past: NDArray[np.float32],
-    exposed: NDArray[np.bool_],
-    rate: NDArray[np.float64],
-    week: NDArray[np.float64],
-    block: int,
+    past: Cells, known: NDArray[np.int64], rate: NDArray[np.float64], week: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return variance over mean of each actor's counts in blocks of days, shrunk to everybody's.
+    """Return variance over mean of each actor's counts, shrunk to everybody's.
 
-    Blocks are so many days long; what happens to everybody in a block is left out. At least 1, as of a
-    Poisson distribution.
+    What happens to everybody on a day is left out. At least 1, as of a Poisson distribution.
+
+    Args:
+        past: The counts of the history, by days or by longer blocks.
+        known: For how many of these before the period each actor has been known: no cell lies before.
+        rate: The daily rate of each actor.
+        week: The factor of each of them.
     """
-    blocks = past.shape[1] // block
-    if blocks < 2:
-        return np.ones(len(past))
-    shape = (len(past), blocks, block)
-    used = blocks * block
-    whole = exposed[:, :used].reshape(shape).all(2)
-    counts = past[:, :used].reshape(shape).sum(2, dtype=np.float64)
-    level = week[:used].reshape(blocks, block).sum(1)
-    shared = np.where(whole, counts, 0).sum(0) / np.maximum(
-        (np.where(whole, rate[:, None] * level, 0)).sum(0), 1e-9
-    )
-    mean = rate[:, None] * level * np.where(shared > 0, shared, 1.0)
-    residual = np.where(whole, np.square(counts - mean) / np.maximum(mean, 1e-9), 0.0)
-    # rare events make huge residuals of tiny expectations: these say nothing about spread
-    telling = whole & (mean > 0.05)
-    number = telling.sum(1)
-    own = np.where(telling, residual, 0.0).sum(1)
+    if past.days < 2:
+        return np.ones(past.actors)
+    # the rates of those that have been known for so long, summed up
+    exposed = np.bincount(known, rate, past.days + 1)[:0:-1].cumsum()[::-1]
+    shared = past.by_day(past.count) / np.maximum(week * exposed, 1e-9)
+    level = week * np.where(shared > 0, shared, 1.0)
+    own, number = np.empty(past.actors), np.empty(past.actors)
+    for at in range(0, past.actors, _AT_ONCE):
+        some = slice(at, at + _AT_ONCE)
+        own[some], number[some] = _idle(rate[some], level, known[some])
+    mean = rate[past.actor] * level[past.day]
+    residual = np.square(past.count - mean) / np.maximum(mean, 1e-9) - mean
+    own += past.by_actor(np.where(mean > _LEAST_TELLING, residual, 0.0))
     everyone = own.sum() / max(number.sum(), 1)
     shrunk: NDArray[np.float64] = (own + _PRIOR_BLOCKS * everyone) / (number + _PRIOR_BLOCKS)
     return np.maximum(shrunk, 1.0)
+
+
+def _idle(
+    rate: NDArray[np.float64], level: NDArray[np.float64], known: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the squared residuals over the means of actors without any event, summed up, and their number.
+
+    Rare events make huge residuals of tiny expectations: these say nothing about spread, and are left out.
+    """
+    own, number = np.zeros(len(rate)), np.zeros(len(rate))
+    for place, factor in enumerate(level):
+        mean = rate * factor
+        telling = (mean > _LEAST_TELLING) & (known > place)
+        own += mean * telling
+        number += telling
+    return own, number

@@ -331,7 +331,7 @@ def standardise(values: NDArray[np.float64], features: Iterable[Feature]) -> NDA
         known = column[np.isfinite(column)]
         if not len(known):
             continue
-        low, middle, high = np.quantile(known, [0.25, 0.5, 0.75])
+        low, middle, high = np.quantile(np.sort(known), [0.25, 0.5, 0.75])
         if feature.kind == "one-hot":
             middle, spread = known.mean(), 1.0
         else:

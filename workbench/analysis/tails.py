@@ -27,7 +27,12 @@ __all__ = [
 # No probability is below this: far in a tail no model is right.
 SMALLEST = 1e-30
 _LEAST_MEAN = 0.1
+# Probabilities are added up of so many terms at most, and where the first of them is no smaller.
+_MOST_TERMS = 64
+_LEAST_LOGARITHM = -600.0
+_LOST = 1e-4
 _USUAL = 3.0  # -log of a probability that nobody would mention
+_RARE = float(np.exp(-_USUAL))
 # A bulk of fewer actors says nothing about its tail.
 FEWEST = 50
 
@@ -57,16 +62,29 @@ def at_least(
     >>> at_least(np.array([3.0]), np.array([1.0]), np.array([1.0])).round(4).tolist()
     [0.0803]
     """
-    from scipy.special import betainc, pdtrc  # noqa: PLC0415  (loaded when anomalies are)
+    from scipy.special import pdtrc  # noqa: PLC0415  (loaded when anomalies are)
 
     count, mean, variance = np.broadcast_arrays(count, mean, variance)
     found = np.ones(count.shape)
     some = count > 0  # most have none, and at least none is certain
     count = count[some]
     mean, wide, size, share = _shape(mean[some], variance[some])
-    up = pdtrc(count - 1, mean)
-    up[wide] = betainc(count[wide], size, 1 - share)
+    up = np.empty(len(count))
+    up[~wide] = pdtrc(count[~wide] - 1, mean[~wide])
+    up[wide] = _at_least(count[wide], size, share)
     found[some] = np.clip(up, SMALLEST, 1.0)
+    return found
+
+
+def _at_least(
+    count: NDArray[np.float64], size: NDArray[np.float64], share: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    from scipy.special import betainc  # noqa: PLC0415  (loaded when anomalies are)
+
+    found = 1 - _fewer(count, size, share)
+    # what is small is lost in what it is subtracted from
+    lost = ~(found > _LOST)
+    found[lost] = betainc(count[lost], size[lost], 1 - share[lost])
     return found
 
 
@@ -81,9 +99,35 @@ def at_most(
     from scipy.special import betainc, pdtr  # noqa: PLC0415  (loaded when anomalies are)
 
     mean, wide, size, share = _shape(mean, variance)
-    down = pdtr(count, mean)
-    down[wide] = betainc(size, count[wide] + 1, share)
+    down = np.empty(len(count))
+    down[~wide] = pdtr(count[~wide], mean[~wide])
+    below = _fewer(count[wide] + 1, size, share)
+    many = np.isnan(below)
+    below[many] = betainc(size[many], count[wide][many] + 1, share[many])
+    down[wide] = below
     found: NDArray[np.float64] = np.clip(down, SMALLEST, 1.0)
+    return found
+
+
+def _fewer(
+    count: NDArray[np.float64], size: NDArray[np.float64], share: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return negative binomial probabilities of fewer events, added up; not a number where these are many.
+
+    Most counts are of a few events, and a dozen terms take a tenth of an incomplete beta function's time.
+    """
+    found = np.full(len(count), np.nan)
+    none = size * np.log(share)
+    few = np.flatnonzero((count <= _MOST_TERMS) & (none > _LEAST_LOGARITHM))
+    few = few[np.argsort(-count[few])]
+    # those with many terms come first, and those that need one more are always a slice
+    needing = np.searchsorted(-count[few], -np.arange(_MOST_TERMS))
+    term, size, rest = np.exp(none[few]), size[few], 1 - share[few]
+    total = np.zeros(len(few))
+    for step, end in enumerate(needing):
+        total[:end] += term[:end]
+        term[:end] *= (size[:end] + step) * rest[:end] / (step + 1)
+    found[few] = total
     return found
 
 
@@ -125,27 +169,32 @@ def upper_tail(statistic: NDArray[np.float64], heaviest: float = 0.5) -> NDArray
         return result
     more = values > values.min()
     if more.mean() < _SOME:
-        inner = upper_tail(values[more], heaviest)
-        few = _part_above(values[more]) if more.any() else inner
+        inner = upper_tail(values[more], heaviest) if more.sum() >= FEWEST else _ranked(values[more])[1]
         values = np.where(more, 0.0, 1.0)
-        values[more] = np.where(np.isfinite(inner), inner, few) * more.mean()
+        values[more] = inner * more.mean()
         result[known] = values
         return result
-    ordered = np.sort(values)
-    above = _part_above(values)
+    ordered, tail = _ranked(values)
     points = np.quantile(ordered, 1 - np.array(_EXCEEDED))
-    tail = np.clip(_pareto(values, points, heaviest), SMALLEST, _EXCEEDED[0])
+    far = np.flatnonzero(values > points[0])
+    fitted = np.clip(_pareto(values[far], points, heaviest), SMALLEST, _EXCEEDED[0])
     # many may have the same value: up to the last point their part is known
-    tail = np.where(values <= points[-1], np.maximum(tail, above), tail)
-    result[known] = np.where(values > points[0], tail, above)
+    tail[far] = np.where(values[far] <= points[-1], np.maximum(fitted, tail[far]), fitted)
+    result[known] = tail
     return result
 
 
-def _part_above(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return which part of all values is at least as large as each."""
-    ordered = np.sort(values)
-    found: NDArray[np.float64] = (len(values) - np.searchsorted(ordered, values, side="left")) / len(values)
-    return found
+def _ranked(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the values in order, and which part of all is at least as large as each."""
+    order = np.argsort(values)
+    ordered = values[order]
+    place = np.arange(len(values))
+    # equal ones have the place of the first of them
+    place[1:][ordered[1:] == ordered[:-1]] = 0
+    place = np.maximum.accumulate(place)
+    above = np.empty(len(values))
+    above[order] = (len(values) - place) / len(values)
+    return ordered, above
 
 
 def _pareto(values: NDArray[np.float64], points: NDArray[np.float64], heaviest: float) -> NDArray[np.float64]:
@@ -189,10 +238,11 @@ def evidence_of(probabilities: NDArray[np.float64], weights: NDArray[np.float64]
     >>> evidence_of(np.array([[0.5, np.exp(-5.0)]]), np.array([2.0])).tolist()
     [[0.0, 4.0]]
     """
-    known = np.isfinite(probabilities)
-    rarity = np.where(known, probabilities, 1.0) * known.mean(1, keepdims=True)
-    far = -np.log(np.clip(np.where(known, rarity, 1.0), SMALLEST, 1.0)) - _USUAL
-    found: NDArray[np.float64] = weights[:, None] * np.maximum(far, 0.0)
+    found = np.zeros(probabilities.shape)
+    for row, weight, evidence in zip(probabilities, weights, found, strict=True):
+        rarity = row * np.isfinite(row).mean()
+        rare = np.flatnonzero(rarity < _RARE)
+        evidence[rare] = weight * np.maximum(-np.log(np.maximum(rarity[rare], SMALLEST)) - _USUAL, 0.0)
     return found
 
 
@@ -209,10 +259,11 @@ def combined(probabilities: NDArray[np.float64], weights: NDArray[np.float64]) -
     Source: Zaykin et al. 2002, the truncated product of probabilities, weighted; calibrated on the data.
     """
     total = evidence_of(probabilities, weights).sum(0)
-    tail = upper_tail(total, _OF_LOGARITHMS)
+    if len(total) >= FEWEST:
+        return upper_tail(total, _OF_LOGARITHMS)
     # too few to know a bulk: the rarest signal, as improbable as the rarest of so many is
     least = np.where(np.isfinite(probabilities), probabilities, 1.0).min(0, initial=1.0)
-    return np.where(np.isfinite(tail), tail, np.minimum(least * len(probabilities), 1.0))
+    return np.minimum(least * len(probabilities), 1.0)
 
 
 def probability(scores: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -234,7 +285,7 @@ def score(probability: NDArray[np.float64]) -> NDArray[np.float64]:
     [0.0, 0.3, 0.5, 0.7]
     """
     exponent = -np.log10(np.clip(probability, SMALLEST, 1.0))
-    beyond = 1 - (1 - _SCORES[-1]) * np.exp(-_APPROACH * np.maximum(exponent - _EXPONENTS[-1], 0))
-    inner = np.interp(exponent, _EXPONENTS, _SCORES)
-    found: NDArray[np.float64] = np.where(exponent > _EXPONENTS[-1], beyond, inner)
+    found: NDArray[np.float64] = np.interp(exponent, _EXPONENTS, _SCORES)
+    far = exponent > _EXPONENTS[-1]
+    found[far] = 1 - (1 - _SCORES[-1]) * np.exp(-_APPROACH * (exponent[far] - _EXPONENTS[-1]))
     return found

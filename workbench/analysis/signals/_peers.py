@@ -6,42 +6,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.analysis.features import standardise
 from workbench.analysis.signals.base import Scope, evidence
 from workbench.analysis.tails import normal_score, upper_tail
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["active", "peer_evidence", "peer_points", "spread_out", "tail_of"]
-
-# With so many events, an actor's deviations count half.
-_PRIOR = 5.0
-_IQR_OF_NORMAL = 1.349
-
-
-def active(scope: Scope) -> np.ndarray:
-    """Return the actors with an event in the period: the others have nothing to compare."""
-    return np.flatnonzero(scope.matrix.events > 0)
-
-
-def peer_points(scope: Scope) -> np.ndarray:
-    """Return the standardised features of the active actors, in standard deviations.
-
-    The figures of an actor with few events are shrunk towards the typical: it is no anomaly because of a
-    ratio of two events.
-    """
-    matrix, rows = scope.matrix, active(scope)
-    points = standardise(matrix.values[rows], matrix.features) * _IQR_OF_NORMAL
-    number = matrix.events[rows, None].astype(np.float64)
-    found: np.ndarray = points * number / (number + _PRIOR)
-    return found
+__all__ = ["peer_evidence", "spread_out", "tail_of"]
 
 
 def spread_out(scope: Scope, values: np.ndarray) -> np.ndarray:
     """Return figures of the active actors in the order of all, not a number for the others."""
     result = np.full(len(scope), np.nan)
-    result[active(scope)] = values
+    result[scope.active] = values
     return result
 
 
@@ -50,9 +27,9 @@ def tail_of(scope: Scope, statistic: np.ndarray) -> np.ndarray:
     return spread_out(scope, upper_tail(statistic))
 
 
-def peer_evidence(scope: Scope, points: np.ndarray, probability: np.ndarray) -> pl.DataFrame:
+def peer_evidence(scope: Scope, probability: np.ndarray) -> pl.DataFrame:
     """Return the feature in which each active actor differs most from the others."""
-    matrix, rows = scope.matrix, active(scope)
+    matrix, rows, points = scope.matrix, scope.active, scope.points
     most = np.abs(points).argmax(1)
     typical = np.nanmedian(matrix.values[rows], axis=0)
     names = np.array(matrix.names, object)

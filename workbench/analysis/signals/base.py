@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from workbench.analysis.activity import event_edges, read_activity
-from workbench.analysis.features import counting_of, features_of
+from workbench.analysis.features import counting_of, features_of, standardise
 from workbench.analysis.signals._pairs import Pairs
 from workbench.analysis.tally import HOUR_US, HOURS, read_tally, tally_of
 from workbench.partials.documents import DAY_US
@@ -44,6 +44,10 @@ EVIDENCE = {
 
 WORTH_NAMING = 2.0
 """So many standard deviations out."""
+
+# With so many events, an actor's deviations from the others count half.
+_PRIOR = 5.0
+_IQR_OF_NORMAL = 1.349
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,26 @@ class Scope:
             everyone=True,
             tally=self._tally(max(since, self.start), min(until, self.until)),
         )
+
+    @cached_property
+    def active(self) -> NDArray[np.int64]:
+        """Return the actors with an event in the period: the others have nothing to compare."""
+        return np.flatnonzero(self.matrix.events > 0)
+
+    @cached_property
+    def points(self) -> NDArray[np.float64]:
+        """Return the standardised features of the active actors, in standard deviations.
+
+        The figures of an actor with few events are shrunk towards the typical: it is no anomaly because of a
+        ratio of two events.
+        """
+        matrix = self.matrix
+        points = standardise(matrix.values[self.active], matrix.features)
+        number = matrix.events[self.active, None].astype(np.float64)
+        points *= _IQR_OF_NORMAL
+        points *= number
+        points /= number + _PRIOR
+        return points
 
     def __len__(self) -> int:
         """Return the number of actors."""

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from workbench.analysis.activity import event_types
-from workbench.analysis.expectation import dispersion, growth, rates, weekday_factors
+from workbench.analysis.expectation import Cells, dispersion, growth, rates, weekday_factors
 from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
 from workbench.analysis.tails import at_least, at_most, calibrated, normal_score
 from workbench.partials.documents import DAY_US
@@ -38,17 +38,18 @@ class Change(Signal):
         if not scope.history or unknown.all():
             return Finding(np.full(len(scope), np.nan), reason="no history before the period")
         activity = _activity(scope)
-        tails, rows = [], []
+        number, smallest, rows = 0, np.ones(len(scope)), []
         for event_type in event_types(scope.context.schema, scope.type_):
             judged = _Judged.of(scope, event_type, activity)
             if judged is None:
                 continue
             # each judged by its own bulk: more than usual has another tail than less than usual
-            tails += [calibrated(tail) for tail in (judged.more, judged.less, judged.burst)]
+            for tail in (judged.more, judged.less, judged.burst):
+                smallest, number = np.minimum(smallest, calibrated(tail)), number + 1
             rows += judged.evidence(names.get(event_type, event_type), event_type)
-        if not tails:
+        if not number:
             return Finding(np.full(len(scope), np.nan), reason="no events")
-        smallest = np.minimum(np.min(tails, axis=0) * len(tails), 1.0)
+        smallest = np.minimum(smallest * number, 1.0)
         return Finding(np.where(unknown, np.nan, smallest), pl.concat(rows))
 
 
@@ -64,44 +65,48 @@ def _activity(scope: Scope) -> NDArray[np.float64]:
 class _Judged:
     """Counts of one event type beside their expectation."""
 
-    def __init__(self, scope: Scope, counts: NDArray[np.float32], activity: NDArray[np.float64]) -> None:
-        days, history = scope.days, scope.history
+    def __init__(self, scope: Scope, cells: Cells, activity: NDArray[np.float64]) -> None:
+        days, history, known = scope.days, scope.history, scope.seen_days
         self.scope = scope
-        self.now = counts[:, :days].astype(np.float64)
-        past, ago = counts[:, days:], np.arange(history)
-        week = weekday_factors(past, days)
-        exposed = ago[None, :] < scope.seen_days[:, None]
-        recency = 0.5 ** (ago / _HALF_LIFE)
-        seen = (past * recency).sum(1, dtype=np.float64)
-        exposure = np.where(exposed, recency * week[days:], 0.0).sum(1)
+        now, past = cells.between(0, days), cells.between(days, days + history)
+        week = weekday_factors(past.by_day(past.count), days)
+        recency = 0.5 ** (np.arange(history) / _HALF_LIFE)
+        seen = past.by_actor(past.count * recency[past.day])
+        exposure = np.append(0.0, np.cumsum(recency * week[days:]))[known]
         rate, _ = rates(seen, exposure, activity)
-        clumps = dispersion(past, exposed, rate, week[days:], 1)
+        by_day = past.blocks(1, known)
+        clumps = dispersion(by_day, known, rate, week[days:])
         rate, certainty = rates(seen, exposure, activity, clumps)
-        self.expected = rate[:, None] * week[:days]
-        self.expected *= growth(self.now, self.expected, scope.seen_days > 0)
+        factor = week[:days] * growth(now, rate, week[:days], known > 0)
+        narrow = wide = dispersion(by_day, known, rate, week[days:])
         block = max(min(days, history // 4), 1)
-        narrow = dispersion(past, exposed, rate, week[days:], 1)
-        wide = narrow if block == 1 else dispersion(past, exposed, rate, week[days:], block)
+        if block > 1:
+            whole, blocks = known // block, history // block
+            level = week[days:][: blocks * block].reshape(blocks, block).sum(1)
+            wide = dispersion(past.blocks(block, whole), whole, rate, level)
 
-        self.total, self.mean = self.now.sum(1), self.expected.sum(1)
+        self.total, self.mean = now.by_actor(now.count), rate * factor.sum()
         spread = wide * (self.mean + self.mean**2 / certainty)
         self.more = at_least(self.total, self.mean, spread)
         self.less = at_most(self.total, self.mean, spread)
-        spread = narrow[:, None] * (self.expected + self.expected**2 / certainty[:, None])
-        by_day = at_least(self.now, self.expected, spread)
-        self.day = by_day.argmin(1)
-        self.burst = np.minimum(by_day.min(1) * days, 1.0)
+
+        actor, mean = now.actor, rate[now.actor] * factor[now.day]
+        tails = at_least(now.count, mean, narrow[actor] * (mean + mean**2 / certainty[actor]))
+        busiest = now.smallest(tails)
+        self.active, self.day = actor[busiest], now.day[busiest]
+        self.day_total, self.day_mean = now.count[busiest], mean[busiest]
+        self.burst = np.ones(len(scope))
+        self.burst[self.active] = np.minimum(tails[busiest] * days, 1.0)
 
     @classmethod
     def of(cls, scope: Scope, event_type: str, activity: NDArray[np.float64]) -> _Judged | None:
-        counts = scope.daily(event_type)
-        return cls(scope, counts, activity) if counts.any() else None
+        cells = Cells.of(scope.daily(event_type))
+        return cls(scope, cells, activity) if len(cells.count) else None
 
     def evidence(self, feature: str, event_type: str) -> list[pl.DataFrame]:
-        everyone = np.arange(len(self.total))
         since, until = self.scope.since, self.scope.until
         period = evidence(
-            everyone,
+            np.arange(len(self.total)),
             kind="change",
             feature=feature,
             source=event_type,
@@ -113,13 +118,13 @@ class _Judged:
         )
         end = until - self.day * DAY_US
         burst = evidence(
-            everyone,
+            self.active,
             kind="burst",
             feature=feature,
             source=event_type,
-            value=self.now[everyone, self.day],
-            typical=self.expected[everyone, self.day],
-            z=normal_score(self.burst),
+            value=self.day_total,
+            typical=self.day_mean,
+            z=normal_score(self.burst[self.active]),
             since=end - DAY_US,
             until=end,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from workbench.analysis.signals._peers import active, peer_points, tail_of
+from workbench.analysis.signals._peers import tail_of
 from workbench.analysis.signals.base import Finding, Scope, Signal
 from workbench.analysis.tails import FEWEST
 
@@ -18,11 +18,10 @@ class Ecod(Signal):
 
     def find(self, scope: Scope) -> Finding:
         """Return the tail probability of each actor's summed tails."""
-        rows = active(scope)
-        if len(rows) < FEWEST:
-            reason = f"{len(rows)} actors are too few to compare"
+        if len(scope.active) < FEWEST:
+            reason = f"{len(scope.active)} actors are too few to compare"
             return Finding(np.full(len(scope), np.nan), reason=reason)
-        return Finding(tail_of(scope, ecod(peer_points(scope))))
+        return Finding(tail_of(scope, ecod(scope.points)))
 
 
 def ecod(points: np.ndarray) -> np.ndarray:
@@ -35,15 +34,19 @@ def ecod(points: np.ndarray) -> np.ndarray:
     [1.39, 0.69, 0.69, 1.39]
     """
     number = len(points)
-    ordered = np.sort(points, axis=0)
-    left, right = np.empty_like(points), np.empty_like(points)
-    for place in range(points.shape[1]):
-        column = ordered[:, place]
-        left[:, place] = np.searchsorted(column, points[:, place], side="right") / number
-        right[:, place] = 1 - np.searchsorted(column, points[:, place], side="left") / number
-    left, right = -np.log(left), -np.log(right)
-    skewness = np.power(points - points.mean(0), 3).mean(0)
-    skewed = np.where(skewness < 0, left, right)
-    sums = np.stack([left.sum(1), right.sum(1), skewed.sum(1)])
-    found: np.ndarray = sums.max(0)
+    lefts, rights, skewed = np.zeros(number), np.zeros(number), np.zeros(number)
+    for column in np.ascontiguousarray(points.T):
+        order = np.argsort(column)
+        ordered = column[order]
+        # equal values have the same tails: the logarithm is of each value once
+        starts = np.flatnonzero(np.diff(ordered, prepend=np.nan) != 0)
+        ends = np.append(starts[1:], number)
+        left, right = np.empty(number), np.empty(number)
+        left[order] = np.repeat(-np.log(ends / number), ends - starts)
+        right[order] = np.repeat(-np.log(1 - starts / number), ends - starts)
+        lefts += left
+        rights += right
+        centred = column - column.mean()
+        skewed += left if (centred * centred * centred).mean() < 0 else right
+    found: np.ndarray = np.maximum(np.maximum(lefts, rights), skewed)
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from workbench.analysis.signals._peers import active, peer_points, tail_of
+from workbench.analysis.signals._peers import tail_of
 from workbench.analysis.signals.base import Finding, Scope, Signal
 from workbench.analysis.tails import FEWEST
 
@@ -18,11 +18,10 @@ class Hbos(Signal):
 
     def find(self, scope: Scope) -> Finding:
         """Return the tail probability of each actor's summed rarity."""
-        rows = active(scope)
-        if len(rows) < FEWEST:
-            reason = f"{len(rows)} actors are too few to compare"
+        if len(scope.active) < FEWEST:
+            reason = f"{len(scope.active)} actors are too few to compare"
             return Finding(np.full(len(scope), np.nan), reason=reason)
-        return Finding(tail_of(scope, hbos(peer_points(scope))))
+        return Finding(tail_of(scope, hbos(scope.points)))
 
 
 def hbos(points: np.ndarray) -> np.ndarray:
@@ -35,8 +34,10 @@ def hbos(points: np.ndarray) -> np.ndarray:
     """
     bins = max(int(np.sqrt(len(points))), 2)
     total = np.zeros(len(points))
-    for column in points.T:
-        heights, edges = np.histogram(column, bins)
-        place = np.clip(np.searchsorted(edges, column, side="right") - 1, 0, bins - 1)
-        total -= np.log(heights[place] / max(heights.max(), 1) + 0.1)
+    for column in np.ascontiguousarray(points.T):
+        order = np.argsort(column)
+        edges = np.histogram_bin_edges(column, bins)
+        starts = np.searchsorted(column[order], edges[1:-1])
+        heights = np.diff(starts, prepend=0, append=len(column))
+        total[order] -= np.repeat(np.log(heights / max(heights.max(), 1) + 0.1), heights)
     return total

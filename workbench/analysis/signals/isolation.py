@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from workbench.analysis.signals._peers import active, peer_points, tail_of
+from workbench.analysis.signals._peers import tail_of
 from workbench.analysis.signals.base import Finding, Scope, Signal
 from workbench.analysis.tails import FEWEST
 from workbench.compute import Points, backends, run
@@ -19,11 +19,9 @@ class Isolation(Signal):
 
     def find(self, scope: Scope) -> Finding:
         """Return the tail probability of each actor's isolation."""
-        rows = active(scope)
-        if len(rows) < FEWEST:
-            reason = f"{len(rows)} actors are too few to compare"
+        if len(scope.active) < FEWEST:
+            reason = f"{len(scope.active)} actors are too few to compare"
             return Finding(np.full(len(scope), np.nan), reason=reason)
         context = scope.context
-        points = Points(peer_points(scope))
-        kernel = run(backends, context.device, "isolation", points, seed=context.seed)
+        kernel = run(backends, context.device, "isolation", Points(scope.points), seed=context.seed)
         return Finding(tail_of(scope, kernel.table["score"].to_numpy()), kernel=kernel)

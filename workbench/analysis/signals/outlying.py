@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from workbench.analysis.signals._peers import active, peer_evidence, peer_points, tail_of
+from workbench.analysis.signals._peers import peer_evidence, tail_of
 from workbench.analysis.signals.base import Finding, Scope, Signal
 from workbench.analysis.tails import FEWEST
 
@@ -18,10 +18,8 @@ class Outlying(Signal):
 
     def find(self, scope: Scope) -> Finding:
         """Return the tail probability of each actor's largest deviation."""
-        rows = active(scope)
-        if len(rows) < FEWEST:
-            reason = f"{len(rows)} actors are too few to compare"
+        if len(scope.active) < FEWEST:
+            reason = f"{len(scope.active)} actors are too few to compare"
             return Finding(np.full(len(scope), np.nan), reason=reason)
-        points = peer_points(scope)
-        tail = tail_of(scope, np.abs(points).max(1))
-        return Finding(tail, peer_evidence(scope, points, tail))
+        tail = tail_of(scope, np.abs(scope.points).max(1))
+        return Finding(tail, peer_evidence(scope, tail))

@@ -27,13 +27,11 @@ class Regularity(Signal):
 
     def find(self, scope: Scope) -> Finding:
         """Return the tail probability of each actor's evenness; none with fewer than 6 gaps."""
-        gaps = _gaps(scope)
-        rows = gaps["actor"].to_numpy()
+        rows, number, spread = _gaps(scope)
         nothing = np.full(len(scope), np.nan)
         if len(rows) < FEWEST:
             return Finding(nothing, reason=f"{len(rows)} actors with enough events are too few to compare")
-        spread = np.maximum(gaps["spread"].to_numpy(), _EVEN)
-        number = gaps["number"].to_numpy().astype(np.float64)
+        spread = np.maximum(spread, _EVEN)
         found = nothing.copy()
         found[rows] = upper_tail(among_alike(-np.log(spread), number))
         return Finding(
@@ -51,21 +49,20 @@ class Regularity(Signal):
         )
 
 
-def _gaps(scope: Scope) -> pl.DataFrame:
-    """Return ``actor``, ``number`` of gaps within visits and ``spread``, the mean of |log gap - median|."""
+def _gaps(scope: Scope) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return actors, their numbers of gaps within visits, and the mean of |log gap - median| of each."""
     limit = round(scope.context.features.visit_minutes * 60_000_000)
-    gap = pl.col("ts").diff().over("actor")
-    logs = (
-        scope.activity.events.filter(pl.col("ts") >= scope.since)
-        .select("actor", gap.alias("gap"))
-        .filter(pl.col("gap").is_between(1, limit))
-        .select("actor", pl.col("gap").cast(pl.Float64).log().alias("log"))
-    )
-    off = (pl.col("log") - pl.col("log").median().over("actor")).abs().clip(0, _WIDEST)
-    return (
-        logs.select("actor", off.alias("off"))
-        .group_by("actor")
-        .agg(pl.col("off").mean().alias("spread"), pl.len().alias("number"))
-        .filter(pl.col("number") >= _FEWEST_GAPS)
-        .sort("actor")
-    )
+    events = scope.activity.events.filter(pl.col("ts") >= scope.since).select("actor", "ts")
+    actor, gap = events["actor"].to_numpy(), np.diff(events["ts"].to_numpy())
+    inside = (actor[1:] == actor[:-1]) & (gap >= 1) & (gap <= limit)
+    # one sort by actor and gap: events are in order of actors, and the median is in the middle of each's
+    bits = limit.bit_length()
+    key = np.sort((actor[1:][inside].astype(np.int64) << bits) | gap[inside])
+    actor, log = key >> bits, np.log(key & ((1 << bits) - 1))
+    starts = np.flatnonzero(np.diff(actor, prepend=-1))
+    number = np.diff(starts, append=len(key))
+    middle = (log[starts + (number - 1) // 2] + log[starts + number // 2]) / 2
+    off = np.minimum(np.abs(log - np.repeat(middle, number)), _WIDEST)
+    spread = np.add.reduceat(off, starts) / number if len(starts) else middle
+    enough = number >= _FEWEST_GAPS
+    return actor[starts][enough], number[enough].astype(np.float64), spread[enough]

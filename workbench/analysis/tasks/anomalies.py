@@ -112,7 +112,7 @@ def _ensemble(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the signals as scores, and the score of all together."""
     total = score(combined(values, weights)) if values.shape[1] else np.empty(0)
-    return np.where(np.isfinite(values), score(np.nan_to_num(values, nan=1.0)), np.nan), total
+    return np.stack([score(signal) for signal in values]), total
 
 
 def _classic(
