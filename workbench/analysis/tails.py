@@ -263,7 +263,8 @@ def combined(probabilities: NDArray[np.float64], weights: NDArray[np.float64]) -
         return upper_tail(total, _OF_LOGARITHMS)
     # too few to know a bulk: the rarest signal, as improbable as the rarest of so many is
     least = np.where(np.isfinite(probabilities), probabilities, 1.0).min(0, initial=1.0)
-    return np.minimum(least * len(probabilities), 1.0)
+    found: NDArray[np.float64] = np.minimum(least * len(probabilities), 1.0)
+    return found
 
 
 def probability(scores: NDArray[np.float64]) -> NDArray[np.float64]:
