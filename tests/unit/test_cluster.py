@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import pickle
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,6 +29,8 @@ from workbench.testing.executors import total
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
+
+    from workbench.graph.window import Window
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -160,6 +164,26 @@ def test_a_window_that_workers_merge_is_the_same_window(db: Engine, tmp_path: Pa
     assert max(map(len, sending.sent)) < MOST_SENT
     none = window_of(db.snapshot, kept, [], worth=0, executor=sending)
     assert none.entities.num_rows == 0
+
+
+def test_of_threads_that_want_the_window_one_merges_it(db: Engine) -> None:
+    kept = db.store.derived("window")
+    once, both = Sending(), Sending()
+    begin = threading.Barrier(2)
+
+    def wanted(_: int) -> Window:
+        begin.wait()
+        return window_of(db.snapshot, db.store.derived("window"), worth=0, executor=both)
+
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(wanted, range(2))
+    assert one.equals(other)
+    for made in kept.sets():
+        (db.path / "cache" / "derived" / made.name).unlink()
+    window_of(db.snapshot, kept, worth=0, executor=once)
+    assert len(both.sent) == len(once.sent) > 0
+    for made in kept.sets():
+        (db.path / "cache" / "derived" / made.name).unlink()
 
 
 def test_a_small_window_is_merged_here(db: Engine) -> None:

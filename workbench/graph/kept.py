@@ -8,6 +8,7 @@ half of the window would have to be, or what left is no longer there to be taken
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 from itertools import islice
@@ -68,6 +69,8 @@ def window_of(  # noqa: PLR0913  (what it is of, and how it comes about)
 ) -> Window:
     """Return the window graph of a generation; it equals the merge of its partials.
 
+    Of threads that want that of all segments one makes it, and the others read what it kept.
+
     Args:
         snapshot: The generation.
         kept: Where windows are kept. That of all segments is put there.
@@ -83,6 +86,19 @@ def window_of(  # noqa: PLR0913  (what it is of, and how it comes about)
     wanted = _files_of(snapshot, segments)
     if _rows(wanted) < worth:
         return _completed(snapshot, wanted, _merged(snapshot, wanted), more)
+    with kept.turn if segments is None else nullcontext():
+        return _kept_or_made(snapshot, kept, wanted, more, executor, keep=segments is None)
+
+
+def _kept_or_made(  # noqa: PLR0913  (what it is of, and how it comes about)
+    snapshot: Snapshot,
+    kept: Derived,
+    wanted: Files,
+    more: Sequence[Part],
+    executor: Executor | None,
+    *,
+    keep: bool,
+) -> Window:
     known = [_Kept(kept, made) for made in kept.sets() if made.facts["version"] == _VERSION]
     for one in known:
         if not more and _hashes(one.files) == _hashes(wanted):
@@ -92,7 +108,7 @@ def window_of(  # noqa: PLR0913  (what it is of, and how it comes about)
                 _log.warning("a kept window is damaged", reason=str(error))
     events = _updated(snapshot, wanted, known) or _merged(snapshot, wanted, executor)
     window = _completed(snapshot, wanted, events, more)
-    return _keep(snapshot, kept, wanted, events, window) if segments is None else window
+    return _keep(snapshot, kept, wanted, events, window) if keep else window
 
 
 def _files_of(snapshot: Snapshot, segments: Iterable[str] | None) -> Files:

@@ -9,6 +9,7 @@ that it was made of goes.
 from __future__ import annotations
 
 import json
+import threading
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
@@ -63,16 +64,25 @@ class Derived:
         verifier: What was checked in this process.
         reserve: Bytes of the disk that they may not use.
         disk: What writes them.
+        turn: Held by a thread that makes one which others may want too.
     """
 
-    def __init__(
-        self, root: Path, kind: str, verifier: Verifier, *, reserve: int = 0, disk: Disk = LOCAL
+    def __init__(  # noqa: PLR0913  (where they lie and what writes them)
+        self,
+        root: Path,
+        kind: str,
+        verifier: Verifier,
+        *,
+        reserve: int = 0,
+        disk: Disk = LOCAL,
+        turn: threading.Lock | None = None,
     ) -> None:
         self._folder = root / FOLDER
         self._kind = kind
         self._verifier = verifier
         self._reserve = reserve
         self._disk = disk
+        self.turn = turn or threading.Lock()
 
     def sets(self) -> list[DerivedSet]:
         """Return the sets that are there, newest generation first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,6 +52,7 @@ class SegmentStore:
         self._reserve = reserve
         self._force_network = force_network
         self._verifier = Verifier()
+        self._turns: dict[str, threading.Lock] = {}
         self._beside = Verifier()  # of what is derived: it is nowhere else
         self._leases = Leases(root / "readers")
         self._turn = FairLock()  # a stream writes nearly all the time
@@ -113,7 +115,8 @@ class SegmentStore:
 
     def derived(self, kind: str) -> Derived:
         """Return the tables of a kind that are kept beside the generations to save time."""
-        return Derived(self.root, kind, self._beside, reserve=self.reserve, disk=self.disk)
+        turn = self._turns.setdefault(kind, threading.Lock())
+        return Derived(self.root, kind, self._beside, reserve=self.reserve, disk=self.disk, turn=turn)
 
     @contextmanager
     def writer(self, *, within_reserve: bool = False) -> Iterator[Writer]:

@@ -163,12 +163,9 @@ class Scope:
     @cached_property
     def met(self) -> dict[EdgeEnd, pl.DataFrame]:
         """Return the edges of each of these types, if there are any: a row an edge and a day."""
-        edges = self.activity.edges  # those of a type stand together: to filter them is to slice
-        found = {
-            end: edges.filter((pl.col("edge") == end.edge) & (pl.col("outgoing") == end.outgoing))
-            for end in self.new_edges
-        }
-        return {end: part for end, part in found.items() if part.height}
+        parts = self.activity.by_end()
+        wanted = {end: parts.get((end.edge, end.outgoing)) for end in self.new_edges}
+        return {end: part for end, part in wanted.items() if part is not None}
 
     @cached_property
     def pairs(self) -> dict[EdgeEnd, Pairs]:
