@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from workbench.analysis.activity import local_hour, read_events, start_of
+from workbench.analysis.activity import local_hour
+from workbench.analysis.stacked import read_events
 from workbench.partials.documents import DAY_US
+from workbench.partials.micros import start_of
 from workbench.storage import Segment
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from workbench.errors import UsageError
 
-__all__ = ["from_us", "moment", "to_us"]
+__all__ = ["from_us", "moment", "start_of", "to_us"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -24,6 +24,15 @@ def to_us(moment: datetime) -> int:
 def from_us(moment: int) -> datetime:
     """Return the time, in UTC, of microseconds since 1970."""
     return _EPOCH + timedelta(microseconds=moment)
+
+
+def start_of(segment: str) -> int:
+    """Return the midnight (UTC) that a segment begins with, in microseconds since 1970.
+
+    >>> start_of("1970-01-02")
+    86400000000
+    """
+    return to_us(datetime.fromisoformat(segment).replace(tzinfo=UTC))
 
 
 def moment(value: str | date, timezone: str) -> int:
