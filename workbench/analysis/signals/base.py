@@ -5,7 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from threading import RLock
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
 
 import numpy as np
 import polars as pl
@@ -18,6 +19,9 @@ from workbench.partials.documents import DAY_US
 from workbench.registry import Driver
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from typing import Self
+
     from numpy.typing import NDArray
 
     from workbench.analysis.activity import Activity, EdgeEnd
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
     from workbench.compute import KernelRun
 
 __all__ = ["EVIDENCE", "WORTH_NAMING", "Finding", "Scope", "Signal", "evidence"]
+
+_T = TypeVar("_T")
 
 EVIDENCE = {
     "actor": pl.Int32(),
@@ -48,6 +54,21 @@ WORTH_NAMING = 2.0
 # With so many events, an actor's deviations from the others count half.
 _PRIOR = 5.0
 _IQR_OF_NORMAL = 1.349
+
+
+class once(cached_property[_T]):  # noqa: N801  (a decorator)
+    """A cached property that no two threads compute: signals run side by side."""
+
+    @overload
+    def __get__(self, instance: None, owner: type[Any] | None = None) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> _T: ...
+    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
+        """Return the value; who asks for it while it is computed waits."""
+        if instance is None:
+            return self
+        with instance.lock:
+            return super().__get__(instance, owner)
 
 
 @dataclass(frozen=True)
@@ -72,8 +93,9 @@ class Scope:
     until: int
     start: int
     by_hour: bool = False
+    lock: AbstractContextManager[Any] = field(default_factory=RLock, init=False, repr=False, compare=False)
 
-    @cached_property
+    @once
     def activity(self) -> Activity:
         """Return what the actors did in history and period; an actor is its place here."""
         context = self.context
@@ -88,7 +110,7 @@ class Scope:
             events_since=self.since if self.by_hour else None,
         )
 
-    @cached_property
+    @once
     def tally(self) -> Tally:
         """Return how often the actors did what in history and period."""
         return self._tally(self.start, self.until)
@@ -100,7 +122,7 @@ class Scope:
             return read_tally(self.activity, counting, since, until, context.by_segment)
         return tally_of(self.activity.between(since, until).events, counting)
 
-    @cached_property
+    @once
     def matrix(self) -> FeatureMatrix:
         """Return the features of the period, a row for every actor."""
         return self.features(self.since, self.until)
@@ -117,12 +139,12 @@ class Scope:
             tally=self._tally(max(since, self.start), min(until, self.until)),
         )
 
-    @cached_property
+    @once
     def active(self) -> NDArray[np.int64]:
         """Return the actors with an event in the period: the others have nothing to compare."""
         return np.flatnonzero(self.matrix.events > 0)
 
-    @cached_property
+    @once
     def points(self) -> NDArray[np.float64]:
         """Return the standardised features of the active actors, in standard deviations.
 
@@ -151,7 +173,7 @@ class Scope:
         """Return the number of whole days of history."""
         return max((self.since - self.start) // DAY_US, 0)
 
-    @cached_property
+    @once
     def new_edges(self) -> tuple[EdgeEnd, ...]:
         """Return the edge types with new neighbours: as configured, else all but those to attributes."""
         wanted, schema = self.context.features.new_neighbours, self.context.schema
@@ -160,19 +182,19 @@ class Scope:
             return tuple(end for end in ends if end.edge in wanted)
         return tuple(end for end in ends if end.neighbour not in schema.attributes)
 
-    @cached_property
+    @once
     def met(self) -> dict[EdgeEnd, pl.DataFrame]:
         """Return the edges of each of these types, if there are any: a row an edge and a day."""
         parts = self.activity.by_end()
         wanted = {end: parts.get((end.edge, end.outgoing)) for end in self.new_edges}
         return {end: part for end, part in wanted.items() if part is not None}
 
-    @cached_property
+    @once
     def pairs(self) -> dict[EdgeEnd, Pairs]:
         """Return the actors and neighbours that met, by edge type."""
         return {end: Pairs.of(edges) for end, edges in self.met.items()}
 
-    @cached_property
+    @once
     def own(self) -> frozenset[EdgeEnd]:
         """Return whose neighbours are mostly an actor's own: most have one, and most of these have one."""
         found = []
@@ -182,7 +204,7 @@ class Scope:
                 found.append(end)
         return frozenset(found)
 
-    @cached_property
+    @once
     def seen_days(self) -> NDArray[np.int64]:
         """Return for how many days of the history each actor has been known: from its first event on."""
         spans = self.tally.spans

@@ -111,7 +111,7 @@ class _Shared:
         places = places[np.argsort(pairs.actor[places] * np.int64(len(shared)) + item[places])]
         return cls(pairs, edges["first"].to_numpy(), places, item[places], (len(scope), len(shared)))
 
-    def met(self, since: int = 0, before: int = _EVER) -> Any:
+    def met(self, since: int = -_EVER, before: int = _EVER) -> Any:
         """Return actors by neighbours: the root of the number of days on which they met in a range."""
         from scipy.sparse import csr_array  # noqa: PLC0415  (loaded when anomalies are)
 
@@ -145,7 +145,7 @@ class _Sorted:
         Who has few neighbours, or some of all sorts, is less like itself than who has many of one sort.
         """
         both = (then, self.now)
-        seen = np.stack([np.asarray(part.multiply(part).sum(1)).ravel() for part in both])
+        seen = np.stack([np.asarray(part.power(2).sum(1)).ravel() for part in both])
         actors = np.flatnonzero(seen.min(0) >= _FEWEST_SEEN)
         if len(actors) < self.fewest:
             return None
@@ -175,7 +175,7 @@ def _sorts(past: Any) -> np.ndarray:
     from scipy.sparse import diags_array  # noqa: PLC0415  (loaded when anomalies are)
     from scipy.sparse.linalg import eigsh  # noqa: PLC0415
 
-    length = np.sqrt(np.asarray(past.multiply(past).sum(1)).ravel())
+    length = np.sqrt(np.asarray(past.power(2).sum(1)).ravel())
     popular = np.sqrt(np.asarray((past > 0).sum(0)).ravel() + 1.0)
     scaled = diags_array(1 / np.maximum(length, 1e-9)) @ past @ diags_array(1 / popular)
     start = np.ones(len(popular))  # not a random one: the same every time
