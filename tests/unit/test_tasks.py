@@ -140,6 +140,12 @@ def test_the_same_question_is_answered_by_the_same_run(db: Engine) -> None:
     assert len(db.knowledge.runs("pagerank")) == 4
 
 
+def test_another_method_makes_a_new_run(db: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = db.compute("components")
+    monkeypatch.setattr(tasks.load("components"), "version", 2)
+    assert db.compute("components").run.id != first.run.id
+
+
 def test_new_documents_make_a_new_run_and_the_old_one_stays(db: Engine) -> None:
     first = db.compute("components")
     table = pa.table({"time": ["2025-06-12T20:00:00Z"], "member": ["e"], "game": ["z"]})

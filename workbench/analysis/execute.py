@@ -25,7 +25,7 @@ __all__ = ["earlier_run", "execute", "input_hash"]
 
 
 def input_hash(snapshot: Snapshot, segments: Sequence[str], task: str, facts: Mapping[str, Any]) -> str:
-    """Return a hash of everything that a task's result depends on but its parameters.
+    """Return a hash of everything that a task's result depends on but its parameters: its version, too.
 
     Args:
         snapshot: The generation.
@@ -36,7 +36,7 @@ def input_hash(snapshot: Snapshot, segments: Sequence[str], task: str, facts: Ma
     wanted = {*segments, ""}
     reads = tasks.load(task)
     files = [(f.kind, f.segment, f.hash) for k in reads.inputs for f in snapshot.files(k, segments=wanted)]
-    counted = [sorted(files), *(facts[name] for name in reads.facts)]
+    counted = [reads.version, sorted(files), *(facts[name] for name in reads.facts)]
     return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()[:32]
 
 

@@ -102,11 +102,13 @@ class Task(Driver):
         defaults: Its parameters with their default values.
         period: Seconds between two runs in the background, at least.
         after: Tasks whose results it reads: in the background it runs after them.
+        version: Of the method. With another one, results that are there are not given again.
     """
 
     priority: ClassVar[str] = "P2"
     period: ClassVar[float] = 3600.0
     after: ClassVar[tuple[str, ...]] = ()
+    version: ClassVar[int] = 1
     inputs: ClassVar[tuple[str, ...]] = ("entities", "edges")
     facts: ClassVar[tuple[str, ...]] = ("attributes",)
     defaults: ClassVar[dict[str, Any]] = {}
