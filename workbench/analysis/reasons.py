@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import polars as pl
 
 from workbench.analysis.activity import from_us, local_hour
@@ -57,8 +60,8 @@ def reasons(scope: Scope, chosen: pl.DataFrame) -> pl.DataFrame:
     zone = ZoneInfo(scope.context.timezone)
     opening = f"In the {_days(scope.days)} to {_clock(scope.until, zone)}"
     words = {f.name: f.text for f in scope.matrix.features}
-    rows = chosen.partition_by("actor", maintain_order=True)
-    said = [_sentence(opening, part.to_dicts(), scope, words) for part in rows]
+    rows = groupby(chosen.to_dicts(), itemgetter("actor"))
+    said = [_sentence(opening, list(part), scope, words) for _, part in rows]
     return (
         chosen.group_by("actor", maintain_order=True)
         .agg(pl.struct("feature", "value", "typical", "z").alias("drivers"))
@@ -188,11 +191,9 @@ def events_behind(scope: Scope, chosen: pl.DataFrame) -> pl.DataFrame:
     They are the events in the time that deviates, of the event type that does, or that showed a new
     neighbour first.
     """
-    mine = pl.col("actor").is_in(chosen["actor"].unique().implode())
-    events = scope.activity.events.filter((pl.col("ts") >= scope.since) & mine).cast(
-        {"event_type": pl.String}
-    )
-    edges = scope.activity.edges.filter(mine).cast({"edge": pl.String, "neighbour": pl.String})
+    events = _of(chosen, scope.activity.events.filter(pl.col("ts") >= scope.since))
+    events = events.cast({"event_type": pl.String}).with_row_index("row")
+    edges = _edges(scope, chosen.filter(pl.col("kind").is_in((*_NEW, *_MET))))
     named = chosen.select("actor", "kind", "source", "since", "until")
     timed = events.join(named.filter(~pl.col("kind").is_in((*_NEW, *_MET))), on="actor").filter(
         pl.col("ts").is_between(pl.col("since"), pl.col("until"), closed="left")
@@ -209,15 +210,33 @@ def events_behind(scope: Scope, chosen: pl.DataFrame) -> pl.DataFrame:
         _first_meetings(scope, chosen, events, edges),
         _meetings(scope, chosen, events, edges),
     )
-    found = pl.concat([part.select("actor", "day", "_id", "ts") for part in parts])
+    behind = np.zeros(events.height, bool)
+    behind[pl.concat([part["row"] for part in parts]).to_numpy()] = True
+    found = events.filter(behind)  # in their order: by actor and time
     day = pl.from_epoch(pl.col("day").cast(pl.Int64) * (DAY_US // 1_000_000), "s").dt.strftime("%Y-%m-%d")
+    address = pl.concat_str(day, pl.lit("/"), pl.col("_id").cast(pl.String))
+    shown = found.group_by("actor", maintain_order=True).head(ADDRESSES)
     return (
-        found.unique()
-        .sort("actor", "ts", "_id")
-        .with_columns(pl.concat_str(day, pl.lit("/"), pl.col("_id").cast(pl.String)).alias("address"))
-        .group_by("actor", maintain_order=True)
-        .agg(pl.col("address").head(ADDRESSES).alias("addresses"), pl.len().cast(pl.Int64).alias("events"))
+        shown.group_by("actor", maintain_order=True)
+        .agg(address.alias("addresses"))
+        .join(found.group_by("actor").agg(pl.len().cast(pl.Int64).alias("events")), on="actor")
     )
+
+
+def _of(chosen: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of the chosen actors."""
+    actor = rows["actor"].to_numpy()
+    mine = np.zeros(max(actor.max(initial=0), chosen["actor"].max() or 0) + 1, bool)
+    mine[chosen["actor"].to_numpy()] = True
+    return rows.filter(mine[actor])
+
+
+def _edges(scope: Scope, chosen: pl.DataFrame) -> pl.DataFrame:
+    """Return the chosen actors' edges of the types that are spoken of."""
+    spoken = set(chosen["source"])
+    parts = [_of(chosen, part) for (edge, _), part in scope.activity.by_end().items() if edge in spoken]
+    found = pl.concat(parts) if parts else scope.activity.edges.clear()
+    return found.cast({"edge": pl.String, "neighbour": pl.String})
 
 
 def _first_meetings(
