@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from workbench.analysis.stacked import Stack, read_stacked
+from workbench.analysis.stacked import Met, read_stacked
 from workbench.graph.keys import format_entities
 from workbench.partials.documents import DAY_US
 from workbench.partials.micros import from_us, moment, start_of, to_us
+from workbench.shared import Shared
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
@@ -112,7 +113,7 @@ class Activity:
         properties: ``actor``, ``name``, ``value``, ``last`` (null: a reference table tells).
         since: Start of the range, in microseconds.
         until: Its end, not included.
-        places: The actor of each row of the entities of each segment that was read; -1 for others.
+        met: What it was read from, by others too as long as one of them is at it.
     """
 
     type_: str
@@ -122,7 +123,12 @@ class Activity:
     properties: pl.DataFrame
     since: int
     until: int
-    places: Mapping[str, NDArray[np.int32]] = field(default_factory=dict)
+    met: Met | None = None
+
+    @property
+    def places(self) -> dict[str, NDArray[np.int32]]:
+        """Return the actor of each row of the entities of each segment that was read; -1 for others."""
+        return self.met.places if self.met else {}
 
     def between(self, since: int, until: int) -> Activity:
         """Return the same of a shorter range, a day at least: over days edges tell their times exactly."""
@@ -193,14 +199,20 @@ def read_activity(  # noqa: PLR0913, PLR0917  (what, of whom, and from when to w
         CorruptFileError: If a partial is damaged.
     """
     days = [s for s in segments if since - DAY_US < start_of(s) < until]
-    stack = Stack.read(snapshot, days)
-    who = stack.who(type_)
+    files = tuple(e.hash for kind in ("entities", "edges") for e in snapshot.files(kind, segments=days))
+    met = _MET.get(
+        (files, type_, schema.fingerprint, since, until),
+        lambda: Met.read(snapshot, days, type_, event_edges(schema, type_), since, until),
+    )
     begin = since if events_since is None else max(since, events_since)
-    events = stack.events(who, begin, until, event_types(schema, type_))
-    edges = stack.edges(who, event_edges(schema, type_), since, until)
-    found = _properties(snapshot, segments, type_, who.keys, until) if properties else pl.DataFrame()
-    places = {day: who.actor[stack.starts[i] : stack.starts[i + 1]] for i, day in enumerate(days)}
-    return Activity(type_, who.keys, events, edges, found, since, until, places)
+    events = met.stack.events(met.who, begin, until, event_types(schema, type_))
+    keys = met.who.keys
+    found = _properties(snapshot, segments, type_, keys, until) if properties else pl.DataFrame()
+    return Activity(type_, keys, events, met.edges, found, since, until, met)
+
+
+# The edges of a month are a gigabyte: tasks that run side by side need them once.
+_MET: Shared[Met] = Shared()
 
 
 def _properties(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from workbench.analysis.activity import EdgeEnd
     from workbench.storage import Snapshot
 
-__all__ = ["EVENTS", "Stack", "Who", "read_events", "read_stacked"]
+__all__ = ["EVENTS", "Met", "Stack", "Who", "read_events", "read_stacked"]
 
 # Of an edge as it is read, each with the kind of its numbers.
 _COLUMNS = {
@@ -212,6 +212,45 @@ class Stack:
             .agg(pl.col("ts").min().alias("first"), pl.col("ts").max().alias("last"))
         )
         return edges.drop("first", "last").join(times, on=["near", "far"]).select(edges.columns)
+
+
+@dataclass(frozen=True, eq=False)
+class Met:
+    """The actors of a type in some segments, and what they met there.
+
+    Attributes:
+        stack: The segments.
+        who: The actors.
+        edges: Those of a range of time, as :meth:`Stack.edges` has them.
+    """
+
+    stack: Stack
+    who: Who
+    edges: pl.DataFrame
+
+    @classmethod
+    def read(  # noqa: PLR0913, PLR0917  (what, of whom, and from when to when)
+        cls,
+        snapshot: Snapshot,
+        segments: Sequence[str],
+        type_: str,
+        ends: Sequence[EdgeEnd],
+        since: int,
+        until: int,
+    ) -> Met:
+        """Read both."""
+        stack = Stack.read(snapshot, segments)
+        who = stack.who(type_)
+        return cls(stack, who, stack.edges(who, ends, since, until))
+
+    @property
+    def places(self) -> dict[str, NDArray[np.int32]]:
+        """Return the actor of each row of the entities of each segment; -1 for others."""
+        bounds = pairwise(self.stack.starts.tolist())
+        return {
+            day: self.who.actor[first:last]
+            for day, (first, last) in zip(self.stack.segments, bounds, strict=True)
+        }
 
 
 EVENTS = pl.DataFrame(

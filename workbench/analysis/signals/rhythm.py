@@ -31,27 +31,32 @@ class Rhythm(Signal):
     def find(self, scope: Scope) -> Finding:
         """Return the tail probability of each actor's shift; none with few visits."""
         before, now = _visits(scope)
-        enough = (before.sum(1) >= _FEWEST_BEFORE) & (now.sum(1) >= _FEWEST_NOW)
+        everyone = before.sum(0) + 1
+        known = np.flatnonzero(before.sum(1) >= _FEWEST_BEFORE)
+        before, now = before[known], now[known]
+        enough = now.sum(1) >= _FEWEST_NOW
+        tail = np.full(len(scope), np.nan)
         if enough.sum() < FEWEST:
-            return Finding(np.full(len(scope), np.nan), reason="too few visits to know hours by")
-        surprise, expected = _surprise(before, now)
-        tail = upper_tail(np.where(enough, surprise, np.nan))
-        chosen = np.flatnonzero(enough)
-        more = _in_turn(now - expected)[chosen]
-        first = more.argmax(1)
+            return Finding(tail, reason="too few visits to know hours by")
+        surprise, expected = _surprise(before, now, everyone)
+        chosen = known[enough]
+        tail[chosen] = upper_tail(surprise[enough])
+        now, expected = now[enough], expected[enough]
+        first = _in_turn(now - expected).argmax(1)
+        rows = np.arange(len(chosen))
         hours = np.array([f"{h:02}:00-{(h + _SHOWN - 1) % HOURS + 1:02}:00" for h in range(HOURS)], object)
-        rows = evidence(
+        told = evidence(
             chosen,
             kind="rhythm",
             feature="hours of visits",
             source=hours[first],
-            value=_in_turn(now)[chosen, first],
-            typical=_in_turn(expected)[chosen, first],
+            value=_in_turn(now)[rows, first],
+            typical=_in_turn(expected)[rows, first],
             z=normal_score(tail[chosen]),
             since=scope.since,
             until=scope.until,
         )
-        return Finding(tail, rows)
+        return Finding(tail, told)
 
 
 def _in_turn(hours: np.ndarray) -> np.ndarray:
@@ -60,14 +65,20 @@ def _in_turn(hours: np.ndarray) -> np.ndarray:
     return found
 
 
-def _surprise(before: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return by how many standard deviations the present is less likely, and what is expected."""
+def _surprise(before: np.ndarray, now: np.ndarray, everyone: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return by how many standard deviations the present is less likely, and what is expected.
+
+    Args:
+        before: Visits of the past by hour, a row an actor.
+        now: Those of the present.
+        everyone: Those of the past of all actors together.
+    """
     away = np.minimum(np.arange(HOURS), HOURS - np.arange(HOURS))
     kernel = np.exp(-0.5 * np.square(away / _WIDTH))
     kernel /= kernel.sum()
     smooth = np.stack([np.roll(kernel, hour) for hour in range(HOURS)])
     past, present = before.sum(1, keepdims=True), now.sum(1, keepdims=True)
-    everyone = (before.sum(0) + 1) @ smooth
+    everyone = everyone @ smooth
     everyone /= everyone.sum()
     smoothed = before @ smooth + _PRIOR * everyone
     own = smoothed / (past + _PRIOR)
