@@ -58,8 +58,6 @@ class Taste(Signal):
                 if compared is None:
                     continue
                 actors, cosine, expected, number = compared
-                if np.median(cosine) < _STEADY:
-                    continue
                 tail = np.full(len(scope), np.nan)
                 tail[actors] = tail_among_alike(-np.arctanh(cosine), expected, _LEAST_SPREAD, number)
                 tails.append(tail)
@@ -142,7 +140,8 @@ class _Sorted:
     def similarity(self, then: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
         """Return actors, the cosine of then and now, arctanh of the usual one, and the fewer neighbours.
 
-        Who has few neighbours, or some of all sorts, is less like itself than who has many of one sort.
+        Nothing of few actors, and where the typical one is not like itself. Who has few neighbours, or some
+        of all sorts, is less like itself than who has many of one sort.
         """
         both = (then, self.now)
         seen = np.stack([np.asarray(part.power(2).sum(1)).ravel() for part in both])
@@ -151,11 +150,13 @@ class _Sorted:
             return None
         sides = [part[actors] @ self.sorts for part in both]
         lengths = [np.maximum(np.linalg.norm(side, axis=1), 1e-9) for side in sides]
+        cosine = np.clip((sides[0] * sides[1]).sum(1) / (lengths[0] * lengths[1]), -_NEVER_ONE, _NEVER_ONE)
+        if np.median(cosine) < _STEADY:
+            return None
         narrow = [
-            length / np.asarray(part[actors].sum(1)).ravel()
+            length / np.asarray(part.sum(1)).ravel()[actors]
             for length, part in zip(lengths, both, strict=True)
         ]
-        cosine = np.clip((sides[0] * sides[1]).sum(1) / (lengths[0] * lengths[1]), -_NEVER_ONE, _NEVER_ONE)
         usual = _usual(np.arctanh(cosine), [*np.log(seen[:, actors]), *narrow])
         return actors, cosine, usual, seen[:, actors].min(0)
 
@@ -176,7 +177,7 @@ def _sorts(past: Any) -> np.ndarray:
     from scipy.sparse.linalg import eigsh  # noqa: PLC0415
 
     length = np.sqrt(np.asarray(past.power(2).sum(1)).ravel())
-    popular = np.sqrt(np.asarray((past > 0).sum(0)).ravel() + 1.0)
+    popular = np.sqrt(np.bincount(past.indices, minlength=past.shape[1]) + 1.0)
     scaled = diags_array(1 / np.maximum(length, 1e-9)) @ past @ diags_array(1 / popular)
     start = np.ones(len(popular))  # not a random one: the same every time
     values, vectors = eigsh(scaled.T @ scaled, k=_SORTS + 1, which="LA", v0=start)
