@@ -12,7 +12,7 @@ and one who repeats a thing a hundred times is tied to it alone. Steps without d
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -131,28 +131,30 @@ def joined(labels: NDArray[np.int32], edges: EdgeList, others: Sequence[pa.Table
     ends = [edges.table[end].to_numpy() for end in ("source", "target")]
     lone = np.ones(edges.nodes, dtype=bool)
     lone[np.concatenate(ends)] = False
-    if not others or not lone.any():
+    parts = [_leading(table, lone) for table in others]
+    if not parts:
         return labels
-    columns = {c: np.concatenate([table[c].to_numpy() for table in others]) for c in edges.table.column_names}
-    one, other = columns["source"], columns["target"]
-    ties = pl.DataFrame(
-        {
-            "node": np.concatenate([one, other]),
-            "to": np.concatenate([other, one]),
-            "events": np.concatenate([columns["weight"]] * 2),
-        }
-    ).filter(pl.Series(lone[np.concatenate([one, other])]))
-    goal = ties["to"].to_numpy()
-    ties = ties.with_columns(to=pl.Series(np.where(lone[goal], -1, labels[goal])))
-    most = (
-        ties.group_by("node", "to")
-        .agg(pl.col("events").sum())
-        .with_columns(of=pl.col("events").sum().over("node"))
-        .filter(pl.col("events") > pl.col("of") / 2, pl.col("to") >= 0)
-    )
+    node, goal, events = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    # of a node and where it leads; to other lone nodes: 0
+    packed = node.astype(np.int64) * (edges.nodes + 1) + np.where(lone[goal], 0, labels[goal] + 1)
+    ties = pl.DataFrame({"packed": packed, "events": events}).group_by("packed").agg(pl.col("events").sum())
+    node, to = np.divmod(ties["packed"].to_numpy(), edges.nodes + 1)
+    events = ties["events"].to_numpy()
+    most = (events > np.bincount(node, events, edges.nodes)[node] / 2) & (to > 0)
     found = labels.copy()
-    found[most["node"].to_numpy()] = most["to"].to_numpy()
+    found[node[most]] = to[most] - 1
     return found
+
+
+def _leading(table: pa.Table, lone: NDArray[np.bool_]) -> list[NDArray[Any]]:
+    """Return the nodes in ``lone``, where edges lead from them either way, and the weights of these."""
+    source, target, weight = (table[name].to_numpy() for name in ("source", "target", "weight"))
+    there, back = np.flatnonzero(lone[source]), np.flatnonzero(lone[target])
+    return [
+        np.concatenate([source[there], target[back]]),
+        np.concatenate([target[there], source[back]]),
+        np.concatenate([weight[there], weight[back]]),
+    ]
 
 
 def _edges(

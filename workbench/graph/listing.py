@@ -178,10 +178,11 @@ class Listing(export.Exports):
             UnknownNameError: If there is no such type of edges.
         """
         inside = np.ones(len(self), dtype=bool) if with_attributes else self._passable(())
-        edges = self.window.edges.select(["source", "target", "weight"])
-        if edge_types is not None:
-            edges = edges.filter(pa.array(self._wanted(edge_types)[self.window.edge_codes]))
-        return measures.edge_list(edges, inside, min_weight)
+        if edge_types is None:
+            return measures.edge_list(self.window.edges, inside, min_weight)
+        wanted = np.flatnonzero(self._wanted(edge_types))
+        rows = np.flatnonzero(np.logical_or.reduce([self.window.edge_codes == code for code in wanted]))
+        return measures.edge_list(self.window.edges, inside, min_weight, rows)
 
     def entities_of(self, ids: NDArray[np.integer]) -> pa.Array:
         """Return window ids, such as those of :meth:`edge_list`, as ``type:key``."""

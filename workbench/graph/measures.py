@@ -90,28 +90,33 @@ def components(
 
 
 def edge_list(
-    edges: pa.Table, inside: NDArray[np.bool_], min_weight: float
+    edges: pa.Table,
+    inside: NDArray[np.bool_],
+    min_weight: float,
+    rows: NDArray[np.integer] | slice = slice(None),
 ) -> tuple[EdgeList, NDArray[np.int32]]:
     """Return the edges among the nodes in ``inside`` for the compute backends, and the nodes' window ids.
 
     Each pair stands once, the smaller number first, with the weights of all its edges summed, in
-    both directions and of all types; ``min_weight`` is about that sum. Loops tie nothing together
-    and are left out.
+    both directions and of all types, or of the edges in ``rows``; ``min_weight`` is about that sum.
+    Loops tie nothing together and are left out.
     """
     from scipy.sparse import coo_array  # noqa: PLC0415  (kept out of start-up)
 
     ids = np.flatnonzero(inside).astype(np.int32)
     numbers = np.cumsum(inside, dtype=np.int32) - np.int32(1)
-    source, target = edges["source"].to_numpy(), edges["target"].to_numpy()
+    source, target, weight = (edges[name].to_numpy()[rows] for name in ("source", "target", "weight"))
     keep = inside[source] & inside[target] & (source != target)
-    source, target = numbers[source[keep]], numbers[target[keep]]
+    if not keep.all():
+        source, target, weight = source[keep], target[keep], weight[keep]
+    source, target = numbers[source], numbers[target]
     ends = np.minimum(source, target), np.maximum(source, target)
     # rows of a matrix are laid out by counting, and its entries are sorted pairs
-    pairs = coo_array((edges["weight"].to_numpy()[keep], ends), (len(ids), len(ids))).tocsr()
+    pairs = coo_array((weight, ends), (len(ids), len(ids))).tocsr()
     first = np.repeat(np.arange(len(ids), dtype=np.int32), np.diff(pairs.indptr))
     second, weight = pairs.indices.astype(np.int32, copy=False), pairs.data
-    strong = weight >= min_weight
-    if not strong.all():
+    strong = np.flatnonzero(weight >= min_weight)
+    if len(strong) < len(weight):
         first, second, weight = first[strong], second[strong], weight[strong]
     table = pa.table({"source": first, "target": second, "weight": weight.astype(np.float64)})
     return EdgeList(table, len(ids)), ids

@@ -176,11 +176,15 @@ def labelled(graph: Graph, ids: NDArray[np.int32], result: pa.Table) -> pl.DataF
 
 def numbered(frame: pl.DataFrame, label: str) -> pl.DataFrame:
     """Number the groups in ``label`` by size, largest first (ties: first entity), and add ``size``."""
-    sizes = frame.group_by(label).agg(pl.len().alias("size"), pl.col("entity").min().alias("first"))
+    # strings are compared once at most: of entities by their ids they are in order already
+    if not frame["entity"].is_sorted():
+        frame = frame.sort("entity")
+    rows = frame.select(label).with_row_index("row")
+    sizes = rows.group_by(label).agg(pl.len().alias("size"), pl.col("row").min().alias("first"))
     order = sizes.sort("size", "first", descending=[True, False]).with_row_index("number")
     return (
-        frame.join(order, on=label)
+        frame.join(order, on=label, maintain_order="left")
         .with_columns(pl.col("number").cast(pl.Int32).alias(label), pl.col("size").cast(pl.Int64))
         .drop("number", "first")
-        .sort(label, "entity")
+        .sort(label, maintain_order=True)
     )
