@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,11 +70,17 @@ class EdgeList:
     def undirected(self) -> UndirectedGraph:
         """Return the edges as arrays with ``low < high`` and without self loops; repeated pairs stay.
 
+        It is made once: kernels that start at one node are asked for again and again.
+
         >>> table = pa.table({"source": [2, 1], "target": [0, 1], "weight": [3.0, 1.0]})
         >>> schema = pa.schema({"source": pa.int32(), "target": pa.int32(), "weight": pa.float64()})
         >>> EdgeList(table.cast(schema), 3).undirected().high
         array([2], dtype=int32)
         """
+        return self._undirected
+
+    @cached_property
+    def _undirected(self) -> UndirectedGraph:
         source, target = self.table["source"].to_numpy(), self.table["target"].to_numpy()
         weight = self.table["weight"].to_numpy()
         loops = source == target
@@ -102,6 +109,19 @@ class UndirectedGraph:
     def edges(self) -> int:
         """Number of edges, repeated pairs counted as often as they stand."""
         return len(self.low)
+
+    @cached_property
+    def neighbours(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Return where the neighbours of each node begin, one more at the end, and all of them in a row.
+
+        >>> ends = np.array([0, 0], np.int32), np.array([1, 2], np.int32)
+        >>> starts, others = UndirectedGraph(3, *ends, np.ones(2)).neighbours
+        >>> starts.tolist(), others.tolist()
+        ([0, 2, 3, 4], [1, 2, 0, 0])
+        """
+        near, far = np.concatenate([self.low, self.high]), np.concatenate([self.high, self.low])
+        starts = np.concatenate([[0], np.cumsum(np.bincount(near, minlength=self.nodes))])
+        return starts, far[np.argsort(near, kind="stable")]
 
     def strength(self) -> NDArray[np.float64]:
         """Return the sum of the weights at each node."""

@@ -147,15 +147,17 @@ class CpuBackend(Backend):
 
     def solve_hops(self, graph: UndirectedGraph, source: int) -> NDArray[Any]:
         """Return the levels of a breadth-first search, a level at a time."""
-        matrix = _symmetric(graph, np.ones(graph.edges))
+        starts, others = graph.neighbours
+        degrees = np.diff(starts)
         hops = np.full(graph.nodes, -1, np.int32)
         front, level = np.array([source]), 0
         while len(front):
             hops[front] = level
-            starts, degree = matrix.indptr[front], np.diff(matrix.indptr)[front]
-            ends = np.repeat(starts - np.cumsum(degree) + degree, degree) + np.arange(degree.sum())
-            front = np.unique(matrix.indices[ends])
-            front, level = front[hops[front] < 0], level + 1
+            degree = degrees[front]
+            ends = np.repeat(starts[front] - np.cumsum(degree) + degree, degree) + np.arange(degree.sum())
+            met = np.zeros(graph.nodes, bool)
+            met[others[ends]] = True
+            front, level = np.flatnonzero(met & (hops < 0)), level + 1
         return hops
 
     def solve_distances(self, graph: UndirectedGraph, source: int) -> NDArray[np.float64]:

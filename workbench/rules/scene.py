@@ -323,7 +323,13 @@ class Scene:
         """Return the edges of less than a day: those of the history tell only whole days exactly."""
         world = self.world
         short = read_activity(
-            world.snapshot, self.scope.context.segments, world.schema, self.type_, since, until
+            world.snapshot,
+            self.scope.context.segments,
+            world.schema,
+            self.type_,
+            since,
+            until,
+            events_since=until,
         )
         place = self.keys.search_sorted(short.keys).cast(pl.Int32)
         return short.edges.with_columns(place.gather(short.edges["actor"]).alias("actor"))

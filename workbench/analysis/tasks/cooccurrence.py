@@ -52,7 +52,9 @@ class Cooccurrence(Task):
         parameters = context.parameters
         type_ = actor_type(context.schema, parameters["type"] or None)
         since, until = period(context.asof, context.segments, parameters["lookback_days"])
-        activity = read_activity(context.snapshot, context.segments, context.schema, type_, since, until)
+        activity = read_activity(
+            context.snapshot, context.segments, context.schema, type_, since, until, events_since=until
+        )
         types = {end.edge: end.neighbour for end in event_edges(context.schema, type_)}
         had = (
             activity.neighbours()
