@@ -36,7 +36,8 @@ def cooccurring(one: pl.DataFrame, other: pl.DataFrame, least: int, *, same: boo
     log-likelihood ratio with its ``p``, of one degree of freedom.
 
     Args:
-        one: ``actor`` and ``name``, each pair once.
+        one: ``actor`` (a number from 0) and ``name`` (a string, or faster an Enum of sorted ones), each pair
+            once.
         other: The same of the other kind.
         least: How many actors a pair has to have.
         same: Whether both are of one kind: a pair is then given once, and none of a thing with itself.
@@ -50,9 +51,13 @@ def cooccurring(one: pl.DataFrame, other: pl.DataFrame, least: int, *, same: boo
     """
     from scipy.sparse import triu  # noqa: PLC0415  (kept out of start-up)
 
-    actors = one.select("actor").unique().join(other.select("actor").unique(), on="actor").sort("actor")
-    total = actors.height
-    left, right = (_incidence(frame, actors["actor"]) for frame in (one, other))
+    actors = [frame["actor"].to_numpy() for frame in (one, other)]
+    has = np.zeros((2, 1 + max(int(part.max(initial=0)) for part in actors)), bool)
+    for place, part in enumerate(actors):
+        has[place, part] = True
+    both = has[0] & has[1]
+    total = int(both.sum())
+    left, right = (_incidence(frame, both) for frame in (one, other))
     together = left[1].T @ right[1]
     counted = (triu(together, k=1) if same else together).tocoo()
     enough = counted.data >= least
@@ -82,16 +87,18 @@ def cooccurring(one: pl.DataFrame, other: pl.DataFrame, least: int, *, same: boo
     return found.sort("g", "first", "second", descending=[True, False, False])
 
 
-def _incidence(frame: pl.DataFrame, actors: pl.Series) -> tuple[pl.Series, csr_array]:
-    """Return the names, sorted, and who has which: a row an actor, a column a name."""
+def _incidence(frame: pl.DataFrame, actors: NDArray[np.bool_]) -> tuple[pl.Series, csr_array]:
+    """Return the names, sorted, and who of some actors has which: a row an actor, a column a name."""
     from scipy.sparse import csr_array  # noqa: PLC0415  (kept out of start-up)
 
-    known = frame.filter(pl.col("actor").is_in(actors.implode()))
-    names = known["name"].unique().sort()
-    rows = actors.search_sorted(known["actor"]).to_numpy() if known.height else np.empty(0, np.int64)
-    columns = names.search_sorted(known["name"]).to_numpy() if known.height else np.empty(0, np.int64)
-    ones = np.ones(known.height, np.int32)
-    return names, csr_array((ones, (rows, columns)), shape=(len(actors), len(names)))
+    name = frame["name"]
+    kind = name.dtype if isinstance(name.dtype, pl.Enum) else pl.Enum(name.unique().sort())
+    actor = frame["actor"].to_numpy()
+    known = actors[actor]
+    rows = (np.cumsum(actors) - 1)[actor[known]]
+    columns = name.cast(kind).to_physical().to_numpy()[known]
+    shape = (int(actors.sum()), len(kind.categories))
+    return kind.categories, csr_array((np.ones(len(rows), np.int32), (rows, columns)), shape=shape)
 
 
 def _normalised(pmi: NDArray[np.float64], share: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from itertools import combinations_with_replacement
 from typing import Any, ClassVar
 
@@ -56,16 +57,11 @@ class Cooccurrence(Task):
             context.snapshot, context.segments, context.schema, type_, since, until, events_since=until
         )
         types = {end.edge: end.neighbour for end in event_edges(context.schema, type_)}
-        had = (
-            activity.neighbours()
-            .select(
-                "actor", type=pl.col("edge").replace_strict(types, return_dtype=pl.String), key="neighbour"
-            )
-            .unique()
-            .cast({"key": pl.String})
-        )
-        named = had.select("actor", "type", format_entities(had["type"], had["key"]).alias("name"))
-        by_type = {str(name): part for (name,), part in named.partition_by("type", as_dict=True).items()}
+        edges = replace(activity, edges=activity.neighbours()).by_end()
+        by_type = {
+            name: _named(name, [part for (edge, _), part in edges.items() if types[edge] == name])
+            for name in dict.fromkeys(types[edge] for edge, _ in edges)
+        }
         found, tested = [], 0
         for one, other in _pairs(context, set(types.values())):
             if one in by_type and other in by_type:
@@ -86,6 +82,15 @@ class Cooccurrence(Task):
         )
         metrics = {"tested": float(tested), "significant": float(table.height)}
         return measured(table.head(parameters["most"]), "co-occurrence", begin, metrics, "polars", "scipy")
+
+
+def _named(type_: str, parts: list[pl.DataFrame]) -> pl.DataFrame:
+    """Return each ``actor`` with the ``name`` of each neighbour of a type, once."""
+    had = pl.concat(part.select("actor", "neighbour") for part in parts).unique()
+    met = had["neighbour"].unique()
+    names = format_entities(pl.Series([type_] * len(met), dtype=pl.String), met.cast(pl.String))
+    kind = pl.Enum(names.sort())
+    return had.select("actor", name=pl.col("neighbour").replace_strict(met, names.cast(kind)))
 
 
 def _pairs(context: Context, known: set[str]) -> list[tuple[str, str]]:
