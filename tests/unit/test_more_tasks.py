@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -222,13 +224,59 @@ class TestTexts:
         plays += [play(10, f"t{n}", "poker card table room") for n in range(3)]
         with workspace(tmp_path, *plays) as db:
             found = db.compute("similarity", k=2).to_polars()
-            sampled = db.compute("similarity", most_actors=4)
+            many = db.compute("similarity", k=2, most_exact=4)
         assert set(found["edge"]) == {"SimilarTo"}
         assert found.height == 6 * 2
         near = found.filter(pl.col("source") == "member:s0")
         assert set(near["target"]) == {"member:s1", "member:s2"}
         assert near["similarity"].to_list() == pytest.approx([1.0, 1.0], abs=1e-5)
-        assert sampled.run.metrics["left_out"] == 2
+        assert many.run.metrics == {"k": 2, "recall": 1, "left_out": 0}
+        assert set(many.to_polars()["source"]) == set(found["source"])
+
+    def test_of_many_actors_the_alike_are_found_without_comparing_all(self, tmp_path: Path) -> None:
+        pytest.importorskip("faiss")
+        draw = np.random.default_rng(5)
+        words = [
+            "red",
+            "fruit",
+            "poker",
+            "card",
+            "sea",
+            "moon",
+            "gold",
+            "tiger",
+            "wheel",
+            "dice",
+            "jungle",
+            "star",
+        ]
+        plays = [play(10, f"m{n}", " ".join(draw.choice(words, 4))) for n in range(2_400)]
+        plays += [play(10, f"twin{n}", "wild pirate treasure") for n in range(30)]
+        with workspace(tmp_path, *plays) as db:
+            exact = db.compute("similarity", k=3)
+            first, again = (db.compute("similarity", k=3, most_exact=most, seed=2) for most in (1_000, 1_001))
+        figures = first.run.metrics
+        assert figures["recall"] >= 0.95
+        assert figures["left_out"] == 0
+        every, found = exact.to_polars(), first.to_polars()
+        assert found.height == every.height == 2_430 * 3
+        assert found.equals(again.to_polars())
+        # place by place they are as alike as those of all comparisons, but for a few
+        less = every["similarity"].to_numpy() - found["similarity"].to_numpy()
+        assert (less <= 1e-5).mean() >= 0.95
+        twins = found.filter(pl.col("source").str.starts_with("member:twin"))
+        assert twins["target"].str.starts_with("member:twin").all()
+
+    def test_a_sample_is_compared_where_no_device_can_do_more(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        plays = [play(10, f"s{n}", "red fruit slot machine") for n in range(3)]
+        plays += [play(10, f"t{n}", "poker card table room") for n in range(3)]
+        monkeypatch.setitem(sys.modules, "faiss", None)
+        with workspace(tmp_path, *plays) as db:
+            run = db.compute("similarity", most_exact=4, device="cpu").run
+        assert run.metrics == {"k": 3, "recall": 1, "left_out": 2}
+        assert "needs faiss-cpu, not installed; it comes with the extra 'vectors'" in run.fallback
 
 
 class TestStreamingClusters:

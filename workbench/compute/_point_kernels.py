@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
 
+from workbench.compute._near import recall_of
 from workbench.compute._options import lacks, require
 from workbench.compute._points import Points, by_size, nearest, silhouette, trustworthiness
 from workbench.errors import UsageError
@@ -15,9 +16,10 @@ from workbench.registry import Driver
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Metric", "PointKernels"]
+__all__ = ["Metric", "PointKernels", "Search"]
 
 Metric = Literal["cosine", "euclidean"]
+Search = Literal["exact", "approximate"]
 
 # The number of clusters is chosen on so many points and judged on so many: all pairs of these are compared.
 _TRIED, _SILHOUETTE = 10_000, 2_000
@@ -25,13 +27,21 @@ _TRIED, _SILHOUETTE = 10_000, 2_000
 _FEWEST_MAPPED = 5
 # Two silhouettes this close are equal: the smaller number of clusters is the simpler description.
 _TIE = 1e-9
+# The rows whose neighbours are compared with the exact ones.
+_JUDGED = 1_000
+_ROWS = 1 << 15
 
 
 class PointKernels(Driver):
     """What a backend computes of :class:`Points`; see :class:`workbench.compute.Backend`.
 
     A backend may lack any of these; then ``gaps`` or the failure says so.
+
+    Attributes:
+        approximates: Whether it has :meth:`solve_near`; else ``approximate`` neighbours are exact.
     """
+
+    approximates: ClassVar[bool] = False
 
     def solve_kmeans(
         self, points: NDArray[np.float64], *, k: int, seed: int
@@ -70,6 +80,12 @@ class PointKernels(Driver):
     ) -> tuple[NDArray[Any], NDArray[np.float64]]:
         """Return the rows of each point's ``k`` nearest points and their distances; itself may be one."""
         raise lacks(self, "neighbours", points, k)
+
+    def solve_near(
+        self, points: NDArray[np.float32], *, k: int, seed: int
+    ) -> tuple[NDArray[Any], NDArray[np.float64]]:
+        """Return nearly the same for many points in less time, the nearest first."""
+        raise lacks(self, "neighbours:approximate", points, k, seed)
 
     def kmeans(
         self, points: Points, *, fewest: int = 2, most: int = 20, seed: int = 0
@@ -262,37 +278,58 @@ class PointKernels(Driver):
         return _by_row(cluster=labels), figures
 
     def neighbours(
-        self, points: Points, *, k: int = 10, metric: Metric = "cosine"
+        self,
+        points: Points,
+        *,
+        k: int = 10,
+        metric: Metric = "cosine",
+        method: Search = "exact",
+        seed: int = 0,
     ) -> tuple[pa.Table, dict[str, float]]:
         """Return ``row``, ``place`` (int32, from 0), ``neighbour`` (int32), ``distance``: the nearest others.
 
-        Each row has ``k`` neighbours, or all others where there are fewer; the search is exact.
+        Each row has ``k`` neighbours, or all others where there are fewer. Distances are those of the
+        points, also where the search among them is approximate.
 
         Args:
             points: The points; none is the origin where the metric is ``cosine``.
             k: How many.
             metric: ``cosine`` (one minus it) or ``euclidean``.
+            method: ``exact``, or ``approximate`` for many points: in single precision, where the backend
+                has a search that is faster than all distances and the points are many enough for it.
+            seed: Decides the result where it is approximate.
 
-        Metrics: ``k``, as many as each row has.
+        Metrics: ``k``, as many as each row has; ``recall``, the part of these that is among the nearest
+        there are: 1 where the search was exact, else of some rows.
 
         Raises:
             UsageError: If an option is out of range.
             KernelFailedError: If the device could not finish.
         """
         require(k >= 1, "k", k, "at least 1")
-        values = _within(points, metric)
+        require(seed >= 0, "seed", seed, "at least 0")
+        if method not in get_args(Search):
+            raise UsageError(f"method is {method!r}, must be one of {', '.join(get_args(Search))}.")
         rows, wanted = len(points), min(k, len(points) - 1)
         if wanted < 1:
-            return _neighbours(np.empty((rows, 0), np.int32), np.empty((rows, 0))), {"k": 0.0}
-        found, distance = self.solve_neighbours(values, k=wanted + 1)
+            return _neighbours(np.empty((rows, 0), np.int32), np.empty((rows, 0))), {"k": 0.0, "recall": 1.0}
+        single = None
+        if method == "approximate" and self.approximates:
+            single = _single(points, metric)
+            found, distance = self.solve_near(single, k=wanted + 1, seed=seed)
+        else:
+            found, distance = self.solve_neighbours(_within(points, metric), k=wanted + 1)
         # Of equal points the last may be missing where the point itself should be.
         itself = found == np.arange(rows)[:, None]
         itself[~itself.any(1), -1] = True
         shape = (rows, wanted)
-        near = distance[~itself].reshape(shape)
+        near, recall = distance[~itself].reshape(shape), 1.0
+        if single is not None:
+            drawn = points.sample(_JUDGED, seed)
+            recall = recall_of(single, drawn, near[drawn])
         if metric == "cosine":
             near = np.square(near) / 2
-        return _neighbours(found[~itself].reshape(shape), near), {"k": float(wanted)}
+        return _neighbours(found[~itself].reshape(shape), near), {"k": float(wanted), "recall": recall}
 
 
 def _within(points: Points, metric: str) -> NDArray[np.float64]:
@@ -306,6 +343,15 @@ def _within(points: Points, metric: str) -> NDArray[np.float64]:
         raise UsageError("the origin has no direction.", fix="Leave points without length out.")
     values: NDArray[np.float64] = points.values / length
     return values
+
+
+def _single(points: Points, metric: str) -> NDArray[np.float32]:
+    """Return the same in single precision, some rows at a time; distances are kept, places are not."""
+    middle = points.values.mean(0) if metric == "euclidean" else 0.0
+    made = np.empty(points.values.shape, np.float32)
+    for first in range(0, len(made), _ROWS):
+        made[first : first + _ROWS] = _within(Points(points.values[first : first + _ROWS]), metric) - middle
+    return made
 
 
 def _neighbours(found: NDArray[Any], distance: NDArray[np.float64]) -> pa.Table:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from workbench.compute._near import nearest_of_all
 from workbench.compute.base import Backend
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CpuBackend"]
 
-_DISTRIBUTIONS = {"sklearn": "scikit-learn", "umap": "umap-learn"}
+_DISTRIBUTIONS = {"faiss": "faiss-cpu", "sklearn": "scikit-learn", "umap": "umap-learn"}
+# Libraries that only one kernel needs, with the extra that brings them.
+_OPTIONAL = {("umap", ""): ("umap", "umap"), ("neighbours", "approximate"): ("faiss", "vectors")}
 _LEIDEN_ROUNDS = 5
 _STARTS = 4
 _NETWORKIT = threading.Lock()
@@ -39,18 +42,20 @@ class CpuBackend(Backend):
     """Ranks, components and paths by scipy, communities and cores by networkit, points by scikit-learn."""
 
     requires = ("igraph", "networkit", "scipy", "sklearn")
+    approximates = True
 
     def versions(self) -> dict[str, str]:
         """Return the version of each library that this backend calls."""
-        libraries = (*self.requires, "numpy", "pyarrow", *(() if self.gap("umap") else ("umap",)))
-        names = (_DISTRIBUTIONS.get(name, name) for name in libraries)
+        optional = (name for name, _ in _OPTIONAL.values() if importlib.util.find_spec(name) is not None)
+        names = (_DISTRIBUTIONS.get(name, name) for name in (*self.requires, "numpy", "pyarrow", *optional))
         return {name: importlib.metadata.version(name) for name in names}
 
     @classmethod
     def gap(cls, kernel: str, method: str = "") -> str:
-        """Return why a kernel is lacking: UMAP is there where its library is installed."""
-        if kernel == "umap" and importlib.util.find_spec("umap") is None:
-            return "needs umap-learn, not installed; it comes with the extra 'umap'"
+        """Return why a kernel is lacking: some are there where their library is installed."""
+        library, extra = _OPTIONAL.get((kernel, method), ("", ""))
+        if library and importlib.util.find_spec(library) is None:
+            return f"needs {_DISTRIBUTIONS[library]}, not installed; it comes with the extra {extra!r}"
         return super().gap(kernel, method)
 
     def solve_pagerank(
@@ -250,6 +255,15 @@ class CpuBackend(Backend):
                 NearestNeighbors(n_neighbors=k, algorithm="brute").fit(points).kneighbors(points)
             )
         return np.asarray(found), np.asarray(distance, np.float64)
+
+    def solve_near(
+        self, points: NDArray[np.float32], *, k: int, seed: int
+    ) -> tuple[NDArray[Any], NDArray[np.float64]]:
+        """Return the nearest points by faiss, on one thread; of few points by all distances."""
+        found = nearest_of_all(points, k=k, seed=seed)
+        if found is None:
+            return self.solve_neighbours(points.astype(np.float64), k=k)
+        return found[0], found[1].astype(np.float64)
 
     def solve_aggregate(
         self, table: pa.Table, keys: Sequence[str], measures: Mapping[str, Folded]

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from workbench.compute import Points
+from workbench.errors import UsageError
 from workbench.testing._comparison import compares
 from workbench.testing._graphs import blobs
 from workbench.testing._suite import AGREEMENT, adjusted_rand, cpu, has
@@ -22,6 +23,7 @@ __all__ = ["PointSuite"]
 
 INERTIA_TOLERANCE = 0.02
 TRUST = 0.9
+RECALL = 0.95
 
 
 class PointSuite:
@@ -125,7 +127,94 @@ class PointSuite:
         np.testing.assert_allclose(near, np.sort(every)[:, :5], atol=1e-5)
         assert (found != np.arange(300)[:, None]).all()
         assert all(len(set(row)) == 5 for row in found.tolist())
-        assert metrics == {"k": 5}
+        assert metrics == {"k": 5, "recall": 1}
+
+    @compares(
+        "neighbours",
+        "quality",
+        "recall of at least 0.95 against all distances, which are those of the points within 1e-5",
+        method="approximate",
+    )
+    @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+    def test_the_nearest_of_many_are_mostly_found(self, backend: Backend, metric: Any) -> None:
+        """Comparison: quality, recall of at least 0.95; groups of points, and far from the origin."""
+        from scipy.spatial.distance import cdist
+
+        has(backend, "neighbours", "approximate")
+        draw = np.random.default_rng(9)
+        values = 3 + draw.normal(size=(60, 24))[draw.integers(60, size=6_000)]
+        values += 0.2 * draw.normal(size=values.shape)
+        asked = {"k": 7, "metric": metric, "method": "approximate", "seed": 4}
+        table, metrics = backend.neighbours(Points(values), **asked)
+        found = table["neighbour"].to_numpy().reshape(-1, 7)
+        near = table["distance"].to_numpy().reshape(-1, 7)
+        rows = draw.choice(len(values), 300, replace=False)
+        every = cdist(values[rows], values, metric)
+        np.testing.assert_allclose(near[rows], np.take_along_axis(every, found[rows], 1), atol=1e-5)
+        assert (np.diff(near, axis=1) >= 0).all()
+        every[np.arange(300), rows] = np.inf
+        last = np.sort(every)[:, 6:7]
+        recall = (near[rows] <= last + 1e-5).mean()
+        assert recall >= RECALL
+        assert metrics == {"k": 7, "recall": pytest.approx(recall, abs=0.02)}
+        assert (found != np.arange(len(values))[:, None]).all()
+        assert backend.neighbours(Points(values), **asked)[0].equals(table)
+
+    def test_equal_points_are_nearest_and_crowd_no_others_out(self, backend: Backend) -> None:
+        """More equal points than neighbours, few, and pairs: each finds its own before any other."""
+        has(backend, "neighbours", "approximate")
+        draw = np.random.default_rng(10)
+        size = np.concatenate([[900, 40, 3], np.repeat([2, 1], 1_500)])
+        group = draw.permutation(np.repeat(np.arange(len(size)), size))
+        points = Points(draw.normal(size=(len(size), 12))[group])
+        table, metrics = backend.neighbours(points, k=5, method="approximate")
+        found = table["neighbour"].to_numpy().reshape(-1, 5)
+        equal = table["distance"].to_numpy().reshape(-1, 5) <= 1e-6
+        assert (equal.sum(1) == np.minimum(size[group] - 1, 5)).all()
+        assert (equal == (group[found] == group[:, None])).all()
+        assert (np.diff(np.sort(found, axis=1), axis=1) > 0).all()
+        assert (found != np.arange(len(found))[:, None]).all()
+        assert metrics["recall"] >= RECALL
+
+    def test_lists_that_are_shorter_than_k_are_gone_beyond(self, backend: Backend) -> None:
+        """Where the nearest lists hold fewer points than are asked for, each has as many nevertheless."""
+        has(backend, "neighbours", "approximate")
+        draw = np.random.default_rng(11)
+        crowd, few = draw.normal(size=(5_000, 8)), 50 * np.eye(8)[np.arange(60) % 8]
+        points = Points(np.vstack([0.01 * crowd, few + 0.1 * draw.normal(size=few.shape)]))
+        table, metrics = backend.neighbours(points, k=100, metric="euclidean", method="approximate")
+        found = table["neighbour"].to_numpy().reshape(-1, 100)
+        assert all(len(set(row)) == 100 for row in found[-60:].tolist())
+        assert np.isfinite(table["distance"].to_numpy()).all()
+        assert metrics["k"] == 100
+
+    def test_few_points_are_compared_exactly(self, backend: Backend) -> None:
+        """Of few points, and of many that are few places, the approximate answer is the exact one."""
+        has(backend, "neighbours", "approximate")
+        draw = np.random.default_rng(12)
+        places = draw.normal(size=(30, 4))
+        for values in (places, places[draw.integers(30, size=3_000)]):
+            near = [
+                backend.neighbours(Points(values), k=6, method=method)[0]["distance"].to_numpy()
+                for method in ("exact", "approximate")
+            ]
+            np.testing.assert_allclose(near[0], near[1], atol=1e-6)
+
+    def test_neighbours_are_asked_for_properly(self, backend: Backend) -> None:
+        """What is out of range is said."""
+        has(backend, "neighbours")
+        points = Points(np.eye(3))
+        wrong: list[tuple[dict[str, Any], str]] = [
+            ({"k": 0}, "k is 0, must be at least 1"),
+            ({"seed": -1}, "seed is -1, must be at least 0"),
+            ({"method": "fast"}, "method is 'fast', must be one of exact, approximate"),
+            ({"metric": "taxi"}, "metric is 'taxi', must be one of cosine, euclidean"),
+        ]
+        for options, message in wrong:
+            with pytest.raises(UsageError, match=message):
+                backend.neighbours(points, **options)
+        with pytest.raises(UsageError, match="the origin has no direction"):
+            backend.neighbours(Points(np.zeros((3, 2))), method="approximate")
 
     def test_few_points_have_all_others_as_neighbours(self, backend: Backend) -> None:
         """Fewer points than asked for are no error."""
@@ -133,7 +222,7 @@ class PointSuite:
         three = backend.neighbours(Points(np.eye(3)), k=9)
         found = three[0]["neighbour"].to_numpy().reshape(3, 2)
         assert np.sort(found, axis=1).tolist() == [[1, 2], [0, 2], [0, 1]]
-        assert three[1] == {"k": 2}
+        assert three[1] == {"k": 2, "recall": 1}
         assert backend.neighbours(Points(np.ones((1, 2))), k=9)[0].num_rows == 0
 
     @compares(
