@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from workbench.analysis.newcomers import hashed, newcomers
 from workbench.analysis.series import read_series
 from workbench.engine import Engine
 
@@ -30,6 +33,7 @@ spec:
 """
 DAYS = 12  # more than are merged at a time
 FEW = 20
+NEW_DAYS = 3
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +76,7 @@ def read(db: Engine, timezone: str, most_values: int | None = FEW) -> dict[Resol
         attributes=db.schema.attributes,
         terms={},
         most_values=most_values,
+        new_days=NEW_DAYS,
     )
 
 
@@ -92,8 +97,14 @@ def counted(documents: pl.DataFrame, days: SeriesSet, timezone: str) -> dict[tup
             if small == "host" or row["type"] == "Answer":
                 add((row["type"], small, row[small]), row["day"])
     for type_ in ("client", "host"):
-        for day, number in real.group_by("day").agg(pl.col(type_).n_unique()).rows():
-            add((f"distinct {type_}",), day, number)
+        seen = {day: set(keys) for day, keys in real.group_by("day").agg(type_).rows()}
+        order = sorted(seen)
+        whole = [day for day in order if day in axis]
+        for place, day in enumerate(order):
+            add((f"distinct {type_}",), day, len(seen[day]))
+            before = set().union(*(seen[other] for other in order[max(0, place - NEW_DAYS) : place]))
+            known = day in whole[NEW_DAYS:]
+            add((f"new {type_}",), day, len(seen[day] - before) if known else 0)
     return found
 
 
@@ -105,6 +116,40 @@ def test_daily_series_are_those_of_the_documents(db: Engine, documents: pl.DataF
     found = dict(zip(names, np.nan_to_num(days.counts).tolist(), strict=True))
     assert found == counted(documents, days, timezone)
     assert len(days.buckets) == (DAYS if timezone == "UTC" else DAYS - 1)
+
+
+def test_what_is_new_is_not_known_of_the_first_days(db: Engine) -> None:
+    days = read(db, "Asia/Kolkata")["day"]
+    new = days.select(days.names.with_row_index().filter(metric="new client")["index"].to_list())
+    assert np.flatnonzero(np.isnan(new.counts[0])).tolist() == list(range(NEW_DAYS))
+
+
+@pytest.mark.parametrize(("lookback", "new"), [(1, [2, 1, 1, 1]), (2, [2, 1, 0, 1]), (9, [2, 1, 0, 0])])
+def test_days_without_an_entity_of_the_type_are_passed_over(lookback: int, new: list[int]) -> None:
+    # nobody between day 2 and day 50: day 50 follows day 2
+    seen = [("a", 1, "x"), ("a", 1, "y"), ("a", 2, "z"), ("a", 50, "x"), ("a", 50, "z"), ("a", 51, "y")]
+    other = [("b", day, "x") for day in range(1, 52)]
+    frame = pl.DataFrame([*seen, *other], schema=["type", "day", "key"], orient="row")
+    found = newcomers(hashed(frame), lookback)
+    assert found.filter(type="a")["entities"].to_list() == new
+    assert found.filter(type="b")["entities"].to_list() == [1] + [0] * 50
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(0, 20)), min_size=1, max_size=80), st.integers(1, 12)
+)
+def test_who_is_new_is_who_was_on_none_of_the_days_before(met: list[tuple[int, int]], lookback: int) -> None:
+    frame = pl.DataFrame(
+        [("a", day, f"k{key}") for key, day in met], schema=["type", "day", "key"], orient="row"
+    )
+    parts = [hashed(part.unique()) for part in frame.partition_by("key")]  # a day comes in several rows
+    seen = {day: {key for key, other in met if other == day} for _, day in met}
+    days = sorted(seen)
+    wanted = [
+        len(seen[day] - set().union(*(seen[d] for d in days[max(0, place - lookback) : place])))
+        for place, day in enumerate(days)
+    ]
+    assert newcomers(pl.concat(parts), lookback)["entities"].to_list() == wanted
 
 
 def test_without_entities_the_same_series_of_the_whole_are_read(db: Engine) -> None:

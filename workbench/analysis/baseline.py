@@ -185,8 +185,9 @@ def _rarity(
     days, place = np.unique(series.buckets.day, return_inverse=True)
     if len(days) < _LEAST_DAYS:
         return np.minimum(size, _UNPROVEN), np.full(len(size), notable)
-    largest = np.zeros((len(size), len(days)))
-    np.maximum.at(largest.T, place, size.T)
+    # a day on which nothing was counted is none of the usual ones
+    largest = np.full((len(size), len(days)), np.nan)
+    np.fmax.at(largest.T, place, np.where(np.isfinite(series.counts), size, np.nan).T)
     start, slope = _tail(largest)
     number = np.ones(len(size))
     for rows in series.families:
@@ -199,12 +200,21 @@ def _rarity(
     chance = np.log1p(-_USUAL) - np.maximum(beyond, 0.0) + np.log(number)[:, None]
     below = (size / start[:, None]) * _deviate(np.log1p(-_USUAL)) * (number == 1)[:, None]
     limit = np.log1p(-_USUAL) + np.log(number) - np.log(2 * NormalDist().cdf(-notable))
-    return np.where(beyond < 0, below, _deviate(chance)), start + slope * np.maximum(limit, 0.0)
+    rare = np.where(beyond < 0, below, _deviate(chance))
+    few = np.isfinite(largest).sum(axis=1) < _LEAST_DAYS
+    rare[few] = np.minimum(size[few], _UNPROVEN)
+    return rare, np.where(few, notable, start + slope * np.maximum(limit, 0.0))
 
 
 def _tail(largest: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return where the tail begins and the length over which it falls to 1/e, of each row."""
-    begin, before = np.quantile(largest, [_USUAL, 2 * _USUAL - 1], axis=1)
+    """Return where the tail begins and the length over which it falls to 1/e, of each row without its NaN."""
+    begin, before = np.zeros((2, len(largest)))
+    number = np.isfinite(largest).sum(axis=1)
+    # rows of which as many days are known at a time; unknown ones are sorted behind
+    ordered = np.sort(largest, axis=1)
+    for n in np.unique(number[number > 0]).tolist():
+        rows = number == n
+        begin[rows], before[rows] = np.quantile(ordered[rows, :n], [_USUAL, 2 * _USUAL - 1], axis=1)
     # an exponential tail halves between these two
     return np.maximum(begin, _TINY), np.maximum((begin - before) / np.log(2), _TINY)
 

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from workbench.analysis.baseline import stabilised
+from workbench.analysis.metrics import DISTINCT, NEW, is_level, is_of_entities, is_of_knowledge
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -15,11 +16,10 @@ if TYPE_CHECKING:
     from workbench.analysis.baseline import Baseline
     from workbench.analysis.series import SeriesSet
 
-__all__ = ["CRITICAL", "DISTINCT", "NOTABLE", "SEVERITIES", "SIGNIFICANT", "episodes", "fold", "with_drivers"]
+__all__ = ["CRITICAL", "NOTABLE", "SEVERITIES", "SIGNIFICANT", "episodes", "fold", "with_drivers"]
 
 NOTABLE, SIGNIFICANT, CRITICAL = 2.0, 3.0, 4.0
 SEVERITIES = ("notable", "significant", "critical")
-DISTINCT = "distinct "
 _DRIVERS = 5
 _DRIVER = pl.Struct(
     {
@@ -36,7 +36,8 @@ def episodes(series: SeriesSet, baseline: Baseline) -> pl.DataFrame:
     """Return one row for each run of alerts in one direction: ``row``, ``start``, ``end`` and what they are.
 
     ``start`` and ``end`` are bucket numbers, the end not included. ``observed`` and ``expected`` are sums of
-    events; of a share, the share of all events in the episode; of distinct entities, the daily mean.
+    events; of a share, the share of all events in the episode; of distinct entities and of what compute
+    finds, the daily mean.
     ``excess`` is in events (entities); ``size`` is how many standard deviations of a Poisson count all of
     the episode together is off. ``z`` and ``deviation`` are the peak's.
     """
@@ -55,7 +56,7 @@ def episodes(series: SeriesSet, baseline: Baseline) -> pl.DataFrame:
         return np.bincount(owner, weights=values[row[owner], place], minlength=len(row)).astype(np.float64)
 
     shares = series.shares[row] if len(row) else np.empty(0, np.bool_)
-    mean = series.names["metric"].str.starts_with(DISTINCT).to_numpy()[row]
+    mean = series.names.select(is_level(pl.col("metric"))).to_series().to_numpy()[row]
     observed, expected = total(series.counts), total(np.nan_to_num(baseline.expected))
     days = np.where(mean, end - start, 1.0)
     whole = np.where(shares, total(np.nan_to_num(series.totals)), days)
@@ -97,8 +98,8 @@ def fold(hours: pl.DataFrame, days: pl.DataFrame) -> pl.DataFrame:
 
     A daily episode takes in the hourly ones of its metric, value and direction that touch it: it gets their
     peak, and the larger ``z``. An episode of a dimension's value that touches one of the whole which is
-    significant, or as severe, is left to the whole's drivers; so is one of distinct entities, where
-    events are as clearly more or fewer.
+    significant, or as severe, is left to the whole's drivers; so is one of distinct or new entities,
+    where events are as clearly more or fewer, and one of new entities where there are more or fewer at all.
     """
     same = ["metric", "dimension", "value", "direction"]
     days = days.with_row_index("day_episode")
@@ -121,12 +122,18 @@ def fold(hours: pl.DataFrame, days: pl.DataFrame) -> pl.DataFrame:
     alone = hours.with_row_index("hour_episode").join(pairs, on="hour_episode", how="anti")
     both = pl.concat([days.select(hours.columns), alone.select(hours.columns)]).with_row_index("episode")
     whole = both.filter(pl.col("dimension").is_null())
-    distinct = pl.col("metric").str.starts_with(DISTINCT)
+    metric = pl.col("metric")
+    of_events = whole.filter(~is_of_entities(metric), ~is_of_knowledge(metric))
+    distinct, new = (
+        both.filter(metric.str.starts_with(kind)).with_columns(metric.str.strip_prefix(kind).alias("of"))
+        for kind in (DISTINCT, NEW)
+    )
     parts = both.filter(pl.col("dimension").is_not_null())
     told = pl.concat(
         [
             _told(parts, whole, ["metric", "direction"]),
-            _told(both.filter(distinct), whole.filter(~distinct), ["direction"]),
+            _told(both.filter(is_of_entities(metric)), of_events, ["direction"]),
+            _told(new, distinct, ["of", "direction"]),
         ]
     )
     return (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.analysis.tasks import tasks
 from workbench.compute import Growth
-from workbench.knowledge import Run
+from workbench.knowledge import Run, of_days
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,6 +37,9 @@ def input_hash(snapshot: Snapshot, segments: Sequence[str], task: str, facts: Ma
     reads = tasks.load(task)
     files = [(f.kind, f.segment, f.hash) for k in reads.inputs for f in snapshot.files(k, segments=wanted)]
     counted = [reads.version, sorted(files), *(facts[name] for name in reads.facts)]
+    # what is computed of the days comes while they stay the same: where it is read, it counts
+    known = [entry.hash for kind in reads.knowledge for entry in of_days(snapshot, kind, segments)]
+    counted += [known] if known else []
     return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()[:32]
 
 

@@ -1,4 +1,4 @@
-"""Series over time that trends are looked for in: events by type, shares, distinct entities, dimensions.
+"""Series over time that trends are looked for in: events, shares, entities, each by day or by hour.
 
 All come from partials, never from documents. Hours are whole hours of UTC; an hour belongs to the local
 day that it begins in.
@@ -17,6 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from workbench.analysis.grouping import Grouping
+from workbench.analysis.metrics import DISTINCT, SHARE
+from workbench.analysis.newcomers import new_series, newcomers
 from workbench.analysis.sighted import VERSION, Sighted, merged_sightings, sighted
 from workbench.executors.base import tree
 from workbench.partials.shapes import COUNTS
@@ -141,6 +143,16 @@ class SeriesSet:
         index = np.asarray(rows, dtype=np.int64)
         return SeriesSet(self.buckets, self.names[index], self.counts[index], self.totals[index])
 
+    def beside(self, *others: SeriesSet) -> SeriesSet:
+        """Return these series and others over the same buckets."""
+        parts = (self, *others)
+        return SeriesSet(
+            self.buckets,
+            pl.concat(p.names for p in parts),
+            np.concatenate([p.counts for p in parts]),
+            np.concatenate([p.totals for p in parts]),
+        )
+
 
 def read_series(  # noqa: PLR0913  (what a series depends on, each its own)
     source: BySegment,
@@ -150,12 +162,14 @@ def read_series(  # noqa: PLR0913  (what a series depends on, each its own)
     attributes: frozenset[str],
     terms: Mapping[str, Term],
     most_values: int | None,
+    new_days: int,
     group: Grouping | None = None,
 ) -> dict[Resolution, SeriesSet]:
     """Return the hourly and the daily series of the window; empty where the window has no whole bucket.
 
     Hourly are the events of each type and the shares of the outcomes that the schema's terms declare. Daily
-    are these, the distinct entities of each type, and events and shares by each entity of small types.
+    are these, the distinct entities of each type, those of them that are new, and events and shares by
+    each entity of small types.
 
     Args:
         source: What goes through the segments, and keeps what entities did in each.
@@ -165,6 +179,7 @@ def read_series(  # noqa: PLR0913  (what a series depends on, each its own)
         terms: Event types that are one thing's; their outcomes become shares.
         most_values: An entity type with more entities in the window is no dimension. With None only the
             events and shares of the whole are read, without opening the sightings.
+        new_days: On so many days before a new entity was not seen.
         group: Where hourly counts are summed; by default wherever it is fastest.
     """
     wanted = sorted(segments)
@@ -175,9 +190,11 @@ def read_series(  # noqa: PLR0913  (what a series depends on, each its own)
     first, last = counts.select(pl.col("hour").min(), pl.col("hour").max().alias("last")).row(0)
     days = daily(first, last, timezone)
     hours = hourly(first, last, timezone)
-    by_value, distinct = _empty("hour"), _empty("day")
+    found = None
     if most_values is not None:
-        by_value, distinct = _read_sightings(source, wanted, timezone, attributes, most_values)
+        found = _read_sightings(source, wanted, timezone, attributes, most_values)
+    by_value = _empty("hour") if found is None else _by_value(found)
+    distinct = _dense(_empty("day") if found is None else _distinct(found), days)
     whole = counts.select(
         pl.col("type").alias("metric"),
         pl.lit(None, pl.String).alias("dimension"),
@@ -187,9 +204,9 @@ def read_series(  # noqa: PLR0913  (what a series depends on, each its own)
     )
     return {
         "hour": _with_shares(_dense(whole, hours), terms),
-        "day": _stack(
-            _with_shares(_dense(_by_day(pl.concat([whole, by_value]), timezone), days), terms),
-            _dense(distinct, days),
+        "day": _with_shares(_dense(_by_day(pl.concat([whole, by_value]), timezone), days), terms).beside(
+            distinct,
+            *([] if found is None else [new_series(newcomers(found.hashes, new_days), distinct, new_days)]),
         ),
     }
 
@@ -222,8 +239,8 @@ def hourly_counts(segment: Segment) -> pa.Table:
 
 def _read_sightings(
     source: BySegment, segments: list[str], timezone: str, attributes: frozenset[str], most_values: int
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return events by hour and entity of the small types, and entities by local day of the others."""
+) -> Sighted | None:
+    """Return what entities did in all segments."""
     options: dict[str, Any] = {
         "timezone": timezone,
         "attributes": sorted(attributes),
@@ -236,24 +253,28 @@ def _read_sightings(
         reads=("entities", "sightings"),
         facts={"version": VERSION, **options},
     )
-    found = tree(map(Sighted.of, parts), partial(merged_sightings, most_values=most_values))
-    if found is None:
-        return _empty("hour"), _empty("day")
-    return (
-        found.events.select(
-            pl.col("event_type").alias("metric"),
-            pl.col("type").alias("dimension"),
-            pl.col("key").alias("value"),
-            "hour",
-            "events",
-        ),
-        found.distinct.select(
-            (pl.lit("distinct ") + pl.col("type")).alias("metric"),
-            pl.lit(None, pl.String).alias("dimension"),
-            pl.lit(None, pl.String).alias("value"),
-            "day",
-            pl.col("entities").alias("events"),
-        ),
+    return tree(map(Sighted.of, parts), partial(merged_sightings, most_values=most_values))
+
+
+def _by_value(found: Sighted) -> pl.DataFrame:
+    """Return events by hour and entity of the small types."""
+    return found.events.select(
+        pl.col("event_type").alias("metric"),
+        pl.col("type").alias("dimension"),
+        pl.col("key").alias("value"),
+        "hour",
+        "events",
+    )
+
+
+def _distinct(found: Sighted) -> pl.DataFrame:
+    """Return entities by local day."""
+    return found.distinct.select(
+        (pl.lit(DISTINCT) + pl.col("type")).alias("metric"),
+        pl.lit(None, pl.String).alias("dimension"),
+        pl.lit(None, pl.String).alias("value"),
+        "day",
+        pl.col("entities").alias("events"),
     )
 
 
@@ -298,7 +319,7 @@ def _within_spans(counts: NDArray[np.float64], names: pl.DataFrame) -> NDArray[n
 
 def _with_shares(series: SeriesSet, terms: Mapping[str, Term]) -> SeriesSet:
     """Add the share of each outcome, for the whole and for each dimension's value."""
-    found = [series]
+    found: list[SeriesSet] = []
     place = series.names.with_row_index("row")
     for term in terms.values():
         members = place.filter(pl.col("metric").is_in(list(term.events)))
@@ -313,10 +334,10 @@ def _with_shares(series: SeriesSet, terms: Mapping[str, Term]) -> SeriesSet:
         )
         if shared.is_empty() or members["metric"].n_unique() < 2:
             continue
-        names = shared.select((pl.lit("share of ") + pl.col("metric")).alias("metric"), "dimension", "value")
+        names = shared.select((pl.lit(SHARE) + pl.col("metric")).alias("metric"), "dimension", "value")
         counts = np.nan_to_num(series.counts[shared["row"].to_numpy()])
         found.append(SeriesSet(series.buckets, names, counts, sums[shared["of"].to_numpy()]))
-    return _stack(*found)
+    return series.beside(*found)
 
 
 def _all_but_the_commonest(series: SeriesSet, members: pl.DataFrame) -> list[str]:
@@ -324,12 +345,3 @@ def _all_but_the_commonest(series: SeriesSet, members: pl.DataFrame) -> list[str
     whole = members.filter(pl.col("dimension").is_null())
     events = np.nansum(series.counts[whole["row"].to_numpy()], axis=1)
     return [name for name, n in zip(whole["metric"], events, strict=True) if n < events.max(initial=0.0)]
-
-
-def _stack(*parts: SeriesSet) -> SeriesSet:
-    return SeriesSet(
-        parts[0].buckets,
-        pl.concat(p.names for p in parts),
-        np.concatenate([p.counts for p in parts]),
-        np.concatenate([p.totals for p in parts]),
-    )

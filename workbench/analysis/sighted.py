@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from workbench.analysis.newcomers import hashed
 from workbench.graph.stack import coded
 from workbench.partials.documents import DAY_US, HASH_BITS
 
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
 
 __all__ = ["VERSION", "Sighted", "merged_sightings", "sighted"]
 
-VERSION = 1
+VERSION = 2
 """Of what is found in a segment: what is kept of another one is not read."""
 
-_TABLES = ("names", "events", "days", "shared")
+_TABLES = ("names", "events", "days", "shared", "hashes")
 _HOURS = 24
 _HOUR_US = DAY_US // _HOURS
 _MOMENT = pl.Datetime("us", "UTC")
@@ -47,6 +48,8 @@ class Sighted:
         events: ``event_type``, ``type``, ``key``, ``hour`` and ``events``, of these entities.
         days: ``type``, ``day`` (since 1970) and ``entities``, how many were seen, of whole days.
         shared: ``type``, ``day`` and ``key``, of the other days.
+        hashes: ``type``, ``day`` and ``hashes`` of the keys that were seen, of every day; of one that two
+            segments share in two rows.
     """
 
     span: tuple[int, int]
@@ -55,6 +58,7 @@ class Sighted:
     events: pl.DataFrame
     days: pl.DataFrame
     shared: pl.DataFrame
+    hashes: pl.DataFrame
 
     @classmethod
     def of(cls, tables: Mapping[str, pa.Table]) -> Self | None:
@@ -114,6 +118,7 @@ def sighted(
         nodes.events(node, hour, *coded(sightings[0]["event_type"]), hours),
         _counted(days.filter(whole)),
         days.filter(~whole),
+        hashed(days),
     )
     return found.tables()
 
@@ -137,6 +142,7 @@ def merged_sightings(parts: Sequence[Sighted | None], *, most_values: int) -> Si
         pl.concat(part.events.filter(few) for part in found),
         pl.concat([*(part.days for part in found), _counted(shared.filter(whole).unique())]),
         shared.filter(~whole).unique(),
+        pl.concat(part.hashes for part in found),
     )
 
 

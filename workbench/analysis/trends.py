@@ -10,8 +10,11 @@ import numpy as np
 import polars as pl
 
 from workbench.analysis.baseline import baseline_of
-from workbench.analysis.episodes import DISTINCT, SEVERITIES
+from workbench.analysis.episodes import SEVERITIES
+from workbench.analysis.metrics import DISTINCT, NEW
+from workbench.analysis.over_time import known_series
 from workbench.analysis.series import read_series
+from workbench.analysis.tasks import tasks
 from workbench.errors import UnknownNameError, UsageError
 from workbench.tabular import Tabular, html_table, text_table
 
@@ -102,12 +105,18 @@ class Trends(Tabular):
     def __init__(self, world: World) -> None:
         self._world = world
         self.timezone = world.timezone
-        self._baselines: dict[tuple[Resolution, bool], Baseline] = {}
+        self._baselines: dict[tuple[Resolution, str], Baseline] = {}
+        self._computed: tuple[int, Knowledge] | None = None
+        self._told: tuple[int, SeriesSet] | None = None
 
-    @cached_property
+    @property
     def knowledge(self) -> Knowledge:
         """Return the newest run over the window with its record."""
-        return self._world.compute("trends")
+        if self._computed is None or self._computed[0] != self._world.snapshot.generation:
+            found = self._world.compute("trends")
+            # storing it has made a generation
+            self._computed = (self._world.snapshot.generation, found)
+        return self._computed[1]
 
     def to_arrow(self) -> pa.Table:
         """Return all episodes."""
@@ -151,11 +160,15 @@ class Trends(Tabular):
 
     @property
     def metrics(self) -> list[str]:
-        """Return what is measured, for example an event type's name or ``share of`` it."""
+        """Return what is measured: events of a type, ``share of`` them, ``distinct`` and ``new`` entities.
+
+        Of clusters and communities there are metrics as soon as there is a result of them.
+        """
         schema = self._world.schema
         named = {rule.type or role for e in schema.events.values() for role, rule in e.entities.items()}
-        distinct = {f"{DISTINCT}{name}" for name in named - schema.attributes}
-        return sorted(distinct.union(*(s.names["metric"] for s in self._whole.values())))
+        entities = {f"{kind}{name}" for name in named - schema.attributes for kind in (DISTINCT, NEW)}
+        found = (s.names["metric"] for s in (self._known, *self._whole.values()))
+        return sorted(entities.union(*found))
 
     def series(
         self,
@@ -174,7 +187,8 @@ class Trends(Tabular):
             metric: One of :attr:`metrics`.
             dimension: An entity type, for the series by one of its entities.
             value: The entity's key.
-            resolution: ``hour`` or ``day``; by dimension, and of distinct entities, there are days only.
+            resolution: ``hour`` or ``day``; by dimension, and of entities, clusters and communities, there
+                are days only.
 
         Raises:
             UnknownNameError: If there is no such series; near misses are suggested.
@@ -184,9 +198,7 @@ class Trends(Tabular):
             raise UsageError("a series by dimension needs both, the dimension and its value.")
         if resolution not in ("hour", "day"):
             raise UnknownNameError("resolution", resolution, ("hour", "day"), where="trends")
-        # the sightings are opened only for what cannot be told without them
-        whole = dimension is None and metric in self._whole[resolution].names["metric"]
-        series, baseline = self._with_baseline(resolution, whole=whole)
+        series, baseline = self._with_baseline(resolution, self._source(metric, dimension, resolution))
         row = _row(series, metric, dimension, value)
         one = series.select([row])
         weight = np.divide(
@@ -220,7 +232,31 @@ class Trends(Tabular):
             attributes=world.schema.attributes,
             terms=world.schema.terms,
             most_values=most_values,
+            new_days=self._parameters["new_days"],
         )
+
+    def _source(self, metric: str, dimension: str | None, resolution: Resolution) -> str:
+        """Return where a series is: the sightings are opened only for what cannot be told without them."""
+        if dimension is None and metric in self._whole[resolution].names["metric"]:
+            return "whole"
+        known = dimension is None and resolution == "day" and metric in self._known.names["metric"]
+        return "known" if known else "all"
+
+    @cached_property
+    def _parameters(self) -> dict[str, Any]:
+        # an earlier version's run may lack some
+        return tasks.load("trends").complete(self.knowledge.run.parameters)
+
+    @property
+    def _known(self) -> SeriesSet:
+        """Return what other tasks tell: they may have told more since the documents were read."""
+        now = self._world.snapshot
+        if self._told is None or self._told[0] != now.generation:
+            days = self._whole["day"].buckets
+            found = known_series(now, now.segments, days, self.timezone, least=1)
+            self._told = (now.generation, found)
+            self._baselines.pop(("day", "known"), None)
+        return self._told[1]
 
     @cached_property
     def _whole(self) -> dict[Resolution, SeriesSet]:
@@ -228,15 +264,17 @@ class Trends(Tabular):
 
     @cached_property
     def _series(self) -> dict[Resolution, SeriesSet]:
-        return self._read(self.knowledge.run.parameters["most_values"])
+        return self._read(self._parameters["most_values"])
 
-    def _with_baseline(self, resolution: Resolution, *, whole: bool) -> tuple[SeriesSet, Baseline]:
-        series = (self._whole if whole else self._series)[resolution]
-        if (resolution, whole) not in self._baselines:
-            parameters = self.knowledge.run.parameters
-            found = baseline_of(series, parameters["method"], parameters["weeks"])
-            self._baselines[resolution, whole] = found
-        return series, self._baselines[resolution, whole]
+    def _with_baseline(self, resolution: Resolution, source: str) -> tuple[SeriesSet, Baseline]:
+        if source == "known":
+            series = self._known
+        else:
+            series = (self._whole if source == "whole" else self._series)[resolution]
+        if (resolution, source) not in self._baselines:
+            found = baseline_of(series, self._parameters["method"], self._parameters["weeks"])
+            self._baselines[resolution, source] = found
+        return series, self._baselines[resolution, source]
 
 
 def _row(series: SeriesSet, metric: str, dimension: str | None, value: str | None) -> int:

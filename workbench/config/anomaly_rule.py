@@ -155,7 +155,8 @@ class Trend(Strict):
     """More or less happens than usual, whoever does it.
 
     Attributes:
-        metric: An event type, ``share of`` it, or ``distinct`` and an entity type.
+        metric: An event type, ``share of`` it, ``distinct`` or ``new`` and an entity type, ``number of
+            communities``, ``number of clusters`` or ``size of cluster`` and its number.
         dimension: An entity type: by each of its entities, instead of all together.
         severity: At least how severe.
         direction: Whether more counts, or less, or both.

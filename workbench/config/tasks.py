@@ -45,6 +45,7 @@ class _Trends(Strict):
     method: Literal["seasonal", "classic"] = "seasonal"
     weeks: int = Field(26, ge=4, le=520)
     most_values: int = Field(200, ge=0, le=100_000)
+    new_days: int = Field(7, ge=1, le=3650)
 
 
 class TrendConfig(_Trends):
@@ -54,6 +55,7 @@ class TrendConfig(_Trends):
         method: ``seasonal``, or the origin's ``classic``.
         weeks: How many other weeks an hour of the week is compared with.
         most_values: An entity type with more entities is no dimension.
+        new_days: An entity that was not seen on so many days before is new.
     """
 
     metadata: Metadata = Metadata(id="default")

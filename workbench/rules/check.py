@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workbench.analysis.activity import event_types
-from workbench.analysis.episodes import DISTINCT
 from workbench.analysis.features import declared_features
+from workbench.analysis.metrics import CLUSTERS, COMMUNITIES, DISTINCT, NEW, SHARE, SIZE
 from workbench.analysis.window import actor_type
 from workbench.errors import UnknownNameError, UsageError, did_you_mean
 
@@ -48,9 +48,11 @@ def findings(world: World, rule: AnomalyRule) -> Iterator[str]:
 
 def _of_trend(world: World, wanted: Trend) -> Iterator[str]:
     schema = world.schema
-    name = wanted.metric.removeprefix("share of ").removeprefix(DISTINCT)
-    known = schema.entities if wanted.metric.startswith(DISTINCT) else schema.event_names
-    if name not in known:
+    prefix = next((p for p in (SHARE, DISTINCT, NEW) if wanted.metric.startswith(p)), "")
+    name = wanted.metric.removeprefix(prefix)
+    known = schema.entities if prefix in (DISTINCT, NEW) else schema.event_names
+    of_compute = name in (COMMUNITIES, CLUSTERS) or name.startswith(SIZE)
+    if name not in known and not of_compute:
         yield f"spec.template.trend.metric: there is no metric {wanted.metric!r}. {did_you_mean(name, known)}"
     if wanted.dimension and wanted.dimension not in schema.entities:
         fix = did_you_mean(wanted.dimension, schema.entities)

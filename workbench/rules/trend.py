@@ -11,7 +11,9 @@ import numpy as np
 import polars as pl
 
 from workbench.analysis.baseline import baseline_of
-from workbench.analysis.episodes import DISTINCT, SEVERITIES, episodes, fold
+from workbench.analysis.episodes import SEVERITIES, episodes, fold
+from workbench.analysis.metrics import may_have_no_series
+from workbench.analysis.over_time import known_series
 from workbench.analysis.series import read_series
 from workbench.analysis.tasks import tasks
 from workbench.errors import UnknownNameError
@@ -62,14 +64,18 @@ class Series:
     @cached_property
     def _all(self) -> dict[Resolution, SeriesSet]:
         world = self.world
-        return read_series(
+        series = read_series(
             world.by_segment,
             self.segments,
             world.timezone,
             attributes=world.schema.attributes,
             terms=world.schema.terms,
             most_values=self._parameters["most_values"],
+            new_days=self._parameters["new_days"],
         )
+        days = series["day"]
+        known = known_series(world.snapshot, self.segments, days.buckets, world.timezone)
+        return {**series, "day": days.beside(known)}
 
 
 def _masked(series: SeriesSet, until: int) -> SeriesSet:
@@ -100,7 +106,7 @@ def found_trends(series: Series, wanted: Trend, since: int, until: int) -> pl.Da
     known = series.metrics
     world = series.world
     metric = world.schema.event_names.get(wanted.metric, wanted.metric)
-    if metric not in known and not metric.startswith(DISTINCT) and metric not in world.schema.events:
+    if metric not in known and not may_have_no_series(metric) and metric not in world.schema.events:
         raise UnknownNameError("metric", wanted.metric, known)
     zone = ZoneInfo(world.timezone)
     level = SEVERITIES.index(wanted.severity)
@@ -151,7 +157,7 @@ def worst(series: Series, metric: str, since: int, until: int) -> float:
     rows = series.episodes(until).filter(pl.col("until").to_physical() > since, pl.col("dimension").is_null())
     if metric:
         known = series.metrics
-        if metric not in known:
+        if metric not in known and not may_have_no_series(metric):
             raise UnknownNameError("metric", metric, known)
         rows = rows.filter(pl.col("metric") == metric)
     return float(np.abs(rows["z"].to_numpy()).max(initial=0.0))

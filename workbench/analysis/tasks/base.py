@@ -99,6 +99,8 @@ class Task(Driver):
         facts: What else decides about it: ``attributes`` (the schema's attribute types), ``who`` (its
             actors with what events give), ``features`` (the feature configuration), ``patterns`` (the
             pattern configuration), ``timezone``, ``weights`` (of signals, by triage).
+        knowledge: Kinds of which it reads the newest result as of each day, where there are enough of them
+            (:data:`~workbench.knowledge.ENOUGH`): it depends on these, too, but waits for none of them.
         defaults: Its parameters with their default values.
         period: Seconds between two runs in the background, at least.
         after: Tasks whose results it reads: in the background it runs after them.
@@ -111,6 +113,7 @@ class Task(Driver):
     version: ClassVar[int] = 1
     inputs: ClassVar[tuple[str, ...]] = ("entities", "edges")
     facts: ClassVar[tuple[str, ...]] = ("attributes",)
+    knowledge: ClassVar[tuple[str, ...]] = ()
     defaults: ClassVar[dict[str, Any]] = {}
 
     @abstractmethod

@@ -11,6 +11,7 @@ import polars as pl
 from workbench.analysis.baseline import LEAST_WEEKS, baseline_of
 from workbench.analysis.episodes import CRITICAL, episodes, fold, with_drivers
 from workbench.analysis.grouping import Grouping
+from workbench.analysis.over_time import KINDS, known_series
 from workbench.analysis.series import read_series
 from workbench.analysis.tasks.base import Context, Outcome, Task
 from workbench.compute import KernelRun
@@ -30,7 +31,14 @@ class TrendEpisodes(Task):
 
     inputs: ClassVar[tuple[str, ...]] = ("counts", "entities", "sightings")
     facts: ClassVar[tuple[str, ...]] = ("attributes", "terms", "timezone")
-    defaults: ClassVar[dict[str, Any]] = {"method": "seasonal", "weeks": 26, "most_values": 200}
+    knowledge: ClassVar[tuple[str, ...]] = KINDS
+    version: ClassVar[int] = 2
+    defaults: ClassVar[dict[str, Any]] = {
+        "method": "seasonal",
+        "weeks": 26,
+        "most_values": 200,
+        "new_days": 7,
+    }
 
     def run(self, context: Context) -> Outcome:
         """Return one row an episode, worst first.
@@ -42,7 +50,7 @@ class TrendEpisodes(Task):
 
         Raises:
             UnknownNameError: If there is no such method.
-            UsageError: If ``weeks`` are too few.
+            UsageError: If ``weeks`` or ``new_days`` are too few.
         """
         parameters = context.parameters
         method = parameters["method"]
@@ -50,6 +58,10 @@ class TrendEpisodes(Task):
             raise UnknownNameError("method", method, METHODS, where="trends")
         if parameters["weeks"] < LEAST_WEEKS:
             raise UsageError(f"weeks is {parameters['weeks']}, a baseline takes at least {LEAST_WEEKS}.")
+        if parameters["new_days"] < 1:
+            raise UsageError(
+                f"new_days is {parameters['new_days']}, it takes at least 1 to tell what is new."
+            )
         begin = time.perf_counter()
         group = Grouping(context.device)
         series = read_series(
@@ -59,11 +71,15 @@ class TrendEpisodes(Task):
             attributes=context.schema.attributes,
             terms=context.schema.terms,
             most_values=parameters["most_values"],
+            new_days=parameters["new_days"],
             group=group,
         )
+        days = series["day"]
+        known = known_series(context.snapshot, context.segments, days.buckets, context.timezone)
+        series["day"] = days.beside(known)
         baselines = {r: baseline_of(s, method, parameters["weeks"]) for r, s in series.items()}
-        hours, days = (episodes(series[r], baselines[r]) for r in ("hour", "day"))
-        found = with_drivers(fold(hours, days), series["day"], baselines["day"])
+        by_hour, by_day = (episodes(series[r], baselines[r]) for r in ("hour", "day"))
+        found = with_drivers(fold(by_hour, by_day), series["day"], baselines["day"])
         critical = found.filter(pl.col("z").abs() >= CRITICAL)
         kernel = KernelRun(
             table=found.select(COLUMNS).to_arrow(compat_level=pl.CompatLevel.oldest()),
