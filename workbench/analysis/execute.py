@@ -38,7 +38,11 @@ def input_hash(snapshot: Snapshot, segments: Sequence[str], task: str, facts: Ma
     files = [(f.kind, f.segment, f.hash) for k in reads.inputs for f in snapshot.files(k, segments=wanted)]
     counted = [reads.version, sorted(files), *(facts[name] for name in reads.facts)]
     # what is computed of the days comes while they stay the same: where it is read, it counts
-    known = [entry.hash for kind in reads.knowledge for entry in of_days(snapshot, kind, segments)]
+    known = [
+        (kind, entry.meta["asof"], entry.hash)
+        for kind in reads.knowledge
+        for entry in of_days(snapshot, kind, segments)
+    ]
     counted += [known] if known else []
     return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()[:32]
 
