@@ -129,6 +129,7 @@ def test_with_enough_days_a_jump_is_an_episode(db: Engine) -> None:
     # what is told again is not computed again, and another result is
     known = db.trends.knowledge.run.id
     assert db.compute("trends").run.id == known
+    assert db.inputs_of("trends") == db.trends.knowledge.run.inputs  # its own run is no news to it
     tell(db, "clusters", 30, sizes(99, 51), created="2027-01-01T00:00:00+00:00")
     assert db.trends.knowledge.run.id != known
 

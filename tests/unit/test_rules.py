@@ -302,6 +302,9 @@ def test_a_trend_is_told_from_what_was_before(shop: Engine) -> None:
     assert found(shop, quiet, END - timedelta(days=3)) == {}
     with pytest.raises(UnknownNameError, match="View"):
         found(shop, rule(**template("trend", metric="Veiw")))
+    # metrics that may have no series yet
+    for metric in ("new item", "distinct item", "number of clusters", "size of cluster 3"):
+        assert found(shop, rule(**template("trend", metric=metric, severity="critical"))) == {}
 
 
 # triggered, resolved
@@ -603,6 +606,7 @@ def test_what_names_nothing_is_said_with_what_may_be_meant(own: Engine) -> None:
         "c": "template: {trend: {metric: Vew, dimension: page}}",
         "d": "template: {trend: {metric: distinct users}}",
         "e": "template: {trend: {metric: View, dimension: contry}}",
+        "e2": "template: {trend: {metric: new users}}",
         "f": "composition: {and: [{feature: view_cont, threshold: 1}]}",
         "g": "template: {threshold: {feature: view_count, value: 1}}\n"
         "  enrichment: {plan: {steps: []}, at_most: 0}",
@@ -617,5 +621,11 @@ def test_what_names_nothing_is_said_with_what_may_be_meant(own: Engine) -> None:
     assert "trend.metric: there is no metric 'Vew'. Did you mean 'View'?" in texts[2]
     assert "Did you mean 'user'?" in texts[3]
     assert "trend.dimension: there is no entity type 'contry'. Did you mean 'country'?" in texts[4]
-    assert "composition: there is no feature of user 'view_cont'" in texts[5]
-    assert "steps" in texts[6]
+    assert "there is no metric 'new users'. Did you mean 'user'?" in texts[5]
+    assert "composition: there is no feature of user 'view_cont'" in texts[6]
+    assert "steps" in texts[7]
+    for path in (own.path / "rules").glob("e*.yaml"):
+        path.write_text(
+            path.read_text().replace("new users", "number of communities").replace("contry", "country")
+        )
+    assert not [problem for problem in own.rules.problems() if str(problem).startswith("e")]

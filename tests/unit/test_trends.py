@@ -216,6 +216,33 @@ def test_a_day_takes_in_its_hours_and_the_whole_its_parts() -> None:
     assert [r["value"] for r in fold(faint[[1]], faint[[0, 2]]).rows(named=True)] == ["a", None]
 
 
+def test_more_new_ones_are_no_news_where_more_events_or_more_of_them_at_all_say_so() -> None:
+    names = ["new client", "new host", "distinct client", "number of clusters"]
+    rows = pl.DataFrame(
+        {
+            "metric": names,
+            "dimension": pl.Series([None] * 4, dtype=pl.String),
+            "value": pl.Series([None] * 4, dtype=pl.String),
+            "direction": ["up"] * 4,
+            "since": [MONDAY] * 4,
+            "until": [MONDAY + timedelta(hours=24)] * 4,
+            "peak": [MONDAY] * 4,
+            "z": [4.5, 4.5, 4.2, 4.5],
+            "size": [10.0, 9.0, 8.0, 7.0],
+            "resolution": ["day"] * 4,
+        }
+    )
+    assert fold(rows.clear(), rows)["metric"].to_list() == [
+        "new host",
+        "distinct client",
+        "number of clusters",
+    ]
+    event = rows[[0]].with_columns(metric=pl.lit("Answer"))
+    # clusters are no entities: what happens more often does not tell of them
+    told = fold(rows.clear(), pl.concat([rows, event]))["metric"].to_list()
+    assert sorted(told) == ["Answer", "number of clusters"]
+
+
 # through the engine: 8 weeks of calls from two hosts, one of which fails on one afternoon
 
 
@@ -318,6 +345,8 @@ def test_names_that_do_not_exist_are_told_with_what_is_near(db: Engine) -> None:
         db.compute("trends", method="sesonal")
     with pytest.raises(UsageError, match="at least 4"):
         db.compute("trends", weeks=3)
+    with pytest.raises(UsageError, match="at least 1"):
+        db.compute("trends", new_days=0)
 
 
 def test_the_run_is_kept_with_its_figures_and_read_again(db: Engine) -> None:

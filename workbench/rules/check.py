@@ -52,7 +52,7 @@ def _of_trend(world: World, wanted: Trend) -> Iterator[str]:
     name = wanted.metric.removeprefix(prefix)
     known = schema.entities if prefix in (DISTINCT, NEW) else schema.event_names
     of_compute = name in (COMMUNITIES, CLUSTERS) or name.startswith(SIZE)
-    if name not in known and not of_compute:
+    if name not in known and wanted.metric not in schema.event_names and not of_compute:
         yield f"spec.template.trend.metric: there is no metric {wanted.metric!r}. {did_you_mean(name, known)}"
     if wanted.dimension and wanted.dimension not in schema.entities:
         fix = did_you_mean(wanted.dimension, schema.entities)
