@@ -165,12 +165,15 @@ def recall_of(
     for begin in range(0, len(drawn), at_once):
         rows = drawn[begin : begin + at_once]
         with threadpool_limits(limits=1):
-            apart = squares - 2 * points[rows] @ points.T + squares[rows, None]
+            apart = (-2 * points[rows]) @ points.T
+        apart += squares
         apart[np.arange(len(rows)), rows] = np.inf
-        for every, mine in zip(apart, found[begin : begin + at_once], strict=True):
-            close = every[every <= mine[-1] + slack]
-            last = np.partition(close, k - 1)[k - 1] if len(close) >= k else mine[-1]
-            hits += int((mine <= last + slack).sum())
+        # the square of the row itself is in none of these distances
+        mine = found[begin : begin + at_once] - squares[rows, None]
+        for every, near in zip(apart, mine, strict=True):
+            close = every[every <= near[-1] + slack]
+            last = np.partition(close, k - 1)[k - 1] if len(close) >= k else near[-1]
+            hits += int((near <= last + slack).sum())
     return hits / found.size
 
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["EntityVectors", "entity_vectors"]
 
-_ROWS = 1 << 15
-
 
 @dataclass(frozen=True, eq=False)
 class EntityVectors:
@@ -110,18 +108,12 @@ def _sums(
     weights: NDArray[np.float32],
     ends: NDArray[np.uint32],
 ) -> NDArray[np.float32]:
-    """Return the weighted sum of the vectors of each group of consecutive rows, some groups at a time."""
-    ends = ends.astype(np.int64)
-    starts = np.concatenate([[0], ends[:-1]])
-    sums = np.empty((len(ends), vectors.shape[1]), np.float32)
-    first = 0
-    while first < len(ends):
-        last = max(first + 1, int(np.searchsorted(ends, starts[first] + _ROWS, side="right")))
-        rows = slice(starts[first], ends[last - 1])
-        weighted = vectors[texts[rows]] * weights[rows, None]
-        sums[first:last] = np.add.reduceat(weighted, starts[first:last] - starts[first], axis=0)
-        first = last
-    return sums
+    """Return the weighted sum of the vectors of each group of consecutive rows."""
+    from scipy.sparse import csr_array  # noqa: PLC0415  (kept out of start-up)
+
+    shape = (len(ends), len(vectors))
+    said = csr_array((weights, texts, np.append(0, ends.astype(np.int64))), shape)
+    return np.asarray(said @ vectors, np.float32)
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
