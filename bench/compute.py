@@ -1,6 +1,6 @@
 """Tasks of continuous compute on 30 full-width days: ``python bench/compute.py [--quick] [--workspace DIR]``.
 
-Four questions, each row in a process of its own, whose wall time, CPU time and largest resident memory are
+Questions, each row in a process of its own, whose wall time, CPU time and largest resident memory are
 taken after the imports:
 
 - *day*: the window is open and everything is current; another day's files come. How long until it is stored,
@@ -8,7 +8,9 @@ taken after the imports:
   window? Embeddings are not counted. Tasks run as the scheduler runs them: the most urgent first, as many at
   a time as there are worker threads. The time of each overlaps with that of others; ``all of it`` is that of
   the clock from the first file to the last result.
-- *task*: how long does each task take on the whole window?
+- *growth*: the same in a window of a day, of a week and of all days.
+- *kept*: how long does it take to merge the graph and to count all segments once? What comes out is kept.
+- *task*: how long does each task take on the whole window, when that is there?
 - *kernel*: how long do the kernels take beside the best libraries called bare on the same arrays?
 - *usual*: how long does a notebook with pandas, networkx and scikit-learn take from one day's files to ranks,
   communities, clusters and anomalies? It keeps nothing, and its graph has four kinds of pairs; the workbench
@@ -111,8 +113,28 @@ def day(folder: Path, logs: Path) -> Facts:
         return {"steps": {**told, "all of it": whole}, "nodes": nodes, "edges": edges, "days": days}
 
 
+def kept(folder: Path) -> Facts:
+    """Merge the graph, and count what each segment tells of actors and for trends."""
+    with opened(folder) as engine:
+
+        def count() -> None:
+            len(engine.graph)
+            engine.features()
+            engine.compute("trends", weeks=25)  # another result than the one that is timed
+
+        return timed(count)
+
+
+def last(number: int, folder: Path) -> Facts:
+    """Drop all days but the last so many."""
+    with opened(folder) as engine:
+        days = engine.snapshot.segments
+        engine.evict(*days[: len(days) - number])
+        return {"days": engine.snapshot.segments}
+
+
 def task(name: str, folder: Path) -> Facts:
-    """Run one task on the whole window, of which nothing but the graph is kept."""
+    """Run one task on the whole window."""
     with opened(folder) as engine:
         facts = timed(lambda: engine.compute(name, **MIN_WEIGHT.get(name, {})))
         return {**facts, "rows": engine.knowledge.read(name).table.num_rows}
@@ -275,6 +297,8 @@ def same_day(logs: Path, folder: Path) -> Facts:
 
 CHILDREN: dict[str, Callable[..., Facts]] = {
     "day": lambda folder, logs: day(Path(folder), Path(logs)),
+    "kept": lambda folder: kept(Path(folder)),
+    "last": lambda number, folder: last(int(number), Path(folder)),
     "task": lambda name, folder: task(name, Path(folder)),
     "arrays": lambda folder, target: arrays(Path(folder), Path(target)),
     "kernel": lambda name, contender, folder: kernel(name, contender, Path(folder)),
@@ -329,16 +353,23 @@ def measure(source: Path, scratch: Path, events: int) -> Iterator[Facts]:
     from workbench.analysis import tasks  # noqa: PLC0415
 
     print(f"{'group':<12} {'name':<26} {'wall s':>8} {'CPU s':>8} {'peak MB':>8} {'ratio':>7}")
+    with opened(source) as engine:
+        days = engine.snapshot.segments
+    logs = generated(scratch / "next", 1, events, date.fromisoformat(days[-1]) + timedelta(days=1))
+    for number in (1, 7):
+        if number < len(days):
+            few = copied(source, scratch / f"last {number}")
+            child("last", str(number), few)
+            yield said("growth", f"{number} days", (child("day", few, logs) or {})["steps"]["all of it"])
     work = copied(source, scratch / "work")
+    yield said("kept", "graph and segments", child("kept", work) or {})
     for name in tasks.names():
         facts = child("task", name, work)
         yield said("task", name, facts or {})
-    with opened(work) as engine:
-        following = date.fromisoformat(engine.snapshot.segments[-1]) + timedelta(days=1)
-    logs = generated(scratch / "next", 1, events, following)
     facts = child("day", work, logs) or {}
     for name, step in facts["steps"].items():
         yield said("day", name, step)
+    yield said("growth", f"{len(days)} days", facts["steps"]["all of it"])
     child("arrays", work, scratch / "arrays")
     for name in ("pagerank", "communities", "components", "kmeans", "isolation"):
         base = None
