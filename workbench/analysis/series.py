@@ -251,7 +251,8 @@ def _read_sightings(
         segments,
         "sighted",
         reads=("entities", "sightings"),
-        facts={"version": VERSION, **options},
+        # of another version of polars hashes are others
+        facts={"version": VERSION, "polars": pl.__version__, **options},
     )
     return tree(map(Sighted.of, parts), partial(merged_sightings, most_values=most_values))
 
