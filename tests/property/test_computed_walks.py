@@ -39,7 +39,8 @@ def laid(
     rows = [{**end, "run": f"similarity-{n % 2}"} for n, end in enumerate(ends)]
     names_of = ("source", "target", "run")
     shape = pa.schema([*((name, pa.string()) for name in names_of), ("weight", pa.float64())])
-    edges = Computed("SimilarTo", ("similarity-0", "similarity-1"), pa.Table.from_pylist(rows, shape))
+    table = pa.Table.from_pylist(rows, shape)
+    edges = Computed("SimilarTo", ("similarity-0", "similarity-1"), table.num_rows, lambda: table)
     graph = Graph(window, SCHEMA, computed={"SimilarTo": lambda: edges})
     full = graph.to_networkx()
     assert "SimilarTo" not in {kind for _, _, kind in full.edges(keys=True)}

@@ -110,7 +110,7 @@ class Graph(Listing):
         if not asked:
             return self
         found = {name: self._computed[name]() for name in sorted(asked)}
-        key = (frozenset(types or ()), *((edges.runs, edges.edges.num_rows) for edges in found.values()))
+        key = (frozenset(types or ()), *((edges.runs, edges.rows) for edges in found.values()))
         laid = self._laid.get(key)
         if laid is None:
             counted = self._wanted([name for name in types or () if name not in found])

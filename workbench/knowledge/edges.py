@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Protocol
 
 import polars as pl
@@ -29,15 +29,22 @@ class Computed:
     Attributes:
         type: The edges' type.
         runs: The runs of the task that found them.
-        edges: ``source`` and ``target`` as they are written, ``weight`` (above 0), ``run``; each pair once.
+        rows: How many rows their results have: forgetting takes some out of a run's.
+        read: Returns :attr:`edges`.
         groups: The type of the entities at the target end that compute found too; empty where both ends are
             entities of the window.
     """
 
     type: str
     runs: tuple[str, ...]
-    edges: pa.Table
+    rows: int
+    read: Callable[[], pa.Table]
     groups: str = ""
+
+    @cached_property
+    def edges(self) -> pa.Table:
+        """``source`` and ``target`` as they are written, ``weight`` (above 0), ``run``; each pair once."""
+        return self.read()
 
 
 class World(Protocol):
@@ -123,23 +130,29 @@ def _edges(world: World, type_: str) -> Computed:
     found = [world.knowledge.read(kind.task, run=run) for run in newest.values()]
     found = found or [world.knowledge.read(kind.task)]
     found.sort(key=lambda result: (result.run.asof, result.run.created))
-    tables = [(result.run, pl.DataFrame(result.to_arrow())) for result in found]
-    last = {kind.of(run, table): (run, table) for run, table in tables}
-    alive = [(run, table) for run, table in last.values() if _lives(run, table, live)]
+    tables = [(result.run, result.to_arrow()) for result in found]
+    # what says of which entities and days a result is stands in each of its rows
+    heads = [(run, pl.DataFrame(table.slice(0, 1)), table) for run, table in tables]
+    last = {kind.of(run, head): (run, head, table) for run, head, table in heads}
+    alive = [(run, table) for run, head, table in last.values() if _lives(run, head, live)]
     if not alive:
         raise UsageError(
             f"the {type_} edges of {found[-1].run.id} are of days that are not there any more.",
             fix=f"Run compute({kind.task!r}) first.",
         )
-    edges = pl.concat(kind.read(table).with_columns(run=pl.lit(run.id)) for run, table in alive)
+    runs, rows = tuple(run.id for run, _ in alive), sum(table.num_rows for _, table in alive)
+    return Computed(type_, runs, rows, partial(_joined, kind, alive), kind.groups)
+
+
+def _joined(kind: _Kind, alive: Sequence[tuple[Run, pa.Table]]) -> pa.Table:
+    edges = pl.concat(kind.read(pl.DataFrame(table)).with_columns(run=pl.lit(run.id)) for run, table in alive)
     # what is alike or goes together by nothing, or by its opposite, is not joined
     edges = (
         edges.filter(pl.col("weight") > 0)
         .with_columns(pl.col("weight").clip(upper_bound=1.0))
         .unique(("source", "target"), keep="last", maintain_order=True)
     )
-    arrow = edges.to_arrow(compat_level=pl.CompatLevel.oldest())
-    return Computed(type_, tuple(run.id for run, _ in alive), arrow, kind.groups)
+    return edges.to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
 def _lives(run: Run, table: pl.DataFrame, live: Sequence[str]) -> bool:
