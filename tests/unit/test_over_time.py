@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -46,28 +47,28 @@ def workspace(root: Path, zone: str = "UTC") -> Engine:
     return engine
 
 
-def tell(db: Engine, kind: str, tables: Mapping[int, Mapping[str, list[Any]]], **changes: Any) -> None:
-    """Store results as of the ends of days."""
+def tell(db: Engine, kind: str, day: int, table: Mapping[str, list[Any]], **changes: Any) -> None:
+    """Store a result as of the end of a day."""
     segments = db.snapshot.segments
+    asof = FIRST + timedelta(days=day, hours=23)
+    facts: dict[str, Any] = {
+        "id": f"{kind}-{uuid.uuid4().hex}",
+        "kind": kind,
+        "algorithm": "told",
+        "parameters": {},
+        "seed": 0,
+        "device": "cpu",
+        "fallback": "",
+        "versions": {},
+        "segments": (segments[0], segments[day], day + 1),
+        "inputs": "",
+        "asof": asof.isoformat(),
+        "created": f"2026-01-01T00:00:{day:02}+00:00",
+        "seconds": 0.0,
+    }
     with db.store.writer() as writer:
         transaction = writer.begin()
-        for day, table in tables.items():
-            facts: dict[str, Any] = {
-                "id": f"{kind}-{uuid.uuid4().hex}",
-                "kind": kind,
-                "algorithm": "told",
-                "parameters": {},
-                "seed": 0,
-                "device": "cpu",
-                "fallback": "",
-                "versions": {},
-                "segments": (segments[0], segments[day], day + 1),
-                "inputs": "",
-                "asof": (FIRST + timedelta(days=day, hours=23)).isoformat(),
-                "created": f"2026-01-01T00:00:{day:02}+00:00",
-                "seconds": 0.0,
-            }
-            add(transaction, Run(**{**facts, **changes}), pa.table(dict(table)))
+        add(transaction, Run(**{**facts, **changes}), pa.table(dict(table)))
         transaction.commit()
     db.refresh()
 
@@ -87,17 +88,27 @@ def observed(db: Engine, metric: str) -> dict[int, float]:
     }
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace in which trends were computed: what its segments tell is kept."""
+    root = tmp_path_factory.mktemp("calls")
+    with workspace(root) as engine:
+        engine.compute("trends")
+    return root / "w"
+
+
 @pytest.fixture
-def db(tmp_path: Path) -> Engine:
-    return workspace(tmp_path)
+def db(made: Path, tmp_path: Path) -> Engine:
+    return Engine(shutil.copytree(made, tmp_path / "w"))
 
 
 def test_there_is_a_series_of_few_results_and_no_alert(db: Engine) -> None:
     assert not [name for name in db.trends.metrics if "cluster" in name or "communities" in name]
     told = db.compute("trends").run.id
-    tell(db, "clusters", {3: sizes(4, 2), 5: sizes(4, 0, 3), 9: sizes(90, 1)})
-    tell(db, "communities", {7: {"community": [0, 0, 1]}}, metrics={"communities": 2.0})
-    tell(db, "communities", {8: {"community": [0, 1, 2]}})  # of an earlier version, which noted no number
+    for day, numbers in {3: (4, 2), 5: (4, 0, 3), 9: (90, 1)}.items():
+        tell(db, "clusters", day, sizes(*numbers))
+    tell(db, "communities", 7, {"community": [0, 0, 1]}, metrics={"communities": 2.0})
+    tell(db, "communities", 8, {"community": [0, 1, 2]})  # of an earlier version, which noted no number
     assert observed(db, "number of clusters") == {3: 2, 5: 2, 9: 2}
     assert observed(db, "size of cluster 0") == {3: 4, 5: 4, 9: 90}
     # it was not there on one day in between
@@ -112,11 +123,11 @@ def test_there_is_a_series_of_few_results_and_no_alert(db: Engine) -> None:
 
 def test_with_enough_days_a_jump_is_an_episode(db: Engine) -> None:
     before = db.compute("trends")
-    enough = 5 + ENOUGH - 1
-    tell(db, "clusters", {day: sizes(100 + day % 3, 50) for day in range(5, enough)})
+    for day in range(5, 5 + ENOUGH - 1):
+        tell(db, "clusters", day, sizes(100 + day % 3, 50))
     assert db.compute("trends").run.id == before.run.id
-    jumps = {day: 400 * (JUMP <= day < JUMP + 2) for day in range(enough, DAYS)}
-    tell(db, "clusters", {day: sizes(100 + day % 3 + more, 50) for day, more in jumps.items()})
+    for day in range(5 + ENOUGH - 1, DAYS):
+        tell(db, "clusters", day, sizes(100 + day % 3 + 400 * (JUMP <= day < JUMP + 2), 50))
     found = db.trends.to_polars().filter(pl.col("metric").str.contains("cluster"))
     assert db.trends.knowledge.run.id != before.run.id
     (row,) = found.rows(named=True)
@@ -129,46 +140,42 @@ def test_with_enough_days_a_jump_is_an_episode(db: Engine) -> None:
     known = db.trends.knowledge.run.id
     assert db.compute("trends").run.id == known
     assert db.inputs_of("trends") == db.trends.knowledge.run.inputs  # its own run is no news to it
-    tell(db, "clusters", {30: sizes(99, 51)}, created="2027-01-01T00:00:00+00:00")
+    tell(db, "clusters", 30, sizes(99, 51), created="2027-01-01T00:00:00+00:00")
     assert db.trends.knowledge.run.id != known
 
 
 def test_a_result_as_of_an_earlier_day_sees_none_of_later_ones(db: Engine) -> None:
-    tell(db, "clusters", {day: sizes(10 if day < JUMP else 900) for day in range(DAYS)})
+    for day in range(DAYS):
+        tell(db, "clusters", day, sizes(10 if day < JUMP else 900))
     early = db.compute("trends", asof=db.snapshot.segments[JUMP - 1]).to_polars()
     assert early.filter(pl.col("metric").str.contains("cluster")).is_empty()
 
 
 def test_the_setting_with_the_most_days_is_the_series_and_of_a_day_the_newest_result(db: Engine) -> None:
     segments = db.snapshot.segments
-    one: dict[str, Any] = {"parameters": {"resolution": 1.0}}
-    two: dict[str, Any] = {"parameters": {"resolution": 2.0}}
-    tell(db, "communities", {day: {"community": [0]} for day in range(4)}, **one)
-    tell(db, "communities", {day: {"community": [0, 1]} for day in range(3)}, **two)
+    for day in range(4):
+        tell(db, "communities", day, {"community": [0]}, parameters={"resolution": 1.0})
+    for day in range(3):
+        tell(db, "communities", day, {"community": [0, 1]}, parameters={"resolution": 2.0})
     again = "2026-02-01T00:00:00+00:00"
-    tell(db, "communities", {2: {"community": [0, 1, 2]}}, created=again, **one)
+    tell(db, "communities", 2, {"community": [0, 1, 2]}, parameters={"resolution": 1.0}, created=again)
     assert observed(db, "number of communities") == {0: 1, 1: 1, 2: 3, 3: 1}
     assert [
         e.meta["segments"][1] for e in of_days(db.snapshot, "communities", segments[1:], least=1)
     ] == list(segments[1:4])
     assert of_days(db.snapshot, "communities", segments, least=5) == []
     # as many days: the one that was used last
-    tell(db, "communities", {3: {"community": [0, 1]}}, created=again, **two)
+    tell(db, "communities", 3, {"community": [0, 1]}, parameters={"resolution": 2.0}, created=again)
     assert observed(db, "number of communities") == {0: 2, 1: 2, 2: 2, 3: 2}
 
 
 def test_a_result_is_of_the_local_day_in_which_its_data_end(tmp_path: Path) -> None:
     auckland = workspace(tmp_path / "east", "Pacific/Auckland")
-    tell(auckland, "communities", {5: {"community": [0]}})
+    tell(auckland, "communities", 5, {"community": [0]})
     assert observed(auckland, "number of communities") == {6: 1}
     west = workspace(tmp_path / "west", "America/New_York")
-    tell(west, "communities", {5: {"community": [0]}})
+    tell(west, "communities", 5, {"community": [0]})
     assert observed(west, "number of communities") == {5: 1}
-    # the last whole day is the one before: it has only what is as of the one that is not over
-    tell(auckland, "communities", {DAYS - 1: {"community": [0, 1]}})
-    assert observed(auckland, "number of communities") == {6: 1, DAYS - 1: 2}
-    tell(auckland, "communities", {DAYS - 2: {"community": [0, 1, 2]}})
-    assert observed(auckland, "number of communities") == {6: 1, DAYS - 1: 3}
 
 
 def test_new_entities_are_known_from_the_second_week_on(db: Engine) -> None:
