@@ -68,6 +68,16 @@ def test_tables_come_back_as_they_were(tmp_path: Path) -> None:
     assert Derived(tmp_path, "other", Verifier()).sets() == []
 
 
+def test_of_each_part_there_is_one_set(tmp_path: Path) -> None:
+    kept = derived(tmp_path)
+    for generation, part in ((3, "a"), (3, "b"), (4, "a"), (2, "b")):
+        kept.keep(TABLES, generation=generation, inputs=[], facts={}, part=part)
+    assert {made.part: made.generation for made in kept.sets()} == {"a": 4, "b": 3}
+    assert len(names(tmp_path)) == 8
+    assert kept.keep(TABLES, generation=5, inputs=[], facts={}) is not None
+    assert len(kept.sets()) == 3
+
+
 def test_a_set_takes_the_place_of_earlier_ones_and_gives_way_to_a_later(tmp_path: Path) -> None:
     kept = derived(tmp_path)
     for generation in (3, 3, 5):

@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from workbench.storage import FileEntry, Snapshot
-    from workbench.storage.derived import Derived
+    from workbench.storage.derived import Derived, DerivedSet
 
-__all__ = ["BySegment"]
+__all__ = ["WORTH", "BySegment"]
+
+WORTH = 100_000
+"""Rows of the partials that are read of a segment."""
 
 _log = get_logger("analysis")
 
@@ -31,11 +34,13 @@ class BySegment:
         snapshot: The generation.
         kept: Returns what is kept of a kind; without it nothing is.
         executor: What goes through the segments of which nothing is known yet.
+        worth: What is found in a segment of fewer rows is not kept: to find it again takes less.
     """
 
     snapshot: Snapshot
     kept: Callable[[str], Derived] | None = None
     executor: Executor = field(default_factory=Threads)
+    worth: int = WORTH
 
     def find(
         self,
@@ -60,7 +65,8 @@ class BySegment:
         """
         days = sorted(segments)
         files = {day: [e for of in reads for e in self.snapshot.files(of, segments=[day])] for day in days}
-        known = {day: self._known(day, kind, files[day], facts) for day in days}
+        sets = {made.part: made for made in self.kept(kind).sets()} if self.kept else {}
+        known = {day: self._known(kind, sets.get(day), files[day], facts) for day in days}
         missing = [day for day in days if known[day] is None]
         # they are asked for one by one: few more than run are held
         found = self.executor.map(function, (Segment(self.snapshot, day) for day in missing))
@@ -72,19 +78,16 @@ class BySegment:
             yield tables
 
     def _known(
-        self, day: str, kind: str, files: list[FileEntry], facts: Mapping[str, Any]
+        self, kind: str, made: DerivedSet | None, files: list[FileEntry], facts: Mapping[str, Any]
     ) -> Mapping[str, pa.Table] | None:
-        if self.kept is None:
+        if self.kept is None or made is None or made.facts != _facts(files, facts):
             return None
-        derived = self.kept(_of(kind, day))
-        wanted = _facts(files, facts)
-        for made in derived.sets():
-            if made.facts == wanted:
-                try:
-                    return {name: derived.read(made, name) for name in made.files}
-                except CorruptFileError as error:
-                    _log.warning("what is kept of a segment is damaged", kind=kind, reason=str(error))
-        return None
+        derived = self.kept(kind)
+        try:
+            return {name: derived.read(made, name) for name in made.files}
+        except CorruptFileError as error:
+            _log.warning("what is kept of a segment is damaged", kind=kind, reason=str(error))
+            return None
 
     def _keep(
         self,
@@ -94,17 +97,14 @@ class BySegment:
         facts: Mapping[str, Any],
         tables: Mapping[str, pa.Table],
     ) -> None:
-        if self.kept is not None:
-            self.kept(_of(kind, day)).keep(
+        if self.kept is not None and sum(entry.rows for entry in files) >= self.worth:
+            self.kept(kind).keep(
                 tables,
                 generation=self.snapshot.generation,
                 inputs=[entry.path for entry in files],
                 facts=_facts(files, facts),
+                part=day,
             )
-
-
-def _of(kind: str, day: str) -> str:
-    return f"{kind} of {day}"
 
 
 def _facts(files: list[FileEntry], facts: Mapping[str, Any]) -> dict[str, Any]:

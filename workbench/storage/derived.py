@@ -13,6 +13,7 @@ import threading
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -41,6 +42,7 @@ class DerivedSet:
     Attributes:
         name: Of its description.
         kind: What it is.
+        part: Which part of that, if it is made in parts.
         generation: The one that it was made of.
         inputs: The files of that generation that it was made of.
         facts: What its maker wrote down with it.
@@ -49,6 +51,7 @@ class DerivedSet:
 
     name: str
     kind: str
+    part: str
     generation: int
     inputs: tuple[str, ...]
     facts: Mapping[str, Any]
@@ -109,8 +112,9 @@ class Derived:
         generation: int,
         inputs: Iterable[str],
         facts: Mapping[str, Any],
+        part: str = "",
     ) -> DerivedSet | None:
-        """Write a set, in place of all others, and return it; None where that cannot be.
+        """Write a set, in place of all others of its part, and return it; None where that cannot be.
 
         Beside one of a later generation it is not written: nobody who comes would want it.
         A disk that is full or read-only, and one whose reserve would be touched, is no error: it is logged.
@@ -120,8 +124,10 @@ class Derived:
             generation: The one that they were made of.
             inputs: The files of that generation that they were made of.
             facts: JSON data to keep with them.
+            part: Which part of the kind it is.
         """
-        if any(made.generation > generation for made in self.sets()):
+        before = [made for made in self.sets() if made.part == part]
+        if any(made.generation > generation for made in before):
             return None
         size = sum(table.nbytes for table in tables.values())
         mark = uuid.uuid4().hex
@@ -133,6 +139,7 @@ class Derived:
             files = {name: self._write(f"{mark}.{name}.arrow", table) for name, table in tables.items()}
             described = {
                 "kind": self._kind,
+                "part": part,
                 "generation": generation,
                 "inputs": sorted(inputs),
                 "facts": dict(facts),
@@ -145,9 +152,10 @@ class Derived:
             self._remove(path.name for path in self._folder.glob(f"{mark}.*"))
             self._not_kept(str(error))
             return None
-        made = next((made for made in self.sets() if mark in str(made.files)), None)
-        for older in self.sets():
-            if older.generation <= generation and older != made:
+        now = self.sets()
+        made = next((made for made in now if mark in str(made.files)), None)
+        for older in now:
+            if older.part == part and older.generation <= generation and older != made:
                 self._remove([older.name, *(name for name, _, _ in older.files.values())])
         return made
 
@@ -202,15 +210,28 @@ class _Sink:
 def _read(path: Path) -> DerivedSet | None:
     """Return a description; None where it is damaged or gone."""
     try:
-        data = path.read_bytes()
-    except OSError:
+        return _described(path, path.stat().st_mtime_ns)
+    except (OSError, ValueError):
         return None
+
+
+# A window of a year in parts has a thousand descriptions, each of which every other one is looked at for.
+@lru_cache(4096)
+def _described(path: Path, changed: int) -> DerivedSet:  # noqa: ARG001  (one that was changed is read again)
+    """Return a description.
+
+    Raises:
+        OSError: If it is gone.
+        ValueError: If it is damaged.
+    """
+    data = path.read_bytes()
     if hash_bytes(data) != path.stem:
-        return None
+        raise ValueError(path)
     told = json.loads(data)
     files = {name: (file, digest, size) for name, (file, digest, size) in told["files"].items()}
+    part = told.get("part", "")
     return DerivedSet(
-        path.name, told["kind"], told["generation"], tuple(told["inputs"]), told["facts"], files
+        path.name, told["kind"], part, told["generation"], tuple(told["inputs"]), told["facts"], files
     )
 
 
