@@ -258,7 +258,7 @@ def test_a_driver_file_is_picked_up_by_preference(package: Callable[..., Registr
     assert (result.device, result.reason) == ("fast", "")
     assert result.table["component"].to_pylist() == [0, 0, 0]
     assert result.metrics == {"components": 1, "largest": 3}
-    assert set(result.versions) == {"numpy", "pyarrow"}
+    assert set(result.versions) - {"faiss-cpu", "umap-learn"} == {"numpy", "pyarrow"}  # these if installed
     assert result.seconds > 0
 
 
