@@ -142,13 +142,18 @@ class Activity:
             until=until,
         )
 
-    def by_end(self) -> dict[tuple[str, bool], pl.DataFrame]:
-        """Return the edges of each ``edge`` and ``outgoing`` that there are; nothing is copied."""
-        if not self.edges.height:
+    def by_end(self, *, within: bool = False) -> dict[tuple[str, bool], pl.DataFrame]:
+        """Return the edges of each ``edge`` and ``outgoing`` that there are; nothing is copied.
+
+        Args:
+            within: Only those that :meth:`neighbours` returns.
+        """
+        edges = self.neighbours() if within else self.edges
+        if not edges.height:
             return {}
-        edge, outgoing = self.edges["edge"].to_physical().to_numpy(), self.edges["outgoing"].to_numpy()
+        edge, outgoing = edges["edge"].to_physical().to_numpy(), edges["outgoing"].to_numpy()
         at = np.flatnonzero(np.append(True, (edge[1:] != edge[:-1]) | (outgoing[1:] != outgoing[:-1])))
-        parts = [self.edges[a:b] for a, b in zip(at, [*at[1:], len(edge)], strict=True)]
+        parts = [edges[a:b] for a, b in zip(at, [*at[1:], len(edge)], strict=True)]
         return {(part.item(0, "edge"), part.item(0, "outgoing")): part for part in parts}
 
     def neighbours(self) -> pl.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -258,7 +258,7 @@ def _counts(tally: Tally, total: int) -> dict[_Column, NDArray[np.float64]]:
 
 def _distinct(activity: Activity, total: int) -> dict[_Column, NDArray[np.float64]]:
     found = {}
-    for (edge, outgoing), part in replace(activity, edges=activity.neighbours()).by_end().items():
+    for (edge, outgoing), part in activity.by_end(within=True).items():
         neighbour = part["neighbour"].to_physical().to_numpy()
         many = int(neighbour.max()) + 1
         pairs = part["actor"].to_numpy() * np.int64(many) + neighbour

@@ -219,7 +219,7 @@ def _no_buckets() -> Buckets:
 
 def _read_counts(source: BySegment, segments: list[str], group: Grouping) -> pl.DataFrame:
     """Return the events of each type and hour, in that order."""
-    parts = [hourly_counts(Segment(source.snapshot, segment)) for segment in segments]
+    parts = list(source.executor.map(hourly_counts, (Segment(source.snapshot, s) for s in segments)))
     if not parts:
         return pl.DataFrame(schema=_COUNTS)
     counted = pl.DataFrame(pa.concat_tables(parts).unify_dictionaries()).cast(_COUNTS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from itertools import combinations_with_replacement
 from typing import Any, ClassVar
 
@@ -57,7 +56,7 @@ class Cooccurrence(Task):
             context.snapshot, context.segments, context.schema, type_, since, until, events_since=until
         )
         types = {end.edge: end.neighbour for end in event_edges(context.schema, type_)}
-        edges = replace(activity, edges=activity.neighbours()).by_end()
+        edges = activity.by_end(within=True)
         by_type = {
             name: _named(name, [part for (edge, _), part in edges.items() if types[edge] == name])
             for name in dict.fromkeys(types[edge] for edge, _ in edges)
