@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from workbench.analysis import Context
     from workbench.analysis.anomalies import Anomalies
-    from workbench.analysis.by_segment import BySegment
     from workbench.analysis.clusters import Clusters
     from workbench.analysis.features import FeatureMatrix
     from workbench.analysis.trends import Trends
@@ -66,6 +65,7 @@ if TYPE_CHECKING:
     from workbench.sql import Result, SqlSession
     from workbench.sql.views import Views
     from workbench.storage import Snapshot
+    from workbench.storage.by_segment import BySegment
     from workbench.storage.mirror import MirrorReport
     from workbench.vectors import Vectors
     from workbench.views import Selection, View
@@ -244,7 +244,7 @@ class Engine:
     @property
     def by_segment(self) -> BySegment:
         """Return what finds, and keeps, what single segments of the window tell."""
-        from workbench.analysis.by_segment import BySegment  # noqa: PLC0415
+        from workbench.storage.by_segment import BySegment  # noqa: PLC0415
 
         return BySegment(self._snapshot, self.store.derived, self.executor)
 

@@ -16,7 +16,6 @@ import pytest
 import workbench
 import workbench.executors.dask as dask_driver
 from workbench.analysis import Context, tasks
-from workbench.analysis.by_segment import BySegment
 from workbench.engine import Engine
 from workbench.errors import ConfigError, CorruptFileError, DriverUnavailableError, ExecutorError
 from workbench.executors import Executor, Threads, executors, named
@@ -24,6 +23,7 @@ from workbench.executors.base import tree
 from workbench.executors.dask import Dask
 from workbench.graph import window_of
 from workbench.settings import load_settings
+from workbench.storage.by_segment import BySegment
 from workbench.testing.executors import total
 
 if TYPE_CHECKING:

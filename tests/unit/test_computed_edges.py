@@ -71,9 +71,10 @@ def pairs(table: pa.Table) -> set[tuple[str, str]]:
 def test_edges_are_those_of_brute_force(db: Engine) -> None:
     run = db.compute("similarity", k=4).run
     found = db.graph.edges("SimilarTo").to_pylist()
-    vectors = entity_vectors(db.snapshot, "reader", db.vectors.window)
+    vectors = entity_vectors(db.by_segment, "reader", db.vectors.window)
     names = [f"reader:r%20{key.removeprefix('r ')}" for key in vectors.keys]
-    cosines = vectors.own @ vectors.own.T
+    own = vectors.own()
+    cosines = own @ own.T
     np.fill_diagonal(cosines, -2)
     assert len(names) == READERS
     for row, name in enumerate(names):

@@ -13,12 +13,12 @@ import pytest
 
 import workbench as wb
 from workbench.analysis.activity import read_activity
-from workbench.analysis.by_segment import BySegment
 from workbench.analysis.stacked import EVENTS
 from workbench.analysis.tally import HOUR_US, Counting, Tally, read_tally, tally_of
 from workbench.engine import Engine
 from workbench.partials.documents import DAY_US
 from workbench.partials.micros import start_of
+from workbench.storage.by_segment import BySegment
 
 if TYPE_CHECKING:
     from pathlib import Path

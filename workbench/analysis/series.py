@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from workbench.analysis.by_segment import BySegment
     from workbench.config.entity_schema import Term
+    from workbench.storage.by_segment import BySegment
 
 __all__ = ["Buckets", "Resolution", "SeriesSet", "daily", "hourly", "read_series"]
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from workbench.analysis.activity import Activity
-    from workbench.analysis.by_segment import BySegment
+    from workbench.storage.by_segment import BySegment
 
 __all__ = ["HOURS", "HOUR_US", "Counting", "Tally", "read_tally", "tally_of"]
 

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from workbench.analysis.baseline import Baseline
-    from workbench.analysis.by_segment import BySegment
     from workbench.analysis.series import Resolution, SeriesSet
     from workbench.config.entity_schema import EntitySchema
     from workbench.knowledge import Knowledge
     from workbench.storage import Snapshot
+    from workbench.storage.by_segment import BySegment
 
 __all__ = ["TrendTable", "Trends"]
 

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date, datetime
 
-    from workbench.analysis.by_segment import BySegment
     from workbench.analysis.features import FeatureMatrix
     from workbench.analysis.tasks.base import Context
     from workbench.config.entity_schema import EntitySchema
     from workbench.config.features import FeatureConfig
     from workbench.storage import Snapshot
+    from workbench.storage.by_segment import BySegment
 
 __all__ = ["World", "actor_type", "period", "period_features", "window_features"]
 

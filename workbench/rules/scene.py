@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from workbench.analysis.activity import Activity
-    from workbench.analysis.by_segment import BySegment
     from workbench.analysis.features import Feature, FeatureMatrix
     from workbench.analysis.tasks.base import Context
     from workbench.config.entity_schema import EntitySchema
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from workbench.rules.memory import Memory
     from workbench.settings import Settings
     from workbench.storage import SegmentStore, Snapshot
+    from workbench.storage.by_segment import BySegment
 
 __all__ = ["Scene", "World", "window_start"]
 

@@ -175,7 +175,7 @@ class Vectors:
         self._ask_again()
         type_, key, place = self._place(entity)
         vectors = self._of_type(type_)
-        if vectors.spread < _TELLING or not vectors.own[place].any():
+        if vectors.spread < _TELLING or not vectors.own(place, place + 1).any():
             of = (
                 "its texts are those of every one"
                 if vectors.spread >= _TELLING
@@ -185,21 +185,17 @@ class Vectors:
                 f"nothing tells which {type_} are similar to {entity}: {of}.",
                 fix="Name more fields in the entity schema's text templates.",
             )
-        others = np.ones(len(vectors.keys), np.bool_)
-        others[place] = False
-        # one query is not worth an index
-        exact = indexes.create("exact").build(vectors.own)
-        found, scores = exact.search(vectors.own[place][None, :], k, allowed=others)
-        least = scores[0, -1] if scores.size else 0.0
-        tied = int((vectors.own[others] @ vectors.own[place] >= least - _EQUAL).sum())
-        keys = vectors.keys[found[0]]
+        cosines = np.delete(vectors.cosines(place), place)
+        best = np.argsort(-cosines, kind="stable")[:k]
+        tied = int((cosines >= cosines[best[-1]] - _EQUAL).sum()) if best.size else 0
+        keys = vectors.keys.gather(best + (best >= place))
         frame = pl.DataFrame(
             {
                 "entity": format_entities(pl.Series([type_] * len(keys), dtype=pl.String), keys),
                 "type": pl.Series([type_] * len(keys), dtype=pl.String),
                 "key": keys,
                 "label": self._labels(type_, keys),
-                "score": scores[0].astype(np.float64),
+                "score": cosines[best].astype(np.float64),
             }
         )
         more = f"; {tied} are at least as alike as the last of them" if tied > len(keys) else ""
@@ -232,9 +228,9 @@ class Vectors:
         else:
             found = self._of_type(type)
             names = format_entities(pl.Series([type] * len(found.keys), dtype=pl.String), found.keys)
-            name = self._queue.kind.driver if len(found.own) > self._queue.kind.above else "exact"
-            index = indexes.create(name).build(found.own)
-            pairs = neighbours(found.own, k, index.search)
+            own = found.own()
+            name = self._queue.kind.driver if len(own) > self._queue.kind.above else "exact"
+            pairs = neighbours(own, k, indexes.create(name).build(own).search)
         table = edges(pairs, names)
         title = f"The {k} most similar of each {type or 'text'}{self._lacking}"
         return Hits(table.to_arrow(compat_level=pl.CompatLevel.oldest()), title, self._world.timezone)
@@ -375,7 +371,7 @@ class Vectors:
 
     def _of_type(self, type_: str) -> EntityVectors:
         if type_ not in self._entities:
-            self._entities[type_] = entity_vectors(self._world.snapshot, type_, self.window)
+            self._entities[type_] = entity_vectors(self._world.by_segment, type_, self.window)
         return self._entities[type_]
 
     def _labels(self, type_: str, keys: pl.Series) -> pl.Series:

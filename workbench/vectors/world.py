@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from workbench.config.entity_schema import EntitySchema
     from workbench.graph import Graph
     from workbench.storage import SegmentStore, Snapshot
+    from workbench.storage.by_segment import BySegment
     from workbench.tabular import Tabular
 
 __all__ = ["World"]
@@ -27,6 +28,10 @@ class World(Protocol):
     @property
     def snapshot(self) -> Snapshot:
         """Return the generation that is being read."""
+
+    @property
+    def by_segment(self) -> BySegment:
+        """Return what finds, and keeps, what single segments of the window tell."""
 
     @property
     def graph(self) -> Graph:

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from workbench.analysis.by_segment import BySegment
     from workbench.compute.base import Device
     from workbench.config.entity_schema import EntitySchema
     from workbench.config.features import FeatureConfig
     from workbench.graph import Graph
     from workbench.knowledge import KnowledgeStore
     from workbench.storage import Snapshot
+    from workbench.storage.by_segment import BySegment
 
 __all__ = ["Context", "Outcome", "Task", "labelled", "measured", "numbered"]
 

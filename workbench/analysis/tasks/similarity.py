@@ -81,9 +81,10 @@ class Similarity(Task):
 
 def _actors(context: Context, type_: str, segments: list[str]) -> tuple[pl.Series, Points]:
     """Return the keys of the actors whose texts tell them apart, and their vectors."""
-    found = entity_vectors(context.snapshot, type_, window_of(context.snapshot, segments, context.embed))
-    rows = np.flatnonzero(np.linalg.norm(found.own, axis=1) > 0)
-    return found.keys.gather(rows), Points(found.own[rows].astype(np.float64))
+    found = entity_vectors(context.by_segment, type_, window_of(context.snapshot, segments, context.embed))
+    own = found.own()
+    rows = np.flatnonzero(own.any(axis=1))
+    return found.keys.gather(rows), Points(own[rows].astype(np.float64))
 
 
 def _nearest(context: Context, points: Points) -> tuple[NDArray[np.int64], KernelRun]:

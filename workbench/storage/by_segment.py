@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.errors import CorruptFileError
 from workbench.executors import Executor, Threads
 from workbench.logs import get_logger
-from workbench.storage import Segment
+from workbench.storage.snapshot import Segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ __all__ = ["WORTH", "BySegment"]
 WORTH = 100_000
 """Rows of the partials that are read of a segment."""
 
-_log = get_logger("analysis")
+_log = get_logger("storage")
 
 
 @dataclass(frozen=True)
