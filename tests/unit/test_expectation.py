@@ -41,6 +41,11 @@ def counts(draw: np.random.Generator, known: NDArray[np.int64]) -> Floats:
     return found.astype(np.float64)
 
 
+def cells_of(counts: Floats) -> Cells:
+    actor, day = np.nonzero(counts)
+    return Cells.of(actor, day, counts[actor, day], (counts.shape[0], counts.shape[1]))
+
+
 def plain_dispersion(past: Floats, whole: Any, rate: Floats, level: Floats) -> Floats:
     counts = np.where(whole, past, 0)
     shared = counts.sum(0) / np.maximum(np.where(whole, rate[:, None] * level, 0).sum(0), 1e-9)
@@ -63,13 +68,13 @@ def test_dispersion_is_that_of_all_days(
     level = week[: blocks * block].reshape(blocks, block).sum(1)
     past = counts[:, : blocks * block].reshape(ACTORS, blocks, block).sum(2)
     whole = np.arange(blocks) < (known // block)[:, None]
-    found = dispersion(Cells.of(counts).blocks(block, known // block), known // block, rate, level)
+    found = dispersion(cells_of(counts).blocks(block, known // block), known // block, rate, level)
     assert found == pytest.approx(plain_dispersion(past, whole, rate, level), rel=1e-12)
     assert (found > 1).any()
 
 
 def test_one_day_has_no_dispersion(counts: Floats, known: NDArray[np.int64]) -> None:
-    cells = Cells.of(counts[:, :1])
+    cells = cells_of(counts[:, :1])
     assert dispersion(cells, np.minimum(known, 1), np.ones(ACTORS), np.ones(1)).tolist() == [1] * ACTORS
 
 
@@ -81,9 +86,9 @@ def test_growth_is_that_of_all_days(draw: np.random.Generator, counts: Floats) -
     for _ in range(3):
         bound = mean * factor + 5 * np.sqrt(mean * factor + 1)
         factor = np.minimum(counts[known], bound).sum(0) / mean.sum(0)
-    found = growth(Cells.of(counts), rate, week, known)
+    found = growth(cells_of(counts), rate, week, known)
     assert found == pytest.approx(np.clip(factor, 0.05, 50), rel=1e-12)
-    assert growth(Cells.of(counts), rate, week, np.arange(ACTORS) < 49).tolist() == [1] * DAYS
+    assert growth(cells_of(counts), rate, week, np.arange(ACTORS) < 49).tolist() == [1] * DAYS
 
 
 def test_the_week_is_that_of_most_weeks() -> None:
@@ -94,23 +99,35 @@ def test_the_week_is_that_of_most_weeks() -> None:
 
 
 def test_cells_are_all_there_is(counts: Floats) -> None:
-    cells = Cells.of(counts)
+    cells = cells_of(counts)
     inside = cells.between(3, 9)
     assert inside.by_actor(inside.count).tolist() == counts[:, 3:9].sum(1).tolist()
     assert inside.by_day(inside.count).tolist() == counts[:, 3:9].sum(0).tolist()
-    empty = Cells.of(np.zeros((4, 3)))
+    empty = cells_of(np.zeros((4, 3)))
     assert empty.by_actor(empty.count).tolist() == [0] * 4
     assert len(empty.blocks(2, np.ones(4, np.int64)).count) == 0
     assert len(empty.smallest(empty.count)) == 0
 
 
 def test_the_smallest_cell_of_each_actor_is_the_first_of_equals(counts: Floats) -> None:
-    cells = Cells.of(counts)
+    cells = cells_of(counts)
     dense = np.where(counts > 0, counts, np.inf)
     found = cells.smallest(cells.count)
     some = np.flatnonzero((counts > 0).any(1))
     assert cells.actor[found].tolist() == some.tolist()
     assert cells.day[found].tolist() == dense[some].argmin(1).tolist()
+
+
+def test_counts_of_an_actor_and_day_are_added_up_in_whatever_order(
+    draw: np.random.Generator, counts: Floats
+) -> None:
+    expected = cells_of(counts)
+    rows = draw.permutation(np.repeat(np.flatnonzero(counts), 2))
+    actor, day = np.divmod(rows, DAYS)
+    found = Cells.of(actor.astype(np.int32), day, counts[actor, day].astype(np.uint32), (ACTORS, DAYS))
+    for name in ("actor", "day"):
+        assert getattr(found, name).tolist() == getattr(expected, name).tolist()
+    assert found.count.tolist() == (2 * expected.count).tolist()
 
 
 # tails

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 import polars as pl
 
+from workbench.analysis.runs import starts
 from workbench.analysis.stacked import Met, read_stacked
 from workbench.graph.keys import format_entities
 from workbench.partials.documents import DAY_US
@@ -17,6 +17,7 @@ from workbench.shared import Shared
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from workbench.config.entity_schema import EntitySchema
@@ -128,7 +129,7 @@ class Activity:
     @property
     def places(self) -> dict[str, NDArray[np.int32]]:
         """Return the actor of each row of the entities of each segment that was read; -1 for others."""
-        return self.met.places if self.met else {}
+        return self.met.who.places if self.met else {}
 
     def between(self, since: int, until: int) -> Activity:
         """Return the same of a shorter range, a day at least: over days edges tell their times exactly."""
@@ -152,7 +153,7 @@ class Activity:
         if not edges.height:
             return {}
         edge, outgoing = edges["edge"].to_physical().to_numpy(), edges["outgoing"].to_numpy()
-        at = np.flatnonzero(np.append(True, (edge[1:] != edge[:-1]) | (outgoing[1:] != outgoing[:-1])))
+        at = starts(edge, outgoing)
         parts = [edges[a:b] for a, b in zip(at, [*at[1:], len(edge)], strict=True)]
         return {(part.item(0, "edge"), part.item(0, "outgoing")): part for part in parts}
 
@@ -210,7 +211,7 @@ def read_activity(  # noqa: PLR0913, PLR0917  (what, of whom, and from when to w
         lambda: Met.read(snapshot, days, type_, event_edges(schema, type_), since, until),
     )
     begin = since if events_since is None else max(since, events_since)
-    events = met.stack.events(met.who, begin, until, event_types(schema, type_))
+    events = met.events(begin, until, event_types(schema, type_))
     keys = met.who.keys
     found = _properties(snapshot, segments, type_, keys, until) if properties else pl.DataFrame()
     return Activity(type_, keys, events, met.edges, found, since, until, met)

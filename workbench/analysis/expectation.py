@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.analysis.runs import starts
 from workbench.analysis.tails import FEWEST
 
 if TYPE_CHECKING:
@@ -40,15 +41,23 @@ class Cells:
     days: int
 
     @classmethod
-    def of(cls, counts: NDArray[Any]) -> Cells:
-        """Return the cells of a matrix with a row an actor.
+    def of(
+        cls,
+        actor: NDArray[np.integer],
+        day: NDArray[np.integer],
+        count: NDArray[Any],
+        shape: tuple[int, int],
+    ) -> Cells:
+        """Return the cells of counts in any order: those of an actor and day are added up.
 
-        >>> Cells.of(np.array([[0, 2], [1, 0]])).day.tolist()
-        [1, 0]
+        >>> Cells.of(np.array([1, 0, 1]), np.array([0, 1, 0]), np.array([2, 1, 3]), (2, 2)).count.tolist()
+        [1.0, 5.0]
         """
-        flat = counts.ravel()
-        place = np.flatnonzero(flat != 0)
-        return cls(*np.divmod(place, counts.shape[1]), flat[place].astype(np.float64), *counts.shape)
+        place = actor * np.int64(shape[1]) + day
+        first = starts(place)  # most of a cell follow one another
+        place, cell = np.unique(place[first], return_inverse=True)
+        count = np.bincount(cell, np.add.reduceat(count, first))
+        return cls(*np.divmod(place, shape[1]), count, *shape)
 
     def between(self, first: int, end: int) -> Cells:
         """Return the cells of some days, the first of which becomes day 0."""
@@ -63,16 +72,16 @@ class Cells:
         block = self.day // length
         inside = block < whole[self.actor]
         block, count = (self.actor * number + block)[inside], self.count[inside]
-        starts = np.flatnonzero(np.diff(block, prepend=-1))
-        count = np.add.reduceat(count, starts) if len(starts) else count
-        return Cells(*np.divmod(block[starts], number), count, self.actors, number)
+        first = starts(block)
+        count = np.add.reduceat(count, first)
+        return Cells(*np.divmod(block[first], number), count, self.actors, number)
 
     def smallest(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
         """Return of each actor with any cell the place of its smallest value, of equal ones the first."""
-        starts = np.flatnonzero(np.diff(self.actor, prepend=-1))
-        least = np.minimum.reduceat(values, starts) if len(starts) else values
-        places = np.flatnonzero(values == np.repeat(least, np.diff(starts, append=len(values))))
-        return places[np.diff(self.actor[places], prepend=-1) > 0]
+        first = starts(self.actor)
+        least = np.minimum.reduceat(values, first)
+        places = np.flatnonzero(values == np.repeat(least, np.diff(first, append=len(values))))
+        return places[starts(self.actor[places])]
 
     def by_actor(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the sum of values of the cells for each actor."""

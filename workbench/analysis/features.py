@@ -12,6 +12,7 @@ import polars as pl
 import pyarrow as pa
 
 from workbench.analysis.activity import event_edges, event_types, from_us
+from workbench.analysis.runs import starts
 from workbench.analysis.tally import HOUR_US, HOURS, Counting, tally_of
 from workbench.tabular import Tabular
 
@@ -26,15 +27,24 @@ if TYPE_CHECKING:
     from workbench.config.entity_schema import EntitySchema
     from workbench.config.features import Encoding, FeatureConfig
 
-__all__ = ["Feature", "FeatureMatrix", "counting_of", "declared_features", "features_of", "standardise"]
+__all__ = [
+    "IQR_OF_NORMAL",
+    "Feature",
+    "FeatureMatrix",
+    "counting_of",
+    "declared_features",
+    "features_of",
+    "standardise",
+]
 
 Kind = Literal["count", "distinct", "visits", "gap", "entropy", "one-hot", "ordinal"]
 
 _LOGARITHMIC = {"count", "distinct", "visits", "gap"}
 # Half of what lies between none and one: where nearly all counts are equal, one more is no extreme.
 _LEAST_SPREAD = 0.5 * float(np.log(2))
-# Between the quartiles of a normal distribution lie 1.349 standard deviations.
-_IQR_OF_NORMAL = 1.349
+
+IQR_OF_NORMAL = 1.349
+"""So many standard deviations lie between the quartiles of a normal distribution."""
 
 
 @dataclass(frozen=True)
@@ -263,8 +273,7 @@ def _distinct(activity: Activity, total: int) -> dict[_Column, NDArray[np.float6
         many = int(neighbour.max()) + 1
         pairs = part["actor"].to_numpy() * np.int64(many) + neighbour
         pairs.sort()
-        fresh = np.append(True, pairs[1:] != pairs[:-1])
-        met = np.bincount(pairs[fresh] // many, minlength=total)
+        met = np.bincount(pairs[starts(pairs)] // many, minlength=total)
         found["distinct", edge, outgoing] = met.astype(np.float64)
     return found
 
@@ -335,7 +344,7 @@ def standardise(values: NDArray[np.float64], features: Iterable[Feature]) -> NDA
         if feature.kind == "one-hot":
             middle, spread = known.mean(), 1.0
         else:
-            spread = high - low or _IQR_OF_NORMAL * known.std()
+            spread = high - low or IQR_OF_NORMAL * known.std()
             if spread and feature.kind in _LOGARITHMIC:
                 spread = max(spread, _LEAST_SPREAD)
         if spread:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from workbench.analysis.runs import starts
 from workbench.executors.ahead import ahead
 from workbench.partials.documents import DAY_US, HASH_BITS
 from workbench.partials.micros import start_of
@@ -39,33 +40,31 @@ _COLUMNS = {
 
 @dataclass(frozen=True)
 class Who:
-    """The actors among stacked entities.
+    """The actors of some segments.
 
     Attributes:
         keys: Their keys, sorted.
-        actor: Of each stacked row; -1 for others.
-        rows: In each segment, the first row of its own entities that is of their type, and the one after.
+        places: The actor of each row of the entities of a segment; -1 for others.
+        rows: The first row of the entities of a segment that is of their type, and the one after the last.
     """
 
     keys: pl.Series
-    actor: NDArray[np.int32]
-    rows: list[tuple[int, int]]
+    places: dict[str, NDArray[np.int32]]
+    rows: dict[str, tuple[int, int]]
 
 
 @dataclass(frozen=True)
 class Stack:
-    """Partials of several segments on top of one another.
+    """The entities of several segments on top of one another.
 
     Attributes:
         snapshot: The generation.
-        segments: Which.
-        starts: In the stacked entities, the first of each segment, and the end of the last.
+        rows: Those of each segment.
         entities: Of all of them.
     """
 
     snapshot: Snapshot
-    segments: Sequence[str]
-    starts: NDArray[np.int32]
+    rows: dict[str, slice]
     entities: pl.DataFrame
 
     @classmethod
@@ -73,8 +72,9 @@ class Stack:
         """Read the entities of segments."""
         entities = read_stacked(snapshot, "entities", segments, ["type", "key", "is_test"])
         heights = np.bincount(entities["segment"].to_numpy(), minlength=len(segments))
-        starts = np.cumsum(np.append(0, heights))[: len(segments) + 1].astype(np.int32)
-        return cls(snapshot, segments, starts, entities)
+        bounds = pairwise([0, *np.cumsum(heights).tolist()])
+        rows = {segment: slice(*bound) for segment, bound in zip(segments, bounds, strict=False)}
+        return cls(snapshot, rows, entities)
 
     def who(self, type_: str) -> Who:
         """Return the actors of a type, test accounts left out."""
@@ -82,51 +82,20 @@ class Stack:
         rows = np.flatnonzero(of_type & ~self.entities["is_test"].to_numpy())
         named = self.entities["key"].gather(rows)
         keys = named.unique().sort()
-        actor = np.full(self.entities.height + 1, -1, np.int32)  # one more: an empty stack can be looked up
+        actor = np.full(self.entities.height, -1, np.int32)
         actor[rows] = keys.search_sorted(named).to_numpy()
-        # the entities of a segment are sorted by type
-        of = np.flatnonzero(of_type)
-        first, last = (np.searchsorted(of, self.starts[:-1]), np.searchsorted(of, self.starts[1:]))
-        bounds = [
-            (int(of[a] - start), int(of[b - 1] - start) + 1) if b > a else (0, 0)
-            for a, b, start in zip(first, last, self.starts, strict=False)
-        ]
-        return Who(keys, actor, bounds)
-
-    def events(self, who: Who, since: int, until: int, types: Iterable[str]) -> pl.DataFrame:
-        """Return the events of the actors, a row each, by actor and time.
-
-        The sightings of a segment are sorted by node and time, and nodes of a type by key: each actor's of a
-        day are a run in it, so that runs are put in order, not rows.
-        """
-        parts = [self._seen(place, who, since, until) for place in range(len(self.segments))]
-        seen = pl.concat([EVENTS, *parts])
-        kind = pl.Enum(sorted({*types, *seen["event_type"].unique().cast(pl.String)}))
-        seen = seen.with_columns(pl.col("event_type").cast(kind))
-        order = _by_runs(seen["actor"].to_numpy())
-        return pl.DataFrame({name: _placed(seen[name], order) for name in seen.columns})
-
-    def _seen(self, place: int, who: Who, since: int, until: int) -> pl.DataFrame:
-        low, high = who.rows[place]
-        segment, start = Segment(self.snapshot, self.segments[place]), self.starts[place]
-        midnight = start_of(segment.day)
-        if high == low or not since - DAY_US < midnight < until:
-            return EVENTS
-        seen = _read_events(segment, low, high)
-        actor = pl.Series("actor", who.actor[seen["actor"].to_numpy() + start])
-        return seen.with_columns(actor).filter(
-            (pl.col("actor") >= 0) & pl.col("ts").is_between(since, until, closed="left")
-        )
+        parts = self.rows.items()
+        return Who(keys, {s: actor[r] for s, r in parts}, {s: _bounds(of_type[r]) for s, r in parts})
 
     def edges(self, who: Who, ends: Sequence[EdgeEnd], since: int, until: int) -> pl.DataFrame:
         """Return the edges of the actors: those of each end together, and in it those of each segment."""
         columns: dict[str, list[list[NDArray[Any]]]] = {name: [[] for _ in ends] for name in _COLUMNS}
-        reads = (partial(_links, self.snapshot, segment) for segment in self.segments)
-        for place, links in enumerate(ahead(reads)):
+        reads = (partial(_links, self.snapshot, segment) for segment in self.rows)
+        for segment, links in zip(self.rows, ahead(reads), strict=True):
             for name, run in _by_type(links):
                 for number, end in enumerate(ends):
                     if end.edge == name:
-                        found = self._of_end(run, place, who, end, since, until)
+                        found = self._of_end(run, segment, who, end, since, until)
                         for column in _COLUMNS:
                             columns[column][number].append(found[column].to_numpy())
         heights = [sum(map(len, parts)) for parts in columns["actor"]]
@@ -162,41 +131,39 @@ class Stack:
         return pl.Series(code[nodes]).cat.to(names)
 
     def _of_end(  # noqa: PLR0913, PLR0917  (which, whose, and of when)
-        self, links: pl.DataFrame, place: int, who: Who, end: EdgeEnd, since: int, until: int
+        self, links: pl.DataFrame, segment: str, who: Who, end: EdgeEnd, since: int, until: int
     ) -> pl.DataFrame:
         """Return edges of one type and segment from one end."""
         near, far = ("source", "target") if end.outgoing else ("target", "source")
-        midnight = start_of(self.segments[place])
-        ends = links[near].to_numpy() + self.starts[place]
+        midnight = start_of(segment)
         found = links.select(
-            pl.Series("actor", who.actor[ends]),
-            pl.Series("far", links[far].to_numpy() + self.starts[place]),
+            pl.Series("actor", who.places[segment][links[near].to_numpy()]),
+            pl.col(far).alias("far") + self.rows[segment].start,
             "weight",
             pl.col("first_seen").to_physical().alias("first"),
             pl.col("last_seen").to_physical().alias("last"),
             pl.lit(midnight // DAY_US, pl.Int32).alias("day"),
-            pl.Series("near", ends),
+            pl.col(near).alias("near"),
         ).filter((pl.col("actor") >= 0) & (pl.col("last") >= since) & (pl.col("first") < until))
         if not midnight < since <= until < midnight + DAY_US:
             return found
         around = (pl.col("first") < since) & (pl.col("last") >= until)
         open_ = found.filter(around)
-        return pl.concat([found.filter(~around), self._seen_together(open_, place, end, since, until)])
+        return pl.concat([found.filter(~around), self._seen_together(open_, segment, end, since, until)])
 
     def _seen_together(
-        self, edges: pl.DataFrame, place: int, end: EdgeEnd, since: int, until: int
+        self, edges: pl.DataFrame, segment: str, end: EdgeEnd, since: int, until: int
     ) -> pl.DataFrame:
         """Return those of ``edges``, all of a segment, whose two ends one event within the range names.
 
         A segment tells only when an edge was seen first and last, and the range lies between the two.
         """
-        segment = Segment(self.snapshot, self.segments[place])
-        (sightings,) = segment.read("sightings", columns=["node", "event_type", "_id"])
+        columns = ["node", "event_type", "_id"]
+        (sightings,) = Segment(self.snapshot, segment).read("sightings", columns=columns)
         seen = (
             pl.DataFrame(sightings)
             .with_columns(
-                pl.col("node") + int(self.starts[place]),
-                (start_of(segment.day) + pl.col("_id") // 2**HASH_BITS).alias("ts"),
+                (start_of(segment) + pl.col("_id") // 2**HASH_BITS).alias("ts"),
             )
             .filter(
                 pl.col("ts").is_between(since, until, closed="left")
@@ -207,7 +174,7 @@ class Stack:
         times = (
             edges.select("near", "far")
             .join(seen.select("ts", *event, near="node"), on="near")
-            .join(seen.select(*event, far="node"), on=["far", *event])
+            .join(seen.select(*event, far=pl.col("node") + self.rows[segment].start), on=["far", *event])
             .group_by("near", "far")
             .agg(pl.col("ts").min().alias("first"), pl.col("ts").max().alias("last"))
         )
@@ -219,12 +186,12 @@ class Met:
     """The actors of a type in some segments, and what they met there.
 
     Attributes:
-        stack: The segments.
+        snapshot: The generation.
         who: The actors.
         edges: Those of a range of time, as :meth:`Stack.edges` has them.
     """
 
-    stack: Stack
+    snapshot: Snapshot
     who: Who
     edges: pl.DataFrame
 
@@ -238,19 +205,33 @@ class Met:
         since: int,
         until: int,
     ) -> Met:
-        """Read both."""
+        """Read both; of the other entities nothing is held."""
         stack = Stack.read(snapshot, segments)
         who = stack.who(type_)
-        return cls(stack, who, stack.edges(who, ends, since, until))
+        return cls(snapshot, who, stack.edges(who, ends, since, until))
 
-    @property
-    def places(self) -> dict[str, NDArray[np.int32]]:
-        """Return the actor of each row of the entities of each segment; -1 for others."""
-        bounds = pairwise(self.stack.starts.tolist())
-        return {
-            day: self.who.actor[first:last]
-            for day, (first, last) in zip(self.stack.segments, bounds, strict=True)
-        }
+    def events(self, since: int, until: int, types: Iterable[str]) -> pl.DataFrame:
+        """Return the events of the actors, a row each, by actor and time.
+
+        The sightings of a segment are sorted by node and time, and nodes of a type by key: each actor's of a
+        day are a run in it, so that runs are put in order, not rows.
+        """
+        parts = [self._seen(segment, since, until) for segment in self.who.places]
+        seen = pl.concat([EVENTS, *parts])
+        kind = pl.Enum(sorted({*types, *seen["event_type"].unique().cast(pl.String)}))
+        seen = seen.with_columns(pl.col("event_type").cast(kind))
+        order = _by_runs(seen["actor"].to_numpy())
+        return pl.DataFrame({name: _placed(seen[name], order) for name in seen.columns})
+
+    def _seen(self, segment: str, since: int, until: int) -> pl.DataFrame:
+        low, high = self.who.rows[segment]
+        if not high or not since - DAY_US < start_of(segment) < until:
+            return EVENTS
+        seen = _read_events(Segment(self.snapshot, segment), low, high)
+        actor = pl.Series("actor", self.who.places[segment][seen["actor"].to_numpy()])
+        return seen.with_columns(actor).filter(
+            (pl.col("actor") >= 0) & pl.col("ts").is_between(since, until, closed="left")
+        )
 
 
 EVENTS = pl.DataFrame(
@@ -273,9 +254,14 @@ def read_events(segment: Segment, type_: str) -> pl.DataFrame:
         CorruptFileError: If a partial is damaged.
     """
     tables = segment.read("entities", columns=["type"])
-    if not tables or not len(of := np.flatnonzero(pl.DataFrame(tables[0])["type"] == type_)):
-        return EVENTS
-    return _read_events(segment, int(of[0]), int(of[-1]) + 1)
+    low, high = _bounds((pl.DataFrame(tables[0])["type"] == type_).to_numpy()) if tables else (0, 0)
+    return _read_events(segment, low, high) if high else EVENTS
+
+
+def _bounds(of_type: NDArray[np.bool_]) -> tuple[int, int]:
+    """Return the first of a segment's entities of a type and the one after: they are sorted by type."""
+    of = np.flatnonzero(of_type)
+    return (int(of[0]), int(of[-1]) + 1) if len(of) else (0, 0)
 
 
 def _read_events(segment: Segment, low: int, high: int) -> pl.DataFrame:
@@ -302,23 +288,19 @@ def _links(snapshot: Snapshot, segment: str) -> pl.DataFrame:
 
 def _by_type(links: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
     """Yield the edges of each type: in a segment they stand together."""
-    kind = links["type"].to_physical().to_numpy()
-    at = np.flatnonzero(kind[1:] != kind[:-1]) + 1
-    bounds = [0, *at.tolist(), len(kind)]
-    for begin, end in pairwise(bounds if len(kind) else []):
+    first = starts(links["type"].to_physical().to_numpy())
+    for begin, end in pairwise([*first.tolist(), links.height]):
         yield links.item(begin, "type"), links[begin:end]
 
 
 def _by_runs(groups: NDArray[np.int32]) -> NDArray[np.int64]:
     """Return where each row goes that groups stand together in order, rows of one in the order they have."""
-    if not len(groups):
-        return np.empty(0, np.int64)
-    starts = np.flatnonzero(np.append(True, groups[1:] != groups[:-1]))
-    lengths = np.diff(np.append(starts, len(groups)))
-    order = np.argsort(groups[starts], kind="stable")
-    places = np.empty(len(starts), np.int64)
+    first = starts(groups)
+    lengths = np.diff(first, append=len(groups))
+    order = np.argsort(groups[first], kind="stable")
+    places = np.empty(len(first), np.int64)
     places[order] = np.cumsum(lengths[order]) - lengths[order]
-    return np.repeat(places - starts, lengths) + np.arange(len(groups))
+    return np.repeat(places - first, lengths) + np.arange(len(groups))
 
 
 def _placed(column: pl.Series, places: NDArray[np.int64]) -> pl.Series:

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from workbench.analysis.activity import local_hour
+from workbench.analysis.runs import changes, starts
 from workbench.analysis.stacked import read_events
 from workbench.partials.documents import DAY_US
 from workbench.partials.micros import start_of
@@ -111,17 +112,17 @@ def tally_of(events: pl.DataFrame, counting: Counting) -> Tally:
     actor, ts = events["actor"].to_numpy(), events["ts"].to_numpy()
     kind = events["event_type"].cast(kinds).to_physical().to_numpy()
     hour, local = _hours(ts, counting.timezone)
-    other = _changes(actor)
+    other = changes(actor)
     pause = np.diff(ts, prepend=ts[:1])
     apart = ~other & (pause > counting.visit_us)
     # what an actor did in an hour stands together
-    starts = np.flatnonzero(other | _changes(hour) | _changes(local))
-    run = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(ts)))
-    counts = np.bincount(run * len(names) + kind, minlength=len(starts) * len(names))
+    firsts = starts(actor, hour, local)
+    run = np.repeat(np.arange(len(firsts)), np.diff(firsts, append=len(ts)))
+    counts = np.bincount(run * len(names) + kind, minlength=len(firsts) * len(names))
     cells = np.flatnonzero(counts)
     of, place = np.divmod(cells, len(names))
-    visits = np.where(_changes(of), np.add.reduceat(other | apart, starts, dtype=np.uint32)[of], 0)
-    rows = starts[of]
+    visits = np.where(changes(of), np.add.reduceat(other | apart, firsts, dtype=np.uint32)[of], 0)
+    rows = firsts[of]
     hourly = {
         "actor": actor[rows],
         "event_type": pl.Series(names, dtype=kinds).gather(place),
@@ -143,11 +144,6 @@ def tally_of(events: pl.DataFrame, counting: Counting) -> Tally:
 
 def _shaped(columns: Mapping[str, Any], schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
     return pl.DataFrame(columns).select(pl.col(name).cast(kind) for name, kind in schema.items())
-
-
-def _changes(values: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Return which values differ from the one before."""
-    return np.append(True, values[1:] != values[:-1])
 
 
 def _hours(ts: NDArray[np.int64], timezone: str) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
@@ -226,17 +222,13 @@ def _joined(parts: Sequence[Tally], counting: Counting) -> Tally:
         return Tally(hourly, pl.DataFrame(schema=_SPANS))
     heights = np.cumsum([0, *(part.hourly.height for part in parts)])
     # an actor's first row of a segment is that of the hour, and of the visit, of its first event there
-    starts = np.concatenate(
-        [
-            np.flatnonzero(_changes(part.hourly["actor"].to_numpy())) + height
-            for part, height in zip(parts, heights, strict=False)
-            if part.hourly.height
-        ]
-    )
-    spans = pl.concat(part.spans for part in parts).with_columns(pl.Series("row", starts))
+    rows = [
+        starts(part.hourly["actor"].to_numpy()) + height for part, height in zip(parts, heights, strict=False)
+    ]
+    spans = pl.concat(part.spans for part in parts).with_columns(pl.Series("row", np.concatenate(rows)))
     spans = spans.sort("actor", "first")
     first, last = spans["first"].to_numpy(), spans["last"].to_numpy()
-    other = _changes(spans["actor"].to_numpy())
+    other = changes(spans["actor"].to_numpy())
     pause = first - np.roll(last, 1)
     apart = ~other & (pause > counting.visit_us)
     visits = hourly["visits"].to_numpy().copy()

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from workbench.analysis.runs import starts
+
 if TYPE_CHECKING:
     from typing import Any
 
@@ -39,10 +41,9 @@ class Pairs:
         key = actor.astype(np.int64) * (int(neighbour.max(initial=0)) + 1) + neighbour
         # a day's edges are sorted by both already: to merge runs is faster than to sort
         rows = np.argsort(key, kind="stable").astype(np.int32)
-        key = key[rows]
-        starts = np.flatnonzero(np.append(True, key[1:] != key[:-1])[: len(key)])
-        firsts = rows[starts]
-        return cls(actor[firsts], neighbour[firsts], rows, starts.astype(np.int32))
+        begin = starts(key[rows])
+        firsts = rows[begin]
+        return cls(actor[firsts], neighbour[firsts], rows, begin.astype(np.int32))
 
     def __len__(self) -> int:
         """Return the number of pairs."""

@@ -12,7 +12,8 @@ import numpy as np
 import polars as pl
 
 from workbench.analysis.activity import event_edges, read_activity
-from workbench.analysis.features import counting_of, features_of, standardise
+from workbench.analysis.expectation import Cells
+from workbench.analysis.features import IQR_OF_NORMAL, counting_of, features_of, standardise
 from workbench.analysis.signals._pairs import Pairs
 from workbench.analysis.tally import HOUR_US, HOURS, read_tally, tally_of
 from workbench.partials.documents import DAY_US
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from workbench.analysis.activity import Activity, EdgeEnd
     from workbench.analysis.features import FeatureMatrix
-    from workbench.analysis.tally import Tally
+    from workbench.analysis.tally import Counting, Tally
     from workbench.analysis.tasks.base import Context
     from workbench.compute import KernelRun
 
@@ -53,7 +54,6 @@ WORTH_NAMING = 2.0
 
 # With so many events, an actor's deviations from the others count half.
 _PRIOR = 5.0
-_IQR_OF_NORMAL = 1.349
 
 
 class once(cached_property[_T]):  # noqa: N801  (a decorator)
@@ -110,17 +110,20 @@ class Scope:
             events_since=self.since if self.by_hour else None,
         )
 
+    @property
+    def counting(self) -> Counting:
+        """Return how their events are counted."""
+        return counting_of(self.type_, self.context.features, self.context.timezone)
+
     @once
     def tally(self) -> Tally:
         """Return how often the actors did what in history and period."""
         return self._tally(self.start, self.until)
 
     def _tally(self, since: int, until: int) -> Tally:
-        context = self.context
-        counting = counting_of(self.type_, context.features, context.timezone)
         if self.by_hour:
-            return read_tally(self.activity, counting, since, until, context.by_segment)
-        return tally_of(self.activity.between(since, until).events, counting)
+            return read_tally(self.activity, self.counting, since, until, self.context.by_segment)
+        return tally_of(self.activity.between(since, until).events, self.counting)
 
     @once
     def matrix(self) -> FeatureMatrix:
@@ -154,7 +157,7 @@ class Scope:
         matrix = self.matrix
         points = standardise(matrix.values[self.active], matrix.features)
         number = matrix.events[self.active, None].astype(np.float64)
-        points *= _IQR_OF_NORMAL
+        points *= IQR_OF_NORMAL
         points *= number
         points /= number + _PRIOR
         return points
@@ -213,18 +216,15 @@ class Scope:
         known[spans["actor"].to_numpy()] = np.clip(days, 0, self.history)
         return known
 
-    def daily(self, event_type: str | None = None) -> NDArray[np.float32]:
+    def daily(self, event_type: str | None = None) -> Cells:
         """Return the number of events, of a type or of all, by actor and day; day 0 is the period's last."""
-        total = self.days + self.history
-        hourly = self.tally.hourly
-        if event_type is not None:
-            hourly = hourly.filter(pl.col("event_type") == event_type)
+        total, last = self.days + self.history, (self.until - 1) // HOUR_US
+        hourly = self.tally.hourly.filter(
+            pl.col("hour") > last - total * HOURS,
+            event_type is None or pl.col("event_type") == event_type,
+        )
         actor, hour, events = (hourly[c].to_numpy() for c in ("actor", "hour", "events"))
-        day = ((self.until - 1) // HOUR_US - hour) // HOURS
-        inside = day < total
-        cells = actor[inside] * np.int64(total) + day[inside]
-        found = np.bincount(cells, events[inside], len(self) * total)
-        return found.reshape(len(self), total).astype(np.float32)
+        return Cells.of(actor, (last - hour) // HOURS, events, (len(self), total))
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,15 @@ import numpy as np
 import polars as pl
 
 from workbench.analysis.activity import event_types
-from workbench.analysis.expectation import Cells, dispersion, growth, rates, weekday_factors
+from workbench.analysis.expectation import dispersion, growth, rates, weekday_factors
 from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
 from workbench.analysis.tails import at_least, at_most, calibrated, normal_score
 from workbench.partials.documents import DAY_US
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from workbench.analysis.expectation import Cells
 
 __all__ = ["Change"]
 
@@ -55,8 +57,8 @@ class Change(Signal):
 
 def _activity(scope: Scope) -> NDArray[np.float64]:
     """Return each actor's events a day of its history, of all types; an unknown one's are everybody's."""
-    events = scope.daily()[:, scope.days :].sum(1, dtype=np.float64)
-    known = scope.seen_days
+    past = scope.daily().between(scope.days, scope.days + scope.history)
+    events, known = past.by_actor(past.count), scope.seen_days
     everyone = events.sum() / max(known.sum(), 1)
     found: NDArray[np.float64] = (events + everyone) / (known + 1)
     return found
@@ -100,7 +102,7 @@ class _Judged:
 
     @classmethod
     def of(cls, scope: Scope, event_type: str, activity: NDArray[np.float64]) -> _Judged | None:
-        cells = Cells.of(scope.daily(event_type))
+        cells = scope.daily(event_type)
         return cls(scope, cells, activity) if len(cells.count) else None
 
     def evidence(self, feature: str, event_type: str) -> list[pl.DataFrame]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from workbench.analysis.runs import starts
 from workbench.analysis.signals._alike import among_alike
 from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
 from workbench.analysis.tails import FEWEST, normal_score, upper_tail
@@ -51,7 +52,7 @@ class Regularity(Signal):
 
 def _gaps(scope: Scope) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return actors, their numbers of gaps within visits, and the mean of |log gap - median| of each."""
-    limit = round(scope.context.features.visit_minutes * 60_000_000)
+    limit = scope.counting.visit_us
     events = scope.activity.events.filter(pl.col("ts") >= scope.since).select("actor", "ts")
     actor, gap = events["actor"].to_numpy(), np.diff(events["ts"].to_numpy())
     inside = (actor[1:] == actor[:-1]) & (gap >= 1) & (gap <= limit)
@@ -59,10 +60,10 @@ def _gaps(scope: Scope) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     bits = limit.bit_length()
     key = np.sort((actor[1:][inside].astype(np.int64) << bits) | gap[inside])
     actor, log = key >> bits, np.log(key & ((1 << bits) - 1))
-    starts = np.flatnonzero(np.diff(actor, prepend=-1))
-    number = np.diff(starts, append=len(key))
-    middle = (log[starts + (number - 1) // 2] + log[starts + number // 2]) / 2
+    first = starts(actor)
+    number = np.diff(first, append=len(key))
+    middle = (log[first + (number - 1) // 2] + log[first + number // 2]) / 2
     off = np.minimum(np.abs(log - np.repeat(middle, number)), _WIDEST)
-    spread = np.add.reduceat(off, starts) / number if len(starts) else middle
+    spread = np.add.reduceat(off, first) / number
     enough = number >= _FEWEST_GAPS
-    return actor[starts][enough], number[enough].astype(np.float64), spread[enough]
+    return actor[first][enough], number[enough].astype(np.float64), spread[enough]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from workbench.analysis.runs import starts
 from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
 from workbench.analysis.tails import FEWEST, normal_score, upper_tail
 from workbench.partials.documents import DAY_US
@@ -29,13 +30,15 @@ class Silence(Signal):
         """Return the tail probability of each actor's silence; none with fewer than four active days."""
         from scipy.special import betaln  # noqa: PLC0415  (loaded when anomalies are)
 
-        seen = scope.daily() > 0
-        gap, active = seen.argmax(1), seen.sum(1)
+        seen = scope.daily()
+        gap, active = np.zeros(len(scope)), seen.by_actor(np.ones(len(seen.count)))
+        last = starts(seen.actor)
+        gap[seen.actor[last]] = seen.day[last]
         actors = np.flatnonzero((active >= _FEWEST_DAYS) & (gap <= _NEWS * scope.days))
         found = np.full(len(scope), np.nan)
         if len(actors) < FEWEST:
             return Finding(found, reason=f"{len(actors)} actors with several active days are too few")
-        gap, active = gap[actors].astype(np.float64), active[actors].astype(np.float64)
+        gap, active = gap[actors], active[actors]
         before = scope.days + scope.history - gap
         came, missed = active - 1 + _PRIOR[0], before - active + _PRIOR[1]
         found[actors] = upper_tail(betaln(came, missed) - betaln(came, missed + gap))
