@@ -10,7 +10,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from workbench.analysis.signals._alike import among_alike, company_tail, tail_among_alike
+from workbench.analysis.signals._alike import add_company, among_alike, tail_among_alike
+from workbench.analysis.signals._several import Several
 from workbench.engine import Engine
 
 if TYPE_CHECKING:
@@ -175,6 +176,10 @@ def test_one_crowd_is_one_crowd_however_many_it_has() -> None:
 
     class Scope:
         matrix = type("Matrix", (), {"events": np.ones(5000)})
+        since, until = 0, 1
+
+        def __len__(self) -> int:
+            return 5000
 
     actors = np.arange(130)
     company = pl.DataFrame(
@@ -182,9 +187,17 @@ def test_one_crowd_is_one_crowd_however_many_it_has() -> None:
             "actor": actors,
             "neighbour": [f"k{a // 2}" if a < 100 else "crowd" for a in actors],
             "others": np.where(actors < 100, 1, 29),
+            "came": np.where(actors < 100, 1, 30),
+            "usual": np.where(actors < 100, 0, 1),
         }
     )
-    tail = company_tail(Scope(), company)  # type: ignore[arg-type]
+    scope: Any = Scope()
+    found = Several(scope, "crowd")
+    add_company(found, scope, company, "company", "UsesDevice")
+    finding = found.smallest("")
+    tail = finding.values
     assert tail[120] < 1e-12
     assert tail[0] > 0.01
     assert tail[500] == 1
+    told = finding.evidence.row(-1, named=True)
+    assert (told["other"], told["value"], told["typical"]) == ("crowd", 30, 1)

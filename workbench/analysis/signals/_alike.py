@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from workbench.analysis.activity import EdgeEnd
+    from workbench.analysis.signals._several import Several
     from workbench.analysis.signals.base import Scope
 
-__all__ = ["among_alike", "company_tail", "in_company", "meetings", "met_first", "tail_among_alike"]
+__all__ = ["add_company", "among_alike", "in_company", "meetings", "met_first", "tail_among_alike"]
 
 _A_BIN = 100
 _MOST_BINS = 40
@@ -73,13 +74,13 @@ def tail_among_alike(
     return found
 
 
-def meetings(scope: Scope, *, everything: bool = False) -> Iterator[tuple[EdgeEnd, pl.DataFrame]]:
-    """Yield each edge type to other than attributes with its edges in the period, or also of the history.
+def meetings(scope: Scope) -> Iterator[tuple[EdgeEnd, pl.DataFrame]]:
+    """Yield each edge type to other than attributes with its edges in the period, if there are any.
 
     A row is an edge and a day, with the times at which it was seen first and last.
     """
     for end, edges in scope.met.items():
-        found = edges if everything else edges.filter(pl.col("first") >= scope.since)
+        found = edges.filter(pl.col("first") >= scope.since)
         if found.height:
             yield end, found
 
@@ -108,21 +109,34 @@ def in_company(edges: pl.DataFrame, turn: int) -> pl.DataFrame:
     return edges.filter(pl.Series(kept))
 
 
-def company_tail(scope: Scope, company: pl.DataFrame) -> np.ndarray:
-    """Return the tail probability of each actor's company at a neighbour of its own; 1 without any.
+def add_company(found: Several, scope: Scope, company: pl.DataFrame, feature: str, edge: str) -> None:
+    """Add the tail probability of each actor's company at a neighbour of its own; 1 without any.
 
     How many come falls geometrically, at the rate at which a second follows the first, neighbour by
-    neighbour: a crowd of twenty at one is one crowd.
+    neighbour: a crowd of twenty at one is one crowd. Of fewer than 50 actors nothing is added.
 
     Args:
+        found: To what.
         scope: Whose actors.
-        company: ``actor``, ``neighbour`` and the ``others`` there, a row an actor with at least one.
+        company: ``actor``, ``neighbour``, how many ``came``, the ``usual`` number, and the ``others`` beyond
+            it; a row an actor with at least one.
+        feature: What it is called.
+        edge: The edge type that leads to the neighbours.
     """
     active = scope.matrix.events > 0
-    actors, others = company["actor"].to_numpy(), company["others"].to_numpy().astype(np.float64)
+    if active.sum() < FEWEST:
+        return
+    others = company["others"].to_numpy().astype(np.float64)
     by_neighbour = company.group_by("neighbour").agg(pl.col("others").max())["others"].to_numpy()
     ratio = (float((by_neighbour > 1).sum()) + 1) / (len(by_neighbour) + 2)
-    some = len(actors) / max(active.sum(), 1)
-    tail = np.where(active, 1.0, np.nan)
-    tail[actors] = np.clip(some * ratio ** (others - 1), SMALLEST, 1.0)
-    return tail
+    some = company.height / active.sum()
+    found.add(
+        np.clip(some * ratio ** (others - 1), SMALLEST, 1.0),
+        company["actor"].to_numpy(),
+        np.where(active, 1.0, np.nan),
+        feature=feature,
+        source=edge,
+        other=company["neighbour"],
+        value=company["came"],
+        typical=company["usual"],
+    )

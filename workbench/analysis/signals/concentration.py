@@ -8,9 +8,9 @@ import numpy as np
 
 from workbench.analysis.signals._alike import meetings, tail_among_alike
 from workbench.analysis.signals._pairs import Pairs, smallest_of_each
-from workbench.analysis.signals._several import smallest
-from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
-from workbench.analysis.tails import FEWEST, normal_score
+from workbench.analysis.signals._several import Several
+from workbench.analysis.signals.base import Finding, Scope, Signal
+from workbench.analysis.tails import FEWEST
 
 if TYPE_CHECKING:
     import polars as pl
@@ -34,31 +34,22 @@ class Concentration(Signal):
 
     def find(self, scope: Scope) -> Finding:
         """Return the tail probability of each actor's most one-sided edge type."""
-        tails, rows = [], []
+        found = Several(scope, "concentration")
         for end, edges in meetings(scope):
             actors, every, most, neighbour = _most_seen(edges)
             if len(actors) < FEWEST or np.median(most / every) > _USUAL:
                 continue
             odds = np.log((most + 0.5) / (every - most + _OTHERS))
-            tail = np.full(len(scope), np.nan)
-            tail[actors] = tail_among_alike(odds, every, _LEAST_SPREAD)
-            tails.append(tail)
-            share = float(np.median(most / every))
-            rows.append(
-                evidence(
-                    actors,
-                    kind="concentration",
-                    feature=f"most seen {end.edge} neighbour",
-                    source=end.edge,
-                    other=neighbour,
-                    value=most,
-                    typical=share * every,
-                    z=normal_score(tail[actors]),
-                    since=scope.since,
-                    until=scope.until,
-                )
+            found.add(
+                tail_among_alike(odds, every, _LEAST_SPREAD),
+                actors,
+                feature=f"most seen {end.edge} neighbour",
+                source=end.edge,
+                other=neighbour,
+                value=most,
+                typical=float(np.median(most / every)) * every,
             )
-        return smallest(scope, tails, rows, "no edge type in which actors have several neighbours")
+        return found.smallest("no edge type in which actors have several neighbours")
 
 
 def _most_seen(edges: pl.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray, pl.Series]:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
 import polars as pl
 
-from workbench.analysis.signals._alike import company_tail, in_company, meetings
-from workbench.analysis.signals._several import smallest
-from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
-from workbench.analysis.tails import FEWEST, normal_score
+from workbench.analysis.signals._alike import add_company, in_company
+from workbench.analysis.signals._several import Several
+from workbench.analysis.signals.base import Finding, Scope, Signal
+from workbench.analysis.tally import HOUR_US
 
 __all__ = ["Crowd"]
 
 _HOURS = (1, 4)
-_HOUR_US = 3_600_000_000
 
 
 class Crowd(Signal):
@@ -27,31 +25,13 @@ class Crowd(Signal):
 
     def find(self, scope: Scope) -> Finding:
         """Return the tail probability of each actor's largest company."""
-        tails, rows = [], []
-        active = scope.matrix.events > 0
-        for end, edges in meetings(scope, everything=True):
-            if active.sum() < FEWEST or end not in scope.own:
-                continue
-            for hours in _HOURS:
-                met = _company(scope, edges, hours * _HOUR_US)
-                tail = company_tail(scope, met)
-                actors = met["actor"].to_numpy()
-                tails.append(tail)
-                rows.append(
-                    evidence(
-                        actors,
-                        kind="crowd",
-                        feature=f"company within {hours} h by {end.edge}",
-                        source=end.edge,
-                        other=met["neighbour"],
-                        value=met["came"].to_numpy().astype(np.float64),
-                        typical=met["usual"].to_numpy().astype(np.float64),
-                        z=normal_score(tail[actors]),
-                        since=scope.since,
-                        until=scope.until,
-                    )
-                )
-        return smallest(scope, tails, rows, "no edge type whose neighbours are an actor's own")
+        found = Several(scope, "crowd")
+        for end, edges in scope.met.items():
+            if end in scope.own:
+                for hours in _HOURS:
+                    company = _company(scope, edges, hours * HOUR_US)
+                    add_company(found, scope, company, f"company within {hours} h by {end.edge}", end.edge)
+        return found.smallest("no edge type whose neighbours are an actor's own")
 
 
 def _company(scope: Scope, edges: pl.DataFrame, window: int) -> pl.DataFrame:

@@ -8,9 +8,9 @@ import numpy as np
 
 from workbench.analysis.signals._alike import met_first
 from workbench.analysis.signals._pairs import smallest_of_each
-from workbench.analysis.signals._several import smallest
-from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
-from workbench.analysis.tails import FEWEST, at_least, normal_score
+from workbench.analysis.signals._several import Several
+from workbench.analysis.signals.base import Finding, Scope, Signal
+from workbench.analysis.tails import FEWEST, at_least
 from workbench.partials.documents import DAY_US
 
 if TYPE_CHECKING:
@@ -42,32 +42,25 @@ class Fresh(Signal):
         if half < 1:
             nothing = np.full(len(scope), np.nan)
             return Finding(nothing, reason="too little history to know which neighbours are new to all")
-        tails, rows = [], []
+        found = Several(scope, "fresh")
+        actors = np.flatnonzero(active)
         for end, pairs in scope.pairs.items():
-            if active.sum() < FEWEST:
+            if len(actors) < FEWEST:
                 continue
             brought = _brought(pairs, scope.met[end])
             now = met_first(scope, *brought, scope.since, scope.until)
             before = met_first(scope, *brought, scope.since - half * DAY_US, scope.since)
             periods = np.minimum(scope.seen_days, half) / scope.days
             mean, variance = _expected(now, before, periods, active)
-            up = at_least(now, mean, variance)
-            tail = np.where(active, up, np.nan)
-            tails.append(tail)
-            rows.append(
-                evidence(
-                    np.arange(len(scope)),
-                    kind="fresh",
-                    feature=f"{end.edge} neighbours new to all",
-                    source=end.edge,
-                    value=now,
-                    typical=mean,
-                    z=normal_score(np.nan_to_num(tail, nan=1.0)),
-                    since=scope.since,
-                    until=scope.until,
-                )
+            found.add(
+                at_least(now, mean, variance)[actors],
+                actors,
+                feature=f"{end.edge} neighbours new to all",
+                source=end.edge,
+                value=now[actors],
+                typical=mean[actors],
             )
-        return smallest(scope, tails, rows, "no edge type of events")
+        return found.smallest("no edge type of events")
 
 
 def _brought(pairs: Pairs, edges: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:

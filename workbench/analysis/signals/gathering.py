@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from workbench.analysis.signals._alike import company_tail
-from workbench.analysis.signals._several import smallest
-from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
-from workbench.analysis.tails import FEWEST, normal_score
+from workbench.analysis.signals._alike import add_company
+from workbench.analysis.signals._several import Several
+from workbench.analysis.signals.base import Finding, Scope, Signal
 from workbench.partials.documents import DAY_US
 
 if TYPE_CHECKING:
@@ -35,34 +34,19 @@ class Gathering(Signal):
         if before < 1:
             nothing = np.full(len(scope), np.nan)
             return Finding(nothing, reason="too little history to know which neighbours are new to all")
-        tails, rows = [], []
-        active = scope.matrix.events > 0
+        found = Several(scope, "gathering")
         for end, pairs in scope.pairs.items():
-            if active.sum() < FEWEST or end not in scope.own:
-                continue
-            met = _company(scope, scope.met[end], pairs, before)
-            tail = company_tail(scope, met)
-            actors = met["actor"].to_numpy()
-            tails.append(tail)
-            rows.append(
-                evidence(
-                    actors,
-                    kind="gathering",
-                    feature=f"company at a new {end.edge} neighbour",
-                    source=end.edge,
-                    other=met["neighbour"],
-                    value=met["others"].to_numpy().astype(np.float64),
-                    typical=0.0,
-                    z=normal_score(tail[actors]),
-                    since=scope.since,
-                    until=scope.until,
-                )
-            )
-        return smallest(scope, tails, rows, "no edge type whose neighbours are an actor's own")
+            if end in scope.own:
+                company = _company(scope, scope.met[end], pairs, before)
+                add_company(found, scope, company, f"company at a new {end.edge} neighbour", end.edge)
+        return found.smallest("no edge type whose neighbours are an actor's own")
 
 
 def _company(scope: Scope, edges: pl.DataFrame, pairs: Pairs, before: int) -> pl.DataFrame:
-    """Return each ``actor`` with the young ``neighbour`` of the period that most ``others`` have, if any."""
+    """Return each ``actor`` with the young ``neighbour`` of the period that most ``others`` have, if any.
+
+    All of them ``came``, and none is the ``usual`` number.
+    """
     young = scope.since - before * DAY_US
     first, last = (edges[end].to_numpy() for end in ("first", "last"))
     met = edges.select("actor", "neighbour")[pairs.rows[pairs.starts]].with_columns(
@@ -78,5 +62,6 @@ def _company(scope: Scope, edges: pl.DataFrame, pairs: Pairs, before: int) -> pl
         .join(shared.select("neighbour", "others"), on="neighbour")
         .sort("actor", "others", "neighbour", descending=[False, True, False])
         .group_by("actor", maintain_order=True)
-        .agg(pl.col("others").first(), pl.col("neighbour").first())
+        .agg(pl.col("neighbour", "others").first())
+        .with_columns(pl.col("others").alias("came"), pl.lit(0).alias("usual"))
     )

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.analysis.signals._alike import met_first
-from workbench.analysis.signals._several import smallest
-from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
+from workbench.analysis.signals._several import Several
+from workbench.analysis.signals.base import Finding, Scope, Signal
 from workbench.analysis.tails import FEWEST, at_least, calibrated, normal_score
 from workbench.partials.documents import DAY_US
 
@@ -32,50 +32,35 @@ class Novelty(Signal):
     def find(self, scope: Scope) -> Finding:
         """Return the tail probability of each actor's number of new neighbours; none without history."""
         half = scope.history // 2
-        ends = scope.new_edges
-        if not half or not ends:
-            return Finding(
-                np.full(len(scope), np.nan), reason="no history" if ends else "no edge type of events"
-            )
-        tails, rows = [], []
-        for end in ends:
-            found = _count(scope, end, half)
-            if found is None:
-                continue
-            now, mean, tail = found
-            tails.append(calibrated(tail))
-            rows.append(
-                evidence(
-                    np.arange(len(scope)),
-                    kind="novelty",
-                    feature=f"new {end.edge} neighbours",
-                    source=end.edge,
-                    value=now,
-                    typical=mean,
-                    z=normal_score(tail),
-                    since=scope.since,
-                    until=scope.until,
-                )
-            )
-        if not tails:
-            return Finding(np.full(len(scope), np.nan), reason="no edges")
         # who has not been known through the half that teaches has nothing to be compared with
-        tails = [np.where(scope.seen_days > half, tail, np.nan) for tail in tails]
-        return smallest(scope, tails, rows, "no edges")
+        known = scope.seen_days > half
+        if not half or not known.any():
+            return Finding(np.full(len(scope), np.nan), reason="no history")
+        found = Several(scope, "novelty")
+        for end in scope.pairs:
+            now, mean, tail = _count(scope, end, half, known)
+            found.add(
+                np.where(known, calibrated(tail), np.nan),
+                np.arange(len(scope)),
+                feature=f"new {end.edge} neighbours",
+                source=end.edge,
+                value=now,
+                typical=mean,
+                z=normal_score(tail),
+            )
+        return found.smallest("no edge type of events")
 
 
-def _count(scope: Scope, end: EdgeEnd, half: int) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    if end not in scope.pairs:
-        return None
+def _count(
+    scope: Scope, end: EdgeEnd, half: int, known: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return each actor's number, what is expected, and the tail probability."""
     learned = scope.since - half * DAY_US
     pairs = scope.pairs[end]
     first = pairs.over(np.minimum, scope.met[end]["first"].to_numpy())
     now = met_first(scope, pairs.actor, first, scope.since, scope.until)
     before = met_first(scope, pairs.actor, first, learned, scope.since)
     periods = half / scope.days
-    known = scope.seen_days > half
-    if not known.any():
-        return None
     everyone = before[known].sum() / (known.sum() * periods)
     mean = (before + _PRIOR * everyone) / (periods + _PRIOR)
     # what is new to everybody, a new item for example, is no anomaly of anybody

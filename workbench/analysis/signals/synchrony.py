@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from workbench.analysis.signals._alike import in_company, meetings
+from workbench.analysis.signals._alike import in_company
 from workbench.analysis.signals._pairs import codes
-from workbench.analysis.signals._several import smallest
-from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
-from workbench.analysis.tails import FEWEST, SMALLEST, normal_score, upper_tail
+from workbench.analysis.signals._several import Several
+from workbench.analysis.signals.base import Finding, Scope, Signal
+from workbench.analysis.tails import FEWEST, SMALLEST, upper_tail
 
 __all__ = ["Synchrony"]
 
@@ -30,31 +30,23 @@ class Synchrony(Signal):
 
     def find(self, scope: Scope) -> Finding:
         """Return the tail probability of each actor's meetings."""
-        tails, rows = [], []
+        found = Several(scope, "synchrony")
         active = scope.matrix.events > 0
-        for end, edges in meetings(scope, everything=True):
-            met = _repeated(edges, scope.since)
+        for end, edges in scope.met.items():
             if active.sum() < FEWEST:
                 continue
-            actors = met["actor"].to_numpy()
-            tail = np.where(active, 1.0, np.nan)
-            tail[actors] = _rarity(met["surprise"].to_numpy(), active.sum())
-            tails.append(tail)
-            rows.append(
-                evidence(
-                    actors,
-                    kind="synchrony",
-                    feature=f"days of {end.edge} in company",
-                    source=end.edge,
-                    other=met["neighbour"],
-                    value=met["days"].to_numpy().astype(np.float64),
-                    typical=1.0,
-                    z=normal_score(tail[actors]),
-                    since=scope.since,
-                    until=scope.until,
-                )
+            met = _repeated(edges, scope.since)
+            found.add(
+                _rarity(met["surprise"].to_numpy(), active.sum()),
+                met["actor"].to_numpy(),
+                np.where(active, 1.0, np.nan),
+                feature=f"days of {end.edge} in company",
+                source=end.edge,
+                other=met["neighbour"],
+                value=met["days"],
+                typical=1.0,
             )
-        return smallest(scope, tails, rows, "no edge type of events")
+        return found.smallest("no edge type of events")
 
 
 def _rarity(surprise: np.ndarray, active: int) -> np.ndarray:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.analysis.signals._alike import tail_among_alike
-from workbench.analysis.signals._several import smallest
-from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
-from workbench.analysis.tails import FEWEST, normal_score
+from workbench.analysis.signals._several import Several
+from workbench.analysis.signals.base import Finding, Scope, Signal
+from workbench.analysis.tails import FEWEST
 from workbench.partials.documents import DAY_US
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Taste(Signal):
 
     def find(self, scope: Scope) -> Finding:
         """Return the tail probability of each actor's change of taste; none with few neighbours."""
-        tails, rows = [], []
+        found = Several(scope, "taste")
         for end, edges in scope.met.items():
             shared = _Shared.of(scope, edges, scope.pairs[end])
             if shared is None:
@@ -58,23 +58,15 @@ class Taste(Signal):
                 if compared is None:
                     continue
                 actors, cosine, expected, number = compared
-                tail = np.full(len(scope), np.nan)
-                tail[actors] = tail_among_alike(-np.arctanh(cosine), expected, _LEAST_SPREAD, number)
-                tails.append(tail)
-                rows.append(
-                    evidence(
-                        actors,
-                        kind="taste",
-                        feature=f"sorts of {end.edge} neighbours",
-                        source=end.edge,
-                        value=cosine,
-                        typical=np.tanh(expected),
-                        z=normal_score(tail[actors]),
-                        since=scope.since,
-                        until=scope.until,
-                    )
+                found.add(
+                    tail_among_alike(-np.arctanh(cosine), expected, _LEAST_SPREAD, number),
+                    actors,
+                    feature=f"sorts of {end.edge} neighbours",
+                    source=end.edge,
+                    value=cosine,
+                    typical=np.tanh(expected),
                 )
-        return smallest(scope, tails, rows, "too few shared neighbours to tell sorts by")
+        return found.smallest("too few shared neighbours to tell sorts by")
 
 
 @dataclass(frozen=True)

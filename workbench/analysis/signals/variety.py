@@ -6,9 +6,9 @@ import numpy as np
 
 from workbench.analysis.signals._alike import among_alike, meetings
 from workbench.analysis.signals._pairs import Pairs
-from workbench.analysis.signals._several import smallest
-from workbench.analysis.signals.base import Finding, Scope, Signal, evidence
-from workbench.analysis.tails import FEWEST, normal_score, upper_tail
+from workbench.analysis.signals._several import Several
+from workbench.analysis.signals.base import Finding, Scope, Signal
+from workbench.analysis.tails import FEWEST, upper_tail
 
 __all__ = ["Variety"]
 
@@ -26,7 +26,7 @@ class Variety(Signal):
 
     def find(self, scope: Scope) -> Finding:
         """Return the tail probability of each actor's number of neighbours."""
-        tails, rows = [], []
+        found = Several(scope, "variety")
         for end, edges in meetings(scope):
             sightings = np.bincount(edges["actor"].to_numpy(), edges["weight"].to_numpy())
             actors = np.flatnonzero(sightings >= _FEWEST_SIGHTINGS)
@@ -34,20 +34,12 @@ class Variety(Signal):
             distinct = np.bincount(Pairs.of(edges).actor).astype(np.float64)[actors]
             if len(actors) < FEWEST or np.median(distinct) != 1:
                 continue
-            tail = np.full(len(scope), np.nan)
-            tail[actors] = upper_tail(among_alike(np.log(distinct), sightings, _LEAST_SPREAD))
-            tails.append(tail)
-            rows.append(
-                evidence(
-                    actors,
-                    kind="variety",
-                    feature=f"distinct {end.edge} neighbours",
-                    source=end.edge,
-                    value=distinct,
-                    typical=1.0,
-                    z=normal_score(tail[actors]),
-                    since=scope.since,
-                    until=scope.until,
-                )
+            found.add(
+                upper_tail(among_alike(np.log(distinct), sightings, _LEAST_SPREAD)),
+                actors,
+                feature=f"distinct {end.edge} neighbours",
+                source=end.edge,
+                value=distinct,
+                typical=1.0,
             )
-        return smallest(scope, tails, rows, "no edge type in which the typical actor has one neighbour")
+        return found.smallest("no edge type in which the typical actor has one neighbour")
