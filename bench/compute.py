@@ -154,7 +154,7 @@ def arrays(folder: Path, target: Path) -> Facts:
                 **{c: edges.table[c] for c in edges.table.column_names},
             )
         context = engine.context(engine.snapshot.segments, engine.now, {"type": "", "lookback_days": 0})
-        points = period_features(context).standardised
+        points = period_features(context)[0].standardised
     np.save(target / "points.npy", points)
     return {"points": points.shape}
 

@@ -610,6 +610,7 @@ def test_what_names_nothing_is_said_with_what_may_be_meant(own: Engine) -> None:
         "f": "composition: {and: [{feature: view_cont, threshold: 1}]}",
         "g": "template: {threshold: {feature: view_count, value: 1}}\n"
         "  enrichment: {plan: {steps: []}, at_most: 0}",
+        "h": "template: {trend: {metric: share of number of clusters}}",
     }
     for name, spec in specs.items():
         head = f"apiVersion: workbench/v1\nkind: AnomalyRule\nmetadata: {{id: {name}}}\nspec:\n"
@@ -624,6 +625,7 @@ def test_what_names_nothing_is_said_with_what_may_be_meant(own: Engine) -> None:
     assert "there is no metric 'new users'. Did you mean 'user'?" in texts[5]
     assert "composition: there is no feature of user 'view_cont'" in texts[6]
     assert "steps" in texts[7]
+    assert "there is no metric 'share of number of clusters'" in texts[8]
     for path in (own.path / "rules").glob("e*.yaml"):
         path.write_text(
             path.read_text().replace("new users", "number of communities").replace("contry", "country")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import polars as pl
+import polars as pl
 
 __all__ = [
     "CLUSTERS",
@@ -31,7 +28,6 @@ SIZE = "size of cluster "
 def is_of_knowledge(metric: pl.Expr) -> pl.Expr:
     """Return whether metrics are about results of compute.
 
-    >>> import polars as pl
     >>> pl.select(is_of_knowledge(pl.lit("size of cluster 3"))).item()
     True
     """
@@ -49,7 +45,8 @@ def may_have_no_series(metric: str) -> bool:
     >>> may_have_no_series("number of clusters"), may_have_no_series("Departure")
     (True, False)
     """
-    return metric in (COMMUNITIES, CLUSTERS) or metric.startswith((DISTINCT, NEW, SIZE))
+    named = pl.lit(metric)
+    return bool(pl.select(is_of_entities(named) | is_of_knowledge(named)).item())
 
 
 def is_level(metric: pl.Expr) -> pl.Expr:

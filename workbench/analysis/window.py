@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from workbench.analysis.features import FeatureMatrix
+    from workbench.analysis.tally import Tally
     from workbench.analysis.tasks.base import Context
     from workbench.config.entity_schema import EntitySchema
     from workbench.config.features import FeatureConfig
@@ -77,9 +78,10 @@ def window_features(
     end = max((f.max_ts or 0 for f in files), default=0) + 1 if until is None else moment(until, zone)
     if start >= end:
         raise UsageError(f"the range from {from_us(start)} until {from_us(end)} is empty.")
-    return _features(
+    matrix, _ = _features(
         world.by_segment, snapshot.segments, chosen, (start, end), world.schema, world.feature_config, zone
     )
+    return matrix
 
 
 def period(asof: datetime, segments: Sequence[str], lookback_days: int) -> tuple[int, int]:
@@ -96,8 +98,10 @@ def period(asof: datetime, segments: Sequence[str], lookback_days: int) -> tuple
     return end - lookback_days * DAY_US if lookback_days else moment(segments[0], "UTC"), end
 
 
-def period_features(context: Context) -> FeatureMatrix:
+def period_features(context: Context) -> tuple[FeatureMatrix, Tally]:
     """Return the features that a task is asked for by its parameters ``type`` and ``lookback_days``.
+
+    Beside them stands what they were counted from; its spans have the same actors in the same order.
 
     Raises:
         UsageError: If the look-back is negative.
@@ -126,7 +130,7 @@ def _features(  # noqa: PLR0913, PLR0917  (of whom and of when, and what is meas
     schema: EntitySchema,
     config: FeatureConfig,
     timezone: str,
-) -> FeatureMatrix:
+) -> tuple[FeatureMatrix, Tally]:
     since, until = between
     activity = read_activity(
         source.snapshot,
@@ -139,4 +143,4 @@ def _features(  # noqa: PLR0913, PLR0917  (of whom and of when, and what is meas
         events_since=until,
     )
     tally = read_tally(activity, counting_of(type_, config, timezone), since, until, source)
-    return features_of(activity, schema, config, timezone, tally=tally)
+    return features_of(activity, schema, config, timezone, tally=tally), tally

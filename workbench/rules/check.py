@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from workbench.analysis.activity import event_types
 from workbench.analysis.features import declared_features
-from workbench.analysis.metrics import CLUSTERS, COMMUNITIES, DISTINCT, NEW, SHARE, SIZE
+from workbench.analysis.metrics import DISTINCT, NEW, SHARE, may_have_no_series
 from workbench.analysis.window import actor_type
 from workbench.errors import UnknownNameError, UsageError, did_you_mean
 
@@ -51,7 +51,7 @@ def _of_trend(world: World, wanted: Trend) -> Iterator[str]:
     prefix = next((p for p in (SHARE, DISTINCT, NEW) if wanted.metric.startswith(p)), "")
     name = wanted.metric.removeprefix(prefix)
     known = schema.entities if prefix in (DISTINCT, NEW) else schema.event_names
-    of_compute = name in (COMMUNITIES, CLUSTERS) or name.startswith(SIZE)
+    of_compute = not prefix and may_have_no_series(name)
     if name not in known and wanted.metric not in schema.event_names and not of_compute:
         yield f"spec.template.trend.metric: there is no metric {wanted.metric!r}. {did_you_mean(name, known)}"
     if wanted.dimension and wanted.dimension not in schema.entities:

@@ -38,7 +38,7 @@ class Clusters(Task):
         are the first two principal components, in standardised units. ``label`` says what sets the cluster
         apart.
         """
-        matrix = period_features(context)
+        matrix, _ = period_features(context)
         points = Points(matrix.standardised)
         wanted = {name: context.parameters[name] for name in ("fewest", "most")}
         found = run(backends, context.device, "kmeans", points, seed=context.seed, **wanted)

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import polars as pl
 
-from workbench.analysis.activity import read_activity, to_us
-from workbench.analysis.features import features_of
+from workbench.analysis.activity import to_us
 from workbench.analysis.stable import before
 from workbench.analysis.tasks.base import Context, Outcome, Task, measured
-from workbench.analysis.window import actor_type, period
+from workbench.analysis.window import period_features
 from workbench.compute import Points, backends, run
 from workbench.compute._points import nearest
 
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-
-    from workbench.analysis.features import FeatureMatrix
 
 __all__ = ["StreamingClusters"]
 
@@ -53,7 +50,10 @@ class StreamingClusters(Task):
         begin = time.perf_counter()
         earlier = before(context, "streaming_clusters")
         seen = context.asof if earlier is None else datetime.fromisoformat(earlier.run.asof)
-        matrix, points = _active(context, None if earlier is None else seen)
+        matrix, tally = period_features(context)
+        points = matrix.standardised
+        if earlier is not None:
+            points = points[tally.spans["last"].to_numpy() > to_us(seen)]
         state = None if earlier is None else _state(earlier.to_polars(), matrix.names)
         k = _number(context)
         if state is None or (len(state.weights) != k and len(points) >= k):
@@ -81,28 +81,6 @@ class _Centres:
 
     centres: NDArray[np.float64]
     weights: NDArray[np.float64]
-
-
-def _active(context: Context, since: datetime | None) -> tuple[FeatureMatrix, NDArray[np.float64]]:
-    """Return the features of the look-back, and those rows of them that were active after ``since``."""
-    type_ = actor_type(context.schema, context.parameters["type"] or None)
-    start, until = period(context.asof, context.segments, context.parameters["lookback_days"])
-    activity = read_activity(
-        context.snapshot,
-        context.segments,
-        context.schema,
-        type_,
-        start,
-        until,
-        properties=type_ in context.features.encodings,
-    )
-    matrix = features_of(activity, context.schema, context.features, context.timezone)
-    points = matrix.standardised
-    if since is not None:
-        recent = activity.events.filter(pl.col("ts") > to_us(since))["actor"].unique()
-        names = activity.names().gather(recent)
-        points = points[pl.Series(matrix.entities).is_in(names.implode()).to_numpy()]
-    return matrix, np.ascontiguousarray(points)
 
 
 def _number(context: Context) -> int:
