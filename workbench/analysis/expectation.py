@@ -56,7 +56,7 @@ class Cells:
         place = actor * np.int64(shape[1]) + day
         first = starts(place)  # most of a cell follow one another
         place, cell = np.unique(place[first], return_inverse=True)
-        count = np.bincount(cell, np.add.reduceat(count, first))
+        count = np.bincount(cell, np.add.reduceat(count, first)).astype(np.float64, copy=False)
         return cls(*np.divmod(place, shape[1]), count, *shape)
 
     def between(self, first: int, end: int) -> Cells:
