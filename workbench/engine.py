@@ -7,27 +7,26 @@ import threading
 import weakref
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
-from functools import cached_property
+from datetime import UTC, datetime
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
-from workbench.config.entity_schema import EntitySchema, load_schema, schema_path
-from workbench.errors import CorruptFileError, StorageError, UnknownNameError, UsageError, WorkbenchError
+from workbench.config import workspace
+from workbench.errors import CorruptFileError
 from workbench.executors import named
 from workbench.locks import LendableLock
-from workbench.progress import Update, silent
+from workbench.progress import silent
 from workbench.scratch import Scratch
 from workbench.settings import load_settings
 from workbench.storage import SegmentStore
-from workbench.storage.places import s3_url
+from workbench.storage.opening import new_root, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from datetime import date
 
-    import numpy as np
     import pyarrow as pa
-    from numpy.typing import NDArray
 
     from workbench.analysis import Context
     from workbench.analysis.anomalies import Anomalies
@@ -39,14 +38,12 @@ if TYPE_CHECKING:
     from workbench.compute.base import Device
     from workbench.config.features import FeatureConfig
     from workbench.config.tasks import PatternConfig
-    from workbench.graph import Graph, Subgraph
+    from workbench.graph import Graph
     from workbench.graph.entities import Entities
-    from workbench.graph.times import Times
-    from workbench.ingest import IngestReport
+    from workbench.ingest import Ingest, IngestReport
     from workbench.ingest.compact import Compaction
-    from workbench.ingest.forget import Forgetting
-    from workbench.ingest.repair_report import Finding, RepairReport
-    from workbench.ingest.report import Outcome
+    from workbench.ingest.forget_report import Forgetting
+    from workbench.ingest.repair_report import RepairReport
     from workbench.ingest.retry import RetryReport
     from workbench.ingest.stream import Stream
     from workbench.ingest.watch import Told
@@ -61,26 +58,21 @@ if TYPE_CHECKING:
     from workbench.reports import Report
     from workbench.rules import Rules
     from workbench.scheduler import Scheduler
-    from workbench.settings import Settings
-    from workbench.sql import Result, SqlSession
-    from workbench.sql.views import Views
+    from workbench.sql import Result
+    from workbench.sql.workspace import WorkspaceSql
     from workbench.storage import Snapshot
     from workbench.storage.by_segment import BySegment
     from workbench.storage.mirror import MirrorReport
     from workbench.vectors import Vectors
     from workbench.views import Selection, View
 
-__all__ = ["Engine", "workspace_schema"]
+__all__ = ["Engine"]
 
 T = TypeVar("T")
 
-# Of partials alone: it stays when all that is new is knowledge.
+# Of partials alone: it stays when all that is new is knowledge, or vectors, which follow from texts.
 _LOADED = ("graph", "trends", "vectors")
-SCHEMA_FILE = Path("schema") / "entity.yaml"
-FEATURES_FILE = Path("schema") / "features.yaml"
-SCORING_FILE = Path("schema") / "scoring.yaml"
-TRENDS_FILE = Path("schema") / "trends.yaml"
-PATTERNS_FILE = Path("schema") / "patterns.yaml"
+_MADE = ("knowledge", "vectors", "index")
 
 
 class Engine:
@@ -100,9 +92,9 @@ class Engine:
     """
 
     def __init__(self, path: str | Path, **settings: Any) -> None:
-        self.store, self.settings = _store_and_settings(path, settings)
+        self.store, self.settings = open_store(path, **settings)
         self.path = self.store.root
-        self.schema = workspace_schema(self.path)
+        self.schema = workspace.schema_in(self.path)
         self.timezone = self.settings.timezone or self.schema.timezone
         self.executor, self._lent = named(self.settings.cluster, threads=self.settings.threads), False
         self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
@@ -116,8 +108,6 @@ class Engine:
         self._scratch = Scratch()
         self._clients: dict[str, Client | None] = {}
         self._clients_lock = threading.Lock()
-        self._sql: SqlSession | None = None
-        self._asking = 0
         self._finalizer = weakref.finalize(self, self._scratch.remove)
 
     @classmethod
@@ -134,16 +124,9 @@ class Engine:
             ConfigError: If the schema or a setting is wrong; nothing is made then.
             UsageError: If ``path`` is an address.
         """
-        address = s3_url(path)
-        if address is not None:
-            raise UsageError(
-                "a workspace is made in a local directory.",
-                where=address,
-                fix=f"Make it there, then 'workbench mirror {address}'.",
-            )
-        root = Path(path).expanduser().absolute()
+        root = new_root(path)
         load_settings(**settings)
-        files = {} if schema is None else {SCHEMA_FILE.as_posix(): _schema_text(schema)}
+        files = {} if schema is None else {workspace.SCHEMA_FILE.as_posix(): workspace.schema_text(schema)}
         SegmentStore.create(root, files)
         return cls(root, **settings)
 
@@ -163,7 +146,7 @@ class Engine:
         """Read the newest generation from now on; where only knowledge is new, what is loaded stays."""
         newest = self.store.snapshot()
         if newest.generation != self._snapshot.generation:
-            loaded = _LOADED if _same_documents(newest, self._snapshot) else ()
+            loaded = () if newest.differs(self._snapshot, but=_MADE) else _LOADED
             self._snapshot = newest
             for name in {"graph", "catalog", "trends", "vectors"} - set(loaded):
                 self.__dict__.pop(name, None)
@@ -186,8 +169,7 @@ class Engine:
     @property
     def now(self) -> datetime | None:
         """Return the clock of the workspace, its latest event time; None while it is empty."""
-        segments = self._snapshot.segments
-        return _latest(self._snapshot, segments) if segments else None
+        return self._snapshot.latest() if self._snapshot.segments else None
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -204,18 +186,12 @@ class Engine:
     @cached_property
     def feature_config(self) -> FeatureConfig:
         """Return what ``schema/features.yaml`` says is measured of actors; without it, the defaults."""
-        from workbench.config.features import FeatureConfig, load_features  # noqa: PLC0415
-
-        file = self.path / FEATURES_FILE
-        return load_features(file) if file.exists() else FeatureConfig()
+        return workspace.features_in(self.path)
 
     @cached_property
     def pattern_config(self) -> PatternConfig:
         """Return how sequences of events are looked for: by ``schema/patterns.yaml``, else the defaults."""
-        from workbench.config.tasks import PatternConfig, load_patterns  # noqa: PLC0415
-
-        file = self.path / PATTERNS_FILE
-        return load_patterns(file) if file.exists() else PatternConfig()
+        return workspace.patterns_in(self.path)
 
     def configured(self, task: str) -> dict[str, Any]:
         """Return the parameters that a file of the workspace gives a task: ``schema/scoring.yaml`` the
@@ -224,13 +200,7 @@ class Engine:
         Raises:
             ConfigError: If the file is not valid; says file, line, reason and suggestion.
         """  # noqa: D205  (two files)
-        from workbench.config.tasks import load_scoring, load_trends  # noqa: PLC0415
-
-        loads = {"anomalies": (SCORING_FILE, load_scoring), "trends": (TRENDS_FILE, load_trends)}
-        if task not in loads or not (self.path / loads[task][0]).exists():
-            return {}
-        file, load = loads[task]
-        return load(self.path / file).model_dump(exclude={"metadata"}, exclude_unset=True)
+        return workspace.parameters_in(self.path, task)
 
     def graph_between(self, since: datetime | None, until: datetime | None) -> Graph:
         """Return the property graph of the segments (UTC days) that a range of time touches.
@@ -277,11 +247,7 @@ class Engine:
         return Clusters(self)
 
     def features(
-        self,
-        type_: str | None = None,
-        *,
-        since: str | date | None = None,
-        until: str | date | None = None,
+        self, type_: str | None = None, *, since: str | date | None = None, until: str | date | None = None
     ) -> FeatureMatrix:
         """Return figures about each actor: counts, distinct neighbours, visits, hours; from partials alone.
 
@@ -330,7 +296,7 @@ class Engine:
     @property
     def is_asked(self) -> bool:
         """Return whether somebody waits for an answer of this engine."""
-        return self._asking > 0 or self.lock.taken
+        return self.lock.wanted
 
     @property
     def background(self) -> dict[str, Any] | None:
@@ -376,15 +342,9 @@ class Engine:
             UsageError: If the address is not written so.
             UnknownNameError: If there is no such document.
         """
-        from workbench.partials.lookup import find_document, parse_address  # noqa: PLC0415
+        from workbench.partials.lookup import document_at  # noqa: PLC0415
 
-        segment, number = parse_address(address)
-        found = self._whole(
-            lambda: find_document(self._snapshot, segment, number, self.fields, self.timezone)
-        )
-        if found is None:
-            raise UnknownNameError("document", address, fix="It may have been evicted, or never have been.")
-        return found
+        return self._whole(lambda: document_at(self._snapshot, address, self.fields, self.timezone))
 
     def scan(  # noqa: PLR0913  (a condition each)
         self,
@@ -416,18 +376,10 @@ class Engine:
             UsageError: If a time is none, or the condition or the limit cannot be meant.
             CorruptFileError: If a file is missing or damaged; from the reader, if one is met half-way.
         """
-        from workbench.analysis.activity import moment  # noqa: PLC0415
         from workbench.partials.scan import Wanted, scan_documents  # noqa: PLC0415
 
-        names = [type] if isinstance(type, str) else type
-        wanted = Wanted(
-            None if names is None else [self.schema.event_names.get(name, name) for name in names],
-            None if since is None else moment(since, self.timezone),
-            None if until is None else moment(until, self.timezone),
-            where,
-            columns,
-            limit,
-        )
+        between = (since, until)
+        wanted = Wanted.of(self.schema, self.timezone, type, between, where, columns, limit)
         return self._whole(lambda: scan_documents(self._snapshot, self.fields, wanted))
 
     @cached_property
@@ -475,8 +427,10 @@ class Engine:
             SqlTimeoutError: If it runs longer than ``timeout`` seconds (setting ``sql_timeout``).
             CorruptFileError: If a file that it needs is damaged.
         """
-        with self._asked():
-            return self._whole(lambda: self._query(statement, timeout, tables or {}, stop))
+        with self.lock.asked():
+            return self._whole(
+                lambda: self._sql.query(statement, timeout=timeout, tables=tables or {}, stop=stop)
+            )
 
     def report(
         self, title: str, parts: Sequence[Any], *, parameters: Mapping[str, Any] | None = None
@@ -518,7 +472,7 @@ class Engine:
         """
         from workbench.plans.ask import ask  # noqa: PLC0415
 
-        with self._asked():
+        with self.lock.asked():
             answer = ask(
                 question,
                 self,
@@ -541,10 +495,7 @@ class Engine:
         """
         from workbench.plans.planners.model import accept  # noqa: PLC0415
 
-        if answer.plan is None or not answer.question:
-            raise UsageError("there is nothing to accept.", fix="Accept the answer to a question.")
-        self.store.require_writable()
-        accept(self, answer.question, answer.plan)
+        accept(self, answer)
 
     def reword(self, answer: Answer, *, provider: str | None = None) -> Answer:
         """Return an answer in a language model's words; figures that no table has are named at the end.
@@ -591,7 +542,7 @@ class Engine:
         """
         from workbench.plans.run import run  # noqa: PLC0415
 
-        with self._asked():
+        with self.lock.asked():
             return self._shown(run(plan, self, runs=self._runs, progress=progress, stop=stop))
 
     # what changes it
@@ -621,19 +572,9 @@ class Engine:
             SourceError: If a path does not exist.
             WriterLockedError: If another process writes to the workspace.
         """
-        from workbench.ingest import Ingest  # noqa: PLC0415
-
-        try:
-            return Ingest(self.store, self.schema, self.settings, self._let_go).run(
-                sources,
-                event_type=type,
-                connector=connector,
-                options=options,
-                dry_run=dry_run,
-                progress=progress,
-            )
-        finally:
-            self.refresh()  # what an interrupted ingest has published counts too
+        return self._ingest(
+            sources, event_type=type, connector=connector, options=options, dry_run=dry_run, progress=progress
+        )
 
     def retry(
         self,
@@ -662,22 +603,18 @@ class Engine:
             UnknownNameError: If there is nothing of a name in quarantine.
             WriterLockedError: If another process writes to the workspace.
         """
-        from workbench.ingest import Ingest  # noqa: PLC0415
         from workbench.ingest.retry import retry  # noqa: PLC0415
-        from workbench.ingest.stream import wall_clock  # noqa: PLC0415
 
-        try:
+        with self._ingesting() as ingest:
             return retry(
-                Ingest(self.store, self.schema, self.settings, self._let_go),
+                ingest,
                 wanted,
                 dry_run=dry_run,
                 connector=connector,
                 options=options,
-                clock=clock or wall_clock,
+                clock=clock,
                 progress=progress,
             )
-        finally:
-            self.refresh()
 
     def watch(  # noqa: PLR0913  (the options of one command)
         self,
@@ -711,27 +648,10 @@ class Engine:
             ReadOnlyError: If this is a mirror.
             WriterLockedError: With ``once``, if another process writes to the workspace.
         """
-        from workbench.ingest import Ingest  # noqa: PLC0415
         from workbench.ingest.watch import Watch  # noqa: PLC0415
 
         self.store.require_writable()
-
-        def take(
-            paths: Sequence[Path], *, told: Callable[[Outcome], object], stop: threading.Event
-        ) -> IngestReport:
-            try:
-                return Ingest(self.store, self.schema, self.settings, self._let_go).run(
-                    paths,
-                    event_type=type,
-                    connector=connector,
-                    options=options,
-                    replaced=replaced,
-                    told=told,
-                    stop=stop,
-                )
-            finally:
-                self.refresh()
-
+        take = partial(self._ingest, event_type=type, connector=connector, options=options, replaced=replaced)
         places = [Path(directory).expanduser() for directory in directories]
         watch = Watch(places, take, self.evict, say, self.settings.watch_seconds)
         if once:
@@ -792,32 +712,9 @@ class Engine:
             WriterLockedError: If another process writes to the workspace and it must be kept.
             DriverUnavailableError: If ``device`` cannot run here.
         """
-        from workbench.analysis import earlier_run, execute, input_hash, tasks  # noqa: PLC0415
-        from workbench.knowledge import Knowledge, add, notes_of  # noqa: PLC0415
+        from workbench.analysis.compute import compute  # noqa: PLC0415
 
-        chosen = device or self.settings.device
-        complete = tasks.load(task).complete({**self.configured(task), **parameters})
-        segments = self._segments_until(asof)
-        inputs = input_hash(self._snapshot, segments, task, self._facts())
-        earlier = earlier_run(self.knowledge, task, inputs, {"parameters": complete, "seed": seed}, chosen)
-        if earlier is not None:
-            return self.knowledge.read(task, run=earlier.id)
-        context = self.context(segments, _latest(self._snapshot, segments), complete)
-        context = replace(context, device=chosen, seed=seed)
-        if keep == "always":
-            self.store.require_writable()
-        run, table = execute(task, context, inputs)
-        try:
-            with self.store.writer() as writer:
-                transaction = writer.begin()
-                add(transaction, run, table)
-                transaction.commit()
-        except (OSError, StorageError):  # OSError: a lock file that cannot be opened
-            if keep == "always":
-                raise
-        else:
-            self.refresh()
-        return Knowledge(run, table, self.timezone, notes_of(run, self._snapshot))
+        return compute(self, task, asof=asof, device=device, seed=seed, keep=keep, parameters=parameters)
 
     def compute_days(
         self, task: str, since: str | date, until: str | date | None = None, **options: Any
@@ -833,35 +730,21 @@ class Engine:
         Raises:
             UsageError: If no day of the range has a segment.
         """
-        from workbench.knowledge import parse_asof  # noqa: PLC0415
+        from workbench.analysis.compute import days_between  # noqa: PLC0415
 
-        first, last = parse_asof(since), parse_asof(until) if until is not None else "~"
-        days = [day for day in self._snapshot.segments if first <= day <= last]
-        if not days:
-            raise UsageError(f"no segment lies between {first} and {last}.", fix="See db.catalog.segments.")
-        return [self.compute(task, asof=day, **options) for day in days]
+        return [self.compute(task, asof=day, **options) for day in days_between(self._snapshot, since, until)]
 
     def thin(self) -> int:
         """Remove results that are superfluous, and return how many; it keeps within ``knowledge_mb``.
 
         All of the last two days stay, then the last of each day of the window, then of each week.
         """
-        from workbench.knowledge.thin import superfluous  # noqa: PLC0415
+        from workbench.knowledge.thin import thin  # noqa: PLC0415
 
-        now, live = self.now, self.store.snapshot()
-        if now is None:
-            return 0
-        window = datetime.fromisoformat(live.segments[0]).replace(tzinfo=UTC)
-        most = self.settings.knowledge_mb << 20
-        if not superfluous(live.files("knowledge"), now, window, most):
-            return 0
-        with self.store.writer(within_reserve=True) as writer:
-            transaction = writer.begin()
-            goes = superfluous(transaction.kept("knowledge"), now, window, most)
-            transaction.remove(goes)
-            transaction.commit()
-        self.refresh()
-        return len(goes)
+        gone = thin(self.store, self.now, self.settings.knowledge_mb << 20) if self.now else 0
+        if gone:
+            self.refresh()
+        return gone
 
     def inputs_of(self, task: str) -> str:
         """Return a hash of all that a task's result depends on but its parameters; empty without documents.
@@ -869,10 +752,9 @@ class Engine:
         Raises:
             UnknownNameError: If there is no such task.
         """
-        from workbench.analysis import input_hash  # noqa: PLC0415
+        from workbench.analysis.compute import inputs_of  # noqa: PLC0415
 
-        segments = self._snapshot.segments
-        return input_hash(self._snapshot, segments, task, self._facts()) if segments else ""
+        return inputs_of(self, task)
 
     def context(
         self, segments: Sequence[str], asof: datetime, parameters: Mapping[str, Any] | None = None
@@ -884,25 +766,11 @@ class Engine:
             asof: The moment.
             parameters: The task's, complete.
         """
-        from workbench.analysis import Context  # noqa: PLC0415
+        from workbench.analysis.compute import context_of  # noqa: PLC0415
 
         whole = len(segments) == len(self._snapshot.segments)
-        return Context(
-            load_graph=lambda: self.graph if whole else self._graph_of(segments),
-            device=self.settings.device,
-            seed=0,
-            parameters=dict(parameters or {}),
-            snapshot=self._snapshot,
-            segments=tuple(segments),
-            asof=asof,
-            schema=self.schema,
-            features=self.feature_config,
-            timezone=self.timezone,
-            knowledge=self.knowledge,
-            embed=self._embed,
-            by_segment=self.by_segment,
-            patterns=self.pattern_config,
-        )
+        load = (lambda: self.graph) if whole else (lambda: self._graph_of(segments))
+        return context_of(self, segments, asof, parameters or {}, load)
 
     def evict(self, *segments: str, before: str | date | None = None, force: bool = False) -> list[str]:
         """Drop segments with everything derived from them and return their days; knowledge keeps its runs.
@@ -919,26 +787,14 @@ class Engine:
             UsageError: If ``before`` is not a day.
         """
         from workbench.knowledge import parse_asof  # noqa: PLC0415
-        from workbench.storage.missing import missing_state  # noqa: PLC0415
-        from workbench.storage.rotation import expired  # noqa: PLC0415
+        from workbench.storage.rotation import evict  # noqa: PLC0415
 
-        missing = {m.day for m in self.store.snapshot().missing}
-        live = self._require_segments(day for day in segments if day not in missing)
-        doomed = set(segments)
-        if before is not None:
-            doomed |= {s for s in live if s < parse_asof(before)}
-        elif not segments and self.settings.window != "all":
-            doomed |= set(expired(live, int(self.settings.window), force=force))
-        if doomed:
-            with self.store.writer(within_reserve=True) as writer:
-                transaction = writer.begin()
-                transaction.remove(f for f in transaction.base.manifest.files if f.segment in doomed)
-                if missing & doomed:
-                    left = (m for m in transaction.base.missing if m.day not in doomed)
-                    transaction.set_state(**missing_state(left))
-                transaction.commit()
+        first = None if before is None else parse_asof(before)
+        window = None if self.settings.window == "all" else int(self.settings.window)
+        gone = evict(self.store, segments, before=first, window=window, force=force)
+        if gone:
             self.refresh()
-        return sorted(doomed)
+        return gone
 
     def compact(self, *segments: str) -> Compaction:
         """Merge small parts of segments into as few as hold them; addresses and results stay the same.
@@ -955,10 +811,7 @@ class Engine:
         """
         from workbench.ingest.compact import compact  # noqa: PLC0415
 
-        self._require_segments(segments)
-        with self.store.writer() as writer:
-            fields = writer.snapshot().manifest.state.get("fields", {})
-            done = compact(writer, fields, segments or None)
+        done = compact(self.store, segments or None)
         self.refresh()
         return done
 
@@ -978,39 +831,20 @@ class Engine:
             UsageError: If its type is an attribute, which says something about others.
             WriterLockedError: If another process writes to the workspace or streams into it.
         """
-        from workbench.graph.keys import parse_entity  # noqa: PLC0415
         from workbench.ingest.forget import forget  # noqa: PLC0415
 
-        type_, key = parse_entity(entity)
-        if type_ not in self.schema.entities:
-            raise UnknownNameError("entity type", type_, self.schema.entities)
-        if not key:
-            raise UsageError(f"{entity!r} has no key.", fix="Write it type:key.")
-        if type_ in self.schema.attributes:
-            raise UsageError(
-                f"{type_} is an attribute: documents with it are about others.",
-                fix="Forget the entities that they are about.",
-            )
-        if apply:
-            self.store.require_writable()
         return forget(
             self.store,
             self.schema,
             self.settings,
-            type_,
-            key,
+            entity,
             now=datetime.now(UTC),
             apply=apply,
             published=self._let_go,
         )
 
     def mirror(
-        self,
-        place: str | Path,
-        *,
-        prune: bool = False,
-        full: bool = False,
-        progress: Progress = silent,
+        self, place: str | Path, *, prune: bool = False, full: bool = False, progress: Progress = silent
     ) -> MirrorReport:
         """Copy what a mirror does not have yet of the newest generation; a mirror can be opened and read.
 
@@ -1050,40 +884,9 @@ class Engine:
 
     def status(self) -> dict[str, Any]:
         """Return the figures of the workspace: generation, segments, documents, bytes, clock, knowledge."""
-        from workbench.ingest.derive import stale_segments  # noqa: PLC0415
-        from workbench.vectors import Waiting, without_vectors  # noqa: PLC0415
+        from workbench.catalog.status import status  # noqa: PLC0415
 
-        files = self._snapshot.manifest.files
-        rows: dict[str, int] = {}
-        for file in files:
-            if file.kind == "events":
-                rows[file.name] = rows.get(file.name, 0) + file.rows
-        segments = self._snapshot.segments
-        now = self.now
-        waiting = Waiting.read(self.path / "cache" / "vectors")
-        return {
-            "path": self.store.name,
-            "generation": self._snapshot.generation,
-            "timezone": self.timezone,
-            "schema": self.schema.metadata.id,
-            "window": self.settings.window,
-            "now": now.isoformat() if now else None,
-            "segments": len(segments),
-            "first_segment": segments[0] if segments else None,
-            "last_segment": segments[-1] if segments else None,
-            "documents": sum(rows.values()),
-            "event_types": dict(sorted(rows.items())),
-            "files": len(files),
-            "bytes": sum(f.bytes for f in files),
-            "sources": len(self._snapshot.manifest.ledger),
-            "stale_segments": len(stale_segments(self._snapshot, self.schema, self.fields)),
-            "quarantined": sum(f.meta["records"] for f in files if f.kind == "quarantine"),
-            "texts_without_vectors": waiting.texts if waiting else 0,
-            "segments_without_vectors": len(without_vectors(self._snapshot)),
-            "knowledge": self.knowledge.kinds(),
-            "background": self.background,
-            "missing": [str(missing) for missing in self._snapshot.missing],
-        }
+        return status(self)
 
     def verify(self, *, full: bool = False, progress: Progress = silent) -> list[tuple[str, str]]:
         """Check every live file against its hash and return the damaged ones with what is wrong.
@@ -1092,13 +895,7 @@ class Engine:
             full: Also files that were checked before in this process.
             progress: Told as files are checked.
         """
-        total = len(self._snapshot.manifest.files)
-        damaged = []
-        for done, (entry, problem) in enumerate(self._snapshot.verify(full=full), 1):
-            if problem:
-                damaged.append((entry.path, problem))
-            progress(Update("verify", done, total, "files"))
-        return damaged
+        return self._snapshot.damages(full=full, progress=progress)
 
     def repair(
         self, *, apply: bool = False, sources: Iterable[str | Path] = (), progress: Progress = silent
@@ -1120,21 +917,17 @@ class Engine:
             WriterLockedError: If it is to be done and another process writes to the workspace.
             StorageError: If the disk refuses; what was not reached is done by the next repair.
         """
+        from workbench.analysis.compute import compute_again  # noqa: PLC0415
         from workbench.ingest.repair import Repair  # noqa: PLC0415
 
         self.store.require_writable()
         report = Repair(
-            self.path,
-            self.schema,
-            self.settings,
-            places=sources,
-            disk=self.store.disk,
-            progress=progress,
+            self.path, self.schema, self.settings, places=sources, disk=self.store.disk, progress=progress
         ).run(apply=apply)
         if apply:
             self.refresh()
         for finding, run in report.runs:
-            self._compute_again(finding, run, apply=apply)
+            compute_again(self, finding, run, apply=apply)
         return report
 
     def close(self) -> None:
@@ -1166,60 +959,29 @@ class Engine:
 
     # how the stages are put together
 
-    def _compute_again(self, finding: Finding, run: Mapping[str, Any], *, apply: bool) -> None:
-        """Compute a damaged result again, if what it saw is still there; say so in the finding."""
-        first, last, number = run["segments"]
-        seen = [s for s in self._snapshot.segments if s <= last]
-        if (len(seen), seen[:1], seen[-1:]) != (number, [first], [last]):
-            finding.detail = f"its window, {first} to {last}, is not there any more"
-            return
-        if apply:
-            try:
-                self.compute(run["kind"], asof=last, seed=run["seed"], **run["parameters"])
-            except WorkbenchError as error:
-                finding.detail = f"it cannot be computed again: {error}"
-                return
-        finding.action, finding.detail = "computed again", f"as of {last}, with seed {run['seed']}"
+    @contextmanager
+    def _ingesting(self) -> Iterator[Ingest]:
+        """Give what reads sources; what an interrupted ingest has published counts, too."""
+        from workbench.ingest import Ingest  # noqa: PLC0415
 
-    def _embed(self, texts: list[str]) -> NDArray[np.float32]:
-        """Return the vector of each text; what was embedded before is kept."""
-        from workbench.vectors import VectorCache, connect  # noqa: PLC0415
+        try:
+            yield Ingest(self.store, self.schema, self.settings, self._let_go)
+        finally:
+            self.refresh()
 
-        return VectorCache(self.path / "cache" / "vectors", connect(self.settings)).embed(texts)
-
-    def _facts(self) -> dict[str, Any]:
-        """Return what a task's result may depend on beside partials, as JSON data."""
-        return {
-            "attributes": sorted(self.schema.attributes),
-            "who": [self.schema.who, self.schema.fingerprint],
-            "features": self.feature_config.fingerprint,
-            "patterns": self.pattern_config.model_dump(mode="json"),
-            "terms": {name: [term.events, term.outcomes] for name, term in self.schema.terms.items()},
-            "timezone": self.timezone,
-            "weights": self.triage.weights("ensemble"),
-        }
+    def _ingest(self, sources: Iterable[Any], **options: Any) -> IngestReport:
+        with self._ingesting() as ingest:
+            return ingest.run(sources, **options)
 
     def _graph_of(self, segments: Iterable[str] | None) -> Graph:
-        from workbench.graph import Graph, window_of  # noqa: PLC0415
-        from workbench.graph.times import Times  # noqa: PLC0415
-        from workbench.knowledge.edges import computed_edges  # noqa: PLC0415
+        from workbench.graph.workspace import graph_of  # noqa: PLC0415
 
-        kept = self.store.derived("window")
-        times = Times(self._snapshot, kept, self.schema, self.fields)
-        window = window_of(self._snapshot, kept, segments, executor=self.executor)
-        computed = computed_edges(self)
-        return Graph(window, self.schema, self.timezone, self._show, times=times, computed=computed)
+        return graph_of(self, segments, self._show)
 
-    @contextmanager
-    def _asked(self) -> Iterator[None]:
-        """Note that somebody waits for an answer."""
-        with self._clients_lock:
-            self._asking += 1
-        try:
-            yield
-        finally:
-            with self._clients_lock:
-                self._asking -= 1
+    def _show(self, *found: Any, **how: Any) -> View:
+        from workbench.views._found import show_found  # noqa: PLC0415
+
+        return show_found(self, *found, **how)
 
     @cached_property
     def _runs(self) -> Runs:
@@ -1232,59 +994,15 @@ class Engine:
 
         return replace(answer, viewer=answer_svgs)
 
-    def _query(
-        self,
-        statement: str,
-        timeout: float | None,
-        tables: Mapping[str, pa.Table],
-        stop: threading.Event | None,
-    ) -> Result:
-        session = self._sql_session()
-        given = self._views().given(tables)
-        try:
-            return session.query(statement, timeout=timeout, views=given, stop=stop)
-        finally:
-            self._views().forget(given)
+    @cached_property
+    def _sql(self) -> WorkspaceSql:
+        from workbench.sql.workspace import WorkspaceSql  # noqa: PLC0415
 
-    def _views(self) -> Views:
-        from workbench.sql.views import Views  # noqa: PLC0415
-
-        return Views(self._snapshot, self.fields, lambda: self.graph, self._scratch.path)
-
-    def _show(self, found: Subgraph, times: Times | None = None, *, exact: bool = False) -> View:
-        """Return the view of what was found, in the graph of some time, which views know by whole days."""
-        from workbench.partials.micros import from_us  # noqa: PLC0415
-        from workbench.views import Selection  # noqa: PLC0415
-        from workbench.views.graph import GraphView  # noqa: PLC0415
-
-        if exact:
-            raise UsageError("a graph of exact times has no view.", fix="Leave out exact=True.")
-        if times is None:
-            return GraphView.of(self, self.selection, found)
-        bounds = (None if at is None else from_us(at) for at in (times.since, times.until))
-        selection = Selection()
-        selection.select(**dict(zip(("since", "until"), bounds, strict=True)))
-        return GraphView.of(self, selection, found)
-
-    def _sql_session(self) -> SqlSession:
-        if self._sql is None:
-            from workbench.sql import SqlSession  # noqa: PLC0415
-
-            self._sql = SqlSession(
-                lambda schema, name: self._views().resolve(schema, name),
-                lambda: self._views().names(),
-                timezone=self.timezone,
-                memory=self.settings.sql_memory,
-                threads=self.settings.worker_threads,
-                timeout=self.settings.sql_timeout,
-            )
-            self._sql.start()  # while it does, what makes the views is imported
-        return self._sql
+        return WorkspaceSql(self, self._scratch.path)
 
     def _close_sql(self) -> None:
-        if self._sql is not None:
+        if "_sql" in self.__dict__:
             self._sql.close()
-            self._sql = None
 
     def _let_go(self) -> None:
         """Hold no earlier generation any more, unless a thread reads it just now."""
@@ -1304,67 +1022,3 @@ class Engine:
                 raise
             self.refresh()
             return read()
-
-    def _require_segments(self, days: Iterable[str]) -> list[str]:
-        """Return the days of the newest generation, of which some must be."""
-        live = self.store.snapshot().segments
-        for day in days:
-            if day not in live:
-                raise UnknownNameError("segment", day, live)
-        return live
-
-    def _segments_until(self, asof: str | date | None) -> list[str]:
-        from workbench.knowledge import parse_asof  # noqa: PLC0415
-
-        live = self._snapshot.segments
-        if not live:
-            raise UsageError("the workspace holds no documents.", fix="Ingest something first.")
-        if asof is None:
-            return live
-        day = parse_asof(asof)
-        if day not in live:
-            raise UnknownNameError("segment", day, live, fix=f"Segments live from {live[0]} to {live[-1]}.")
-        return [s for s in live if s <= day]
-
-
-def _store_and_settings(path: str | Path, arguments: Mapping[str, Any]) -> tuple[SegmentStore, Settings]:
-    address = s3_url(path)
-    if address is not None:
-        from workbench.storage.remote import open_mirror  # noqa: PLC0415
-
-        mirrored = open_mirror(address, load_settings(**arguments))
-        return mirrored, load_settings(mirrored.root, **arguments)
-    root = Path(path).expanduser().absolute()
-    settings = load_settings(root, **arguments)
-    return SegmentStore(root, reserve=settings.reserve_bytes, force_network=settings.force_network), settings
-
-
-def _schema_text(schema: str | Path) -> bytes:
-    """Return the bytes of a valid schema."""
-    load_schema(schema)
-    return schema_path(schema).read_bytes()
-
-
-def workspace_schema(root: Path) -> EntitySchema:
-    """Return the entity schema that lies in a workspace, an empty one where there is none."""
-    file = root / SCHEMA_FILE
-    return load_schema(file) if file.exists() else EntitySchema()
-
-
-def _latest(snapshot: Snapshot, segments: Iterable[str]) -> datetime:
-    latest = max(f.max_ts or 0 for f in snapshot.files("events", segments=segments))
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=latest)
-
-
-def _same_documents(one: Snapshot, other: Snapshot) -> bool:
-    """Return whether two generations differ in knowledge alone, or in vectors, which follow from texts."""
-    made = ("knowledge", "vectors", "index")
-    files, others = ({f.path for f in s.manifest.files if f.kind not in made} for s in (one, other))
-    return files == others and one.manifest.state == other.manifest.state
-
-
-def _pictures(answer: Answer) -> str:
-    from workbench.views.charts import svg  # noqa: PLC0415
-
-    drawn = (svg(r, answer.results[r.source].table, timezone=answer.timezone) for r in answer.renders)
-    return "".join(drawn)

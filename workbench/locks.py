@@ -78,11 +78,29 @@ class LendableLock:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._depth = threading.local()
+        self._asking = 0
+        self._counting = threading.Lock()
 
     @property
     def held(self) -> bool:
         """Return whether the calling thread holds it."""
         return self._times > 0
+
+    @property
+    def wanted(self) -> bool:
+        """Return whether somebody waits for an answer, or another thread holds it just now."""
+        return self._asking > 0 or self.taken
+
+    @contextmanager
+    def asked(self) -> Iterator[None]:
+        """Note that somebody waits for an answer, with the lock or without it."""
+        with self._counting:
+            self._asking += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._asking -= 1
 
     @property
     def taken(self) -> bool:

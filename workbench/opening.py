@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.engine import SCHEMA_FILE, Engine, workspace_schema
+from workbench.config.workspace import SCHEMA_FILE, schema_in
+from workbench.engine import Engine
 from workbench.errors import ReadOnlyError, UnknownNameError, UsageError, WorkbenchError, WorkspaceError
 from workbench.progress import Update, silent
 from workbench.settings import load_settings
@@ -141,7 +142,7 @@ def repair(
         )
     head = examine(root)
     if head.damages and not apply:
-        schema, found = workspace_schema(root), load_settings(root, **settings)
+        schema, found = schema_in(root), load_settings(root, **settings)
         return Repair(root, schema, found, places=sources, progress=progress).run()
     mend(root, head)
     with Engine(root, **settings) as engine:

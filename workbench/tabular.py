@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-__all__ = ["SHOWN", "Tabular", "cell_text", "html_table", "json_value", "text_table"]
+__all__ = ["SHOWN", "Tabular", "TitledTable", "cell_text", "html_table", "json_value", "text_table"]
 
 SHOWN = 20
 _WIDEST = 60
@@ -80,6 +81,28 @@ class Tabular(ABC):
             "text/plain": text_table(table, self._title(), self.timezone),
             "text/html": html_table(table, self._title(), self.timezone),
         }
+
+
+@dataclass(frozen=True, repr=False)
+class TitledTable(Tabular):
+    """A table with a line above it.
+
+    Attributes:
+        table: The rows.
+        title: The line; empty for none.
+        timezone: Zone in which times are shown.
+    """
+
+    table: pa.Table
+    title: str = ""
+    timezone: str = "UTC"
+
+    def to_arrow(self) -> pa.Table:
+        """Return the rows as an Arrow table."""
+        return self.table
+
+    def _title(self) -> str:
+        return self.title
 
 
 def json_value(value: Any, zone: ZoneInfo) -> Any:  # noqa: PLR0911  (one line a type)

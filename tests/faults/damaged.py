@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, NamedTuple
 
-from workbench.engine import Engine, workspace_schema
+from workbench.config.workspace import schema_in
+from workbench.engine import Engine
 from workbench.ingest.repair import Repair
 from workbench.ingest.stream_checkpoint import log_position
 from workbench.partials.shapes import KINDS
@@ -64,7 +65,7 @@ def damage(two_days: Path, logs: Path, root: Path) -> Damaged:
 
 def repair(root: Path, disk: Disk = LOCAL) -> None:
     """Repair a workspace."""
-    Repair(root, workspace_schema(root), load_settings(root), disk=disk).run(apply=True)
+    Repair(root, schema_in(root), load_settings(root), disk=disk).run(apply=True)
 
 
 def repaired(root: Path) -> tuple[object, ...]:

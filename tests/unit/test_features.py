@@ -14,7 +14,8 @@ from workbench.analysis.activity import event_edges, event_types
 from workbench.analysis.features import Feature, declared_features, standardise
 from workbench.config.entity_schema import EntitySchema, load_schema, shipped_schemas
 from workbench.config.features import FeatureConfig, load_features
-from workbench.engine import FEATURES_FILE, Engine
+from workbench.config.workspace import FEATURES_FILE
+from workbench.engine import Engine
 from workbench.errors import ConfigError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:

@@ -144,7 +144,7 @@ def test_an_engine_knows_when_it_is_asked(db: Engine) -> None:
     asked: list[bool] = []
     db.execute({"version": 1, "steps": [], "renders": []}, progress=lambda _: asked.append(db.is_asked))
     assert not db.is_asked
-    with db._asked():
+    with db.lock.asked():
         assert db.is_asked
 
 

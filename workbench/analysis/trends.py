@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,7 +15,7 @@ from workbench.analysis.over_time import known_series
 from workbench.analysis.series import read_series
 from workbench.analysis.tasks import tasks
 from workbench.errors import UnknownNameError, UsageError
-from workbench.tabular import Tabular, html_table, text_table
+from workbench.tabular import Tabular, TitledTable, html_table, text_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -67,20 +66,8 @@ class World(Protocol):
         """Return a task's result over the window."""
 
 
-@dataclass(frozen=True, repr=False)
-class TrendTable(Tabular):
+class TrendTable(TitledTable):
     """Episodes, or a series with its baseline."""
-
-    table: pa.Table
-    title: str
-    timezone: str = "UTC"
-
-    def to_arrow(self) -> pa.Table:
-        """Return the rows as an Arrow table."""
-        return self.table
-
-    def _title(self) -> str:
-        return self.title
 
     def __repr__(self) -> str:
         """Return the first rows as text: of episodes the columns that people read first."""

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import getpass
-import json
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,15 +11,14 @@ import polars as pl
 
 from workbench.errors import UnknownNameError, UsageError
 from workbench.graph.keys import format_entity, parse_entity
-from workbench.storage.files import publish
-from workbench.storage.manifest import seal_problem, sealed
-from workbench.storage.writer import refused
+from workbench.storage.sealed import add_lines, in_turn, read_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from workbench.storage import SegmentStore
+    from workbench.storage.sealed import Record
 
 __all__ = ["FILE", "MARKS", "Triage", "applied_weights"]
 
@@ -197,48 +192,20 @@ class Triage:
             "signals": [list(pair) for pair in seen.signals],
             "weights": weights,
         }
-        line = sealed(json.dumps(row, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode())
         self._store.require_writable()
-        with self._held():
-            before = self._path.read_bytes() if self._path.exists() else b""
-            # aside is the root: what lies in tmp, the next writer removes
-            publish(self._path, before + line + b"\n", self._store.root, self._store.disk)
+        with in_turn(self._path.with_suffix(".lock"), f"{FILE}.*", self._store.disk):
+            add_lines(self._path, [row], self._store.disk)
         return row
 
-    @contextlib.contextmanager
-    def _held(self) -> Iterator[None]:
-        """Keep others from writing at the same time: the whole file is replaced."""
-        try:
-            descriptor = os.open(
-                self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644
-            )
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-                for left in self._path.parent.glob(f"{FILE}.*"):  # of a process that died
-                    self._store.disk.unlink(left)
-                yield
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            raise refused(error, self._path) from error
-
-    def _rows(self) -> list[dict[str, Any]]:
+    def _rows(self) -> list[Record]:
         """Return the lines that are whole; a damaged one is left out, for its seal tells."""
-        return _lines(self._path)
+        return [*read_lines(self._path)]
 
 
 def applied_weights(root: Path, profile: str) -> dict[str, float]:
     """Return the weights of signals that were applied last in a workspace; empty: each signal's own."""
-    applied = [row for row in _lines(root / FILE) if row["weights"] is not None and row["run"] == profile]
+    applied = [r for r in read_lines(root / FILE) if r["weights"] is not None and r["run"] == profile]
     return dict(applied[-1]["weights"]) if applied else {}
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return []
-    return [json.loads(line) for line in data.splitlines() if seal_problem(line) == ""]
 
 
 def _written(entity: str) -> str:

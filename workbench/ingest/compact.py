@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
     from workbench.partials.types import FieldType
-    from workbench.storage import FileEntry, Snapshot, Transaction, Writer
+    from workbench.storage import FileEntry, SegmentStore, Snapshot, Transaction
 
 __all__ = ["Compaction", "add_events", "compact", "merge_parts", "read_parts", "submit_events"]
 
@@ -72,29 +72,31 @@ class Compaction:
         )
 
 
-def compact(
-    writer: Writer, fields: Mapping[str, Mapping[str, FieldType]], segments: Iterable[str] | None = None
-) -> Compaction:
+def compact(store: SegmentStore, segments: Sequence[str] | None = None) -> Compaction:
     """Merge all parts that fit into one, of all segments or some, in one generation.
 
     Args:
-        writer: The workspace's writer.
-        fields: The type of each field, by event type.
+        store: The workspace's files.
         segments: Days; by default all.
 
     Raises:
+        UnknownNameError: If a day has no segment.
+        WriterLockedError: If another process writes to the workspace.
         DiskFullError: If the disk's reserve would be touched: for a while the old parts lie beside the new.
         StorageError: If the disk refuses.
     """
-    transaction = writer.begin()
-    groups = [
-        group
-        for kind in _KINDS
-        for group in _fitting(transaction.base.files(kind, segments=segments))
-        if len(group) > 1
-    ]
-    merged = [entry for group in groups for entry in _merge(transaction, group, fields)]
-    snapshot = transaction.commit() if groups else transaction.base
+    store.snapshot().require(segments or ())
+    with store.writer() as writer:
+        transaction = writer.begin()
+        fields = transaction.base.manifest.state.get("fields", {})
+        groups = [
+            group
+            for kind in _KINDS
+            for group in _fitting(transaction.base.files(kind, segments=segments))
+            if len(group) > 1
+        ]
+        merged = [entry for group in groups for entry in _merge(transaction, group, fields)]
+        snapshot = transaction.commit() if groups else transaction.base
     parts = [part for group in groups for part in group]
     return Compaction(
         tuple(sorted({part.segment for part in parts})),

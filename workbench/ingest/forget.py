@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from workbench.graph.keys import format_entity
+from workbench.errors import UnknownNameError, UsageError
+from workbench.graph.keys import format_entity, parse_entity
 from workbench.ingest import quarantine
 from workbench.ingest.compact import add_events, read_parts
 from workbench.ingest.derive import add_partials, add_reference_partials, input_hash
+from workbench.ingest.forget_report import Forgetting, Left
 from workbench.ingest.forgotten import STATE, Forgotten, key_fields, rows_about
 from workbench.ingest.mentions import rows_naming
 from workbench.ingest.publish import read_references
@@ -41,103 +42,17 @@ if TYPE_CHECKING:
     from workbench.storage import FileEntry, SegmentStore, Snapshot, Transaction
     from workbench.storage.search import Hit
 
-__all__ = ["Forgetting", "Left", "forget"]
+__all__ = ["forget"]
 
 # What the stages above write beside the generations: it can be made or told again.
 _BESIDE = ("cache", "sessions", "reports", DAMAGED)
-
-
-@dataclass(frozen=True)
-class Left:
-    """Something that still holds the key.
-
-    Attributes:
-        path: The file.
-        place: The column, or ``bytes``, ``texts``, ``name``.
-        times: How often, as a value or as a word in a text.
-        why: Why it is there.
-    """
-
-    path: str
-    place: str
-    times: int
-    why: str
-
-
-@dataclass
-class Forgetting:
-    """What was removed about an entity, or would be.
-
-    Attributes:
-        entity: As ``type:key``.
-        applied: Whether it was done.
-        documents: Documents by event type.
-        segments: Days that hold them.
-        references: Rows by reference table.
-        knowledge: Rows by kind of knowledge, of all runs.
-        quarantined: Records in quarantine.
-        sources: Sources in the ledger whose names hold the key.
-        beside: Files beside the generations: cached vectors, conversations, examples, reports.
-        left: What still holds the key afterwards, and why; of a dry run all that holds it now.
-        similar: How often it is a part of longer words, which are other names.
-        generation: The generation after it.
-        seconds: Wall time.
-    """
-
-    entity: str
-    applied: bool
-    documents: Counter[str] = field(default_factory=Counter)
-    segments: list[str] = field(default_factory=list)
-    references: Counter[str] = field(default_factory=Counter)
-    knowledge: Counter[str] = field(default_factory=Counter)
-    quarantined: int = 0
-    sources: int = 0
-    beside: list[str] = field(default_factory=list)
-    left: list[Left] = field(default_factory=list)
-    similar: int = 0
-    generation: int = 0
-    seconds: float = 0.0
-
-    @property
-    def proved(self) -> bool:
-        """Return whether it was done and nothing in the workspace holds the key."""
-        return self.applied and not self.left
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain JSON data."""
-        return {**asdict(self), "proved": self.proved}
-
-    def __str__(self) -> str:
-        """Return the report as a few lines for people."""
-        verb = "removed" if self.applied else "would remove"
-        counts = {
-            f"documents in {len(self.segments):,} segments": self.documents.total(),
-            "reference rows": self.references.total(),
-            "knowledge rows": self.knowledge.total(),
-            "records in quarantine": self.quarantined,
-            "names of sources": self.sources,
-            "files beside": len(self.beside),
-        }
-        lines = [f"{self.entity}: {verb} " + ", ".join(f"{n:,} {what}" for what, n in counts.items())]
-        lines += [f"  {name}: {n:,} documents" for name, n in sorted(self.documents.items())]
-        if self.proved:
-            lines.append("no file of the workspace holds the key any more")
-        elif self.applied:
-            lines.append("the key is still there:")
-        lines += [f"  {e.path}, {e.place}: {e.times:,} times: {e.why}" for e in self.left if self.applied]
-        if self.similar:
-            lines.append(f"it is a part of {self.similar:,} longer words, which are other names")
-        if not self.applied:
-            lines.append("nothing was changed: this was a dry run")
-        return "\n".join(lines)
 
 
 def forget(  # noqa: PLR0913  (what a workspace consists of)
     store: SegmentStore,
     schema: EntitySchema,
     settings: Settings,
-    type_: str,
-    key: str,
+    entity: str,
     *,
     now: datetime,
     apply: bool,
@@ -149,19 +64,23 @@ def forget(  # noqa: PLR0913  (what a workspace consists of)
         store: The workspace's files.
         schema: The entity schema.
         settings: Window and threads.
-        type_: The entity's type.
-        key: Its key.
+        entity: As ``type:key``.
         now: The clock for what waits in the log, which is published first.
         apply: Whether to do it.
         published: Called once the generation is there, to let go of earlier ones.
 
     Raises:
+        UnknownNameError: If there is no such entity type.
+        UsageError: If it has no key, or its type is an attribute.
+        ReadOnlyError: If this is a mirror.
         WriterLockedError: If another process writes to the workspace or streams into it.
         StorageError: If the disk refuses.
     """
     start = time.perf_counter()
+    type_, key = _forgettable(entity, schema)
     report = Forgetting(format_entity(type_, key), apply)
     if apply:
+        store.require_writable()
         with Log(store.root / "wal", position=lambda: log_position(store.snapshot()), disk=store.disk) as log:
             entries = [decode(record) for record in log.recovered]
             Checkpoints(store, schema, settings).publish(entries, log.synced, log.epoch, now)
@@ -184,6 +103,21 @@ def forget(  # noqa: PLR0913  (what a workspace consists of)
     _prove(store, key, report)
     report.seconds = time.perf_counter() - start
     return report
+
+
+def _forgettable(entity: str, schema: EntitySchema) -> tuple[str, str]:
+    """Return type and key of an entity that documents are about."""
+    type_, key = parse_entity(entity)
+    if type_ not in schema.entities:
+        raise UnknownNameError("entity type", type_, schema.entities)
+    if not key:
+        raise UsageError(f"{entity!r} has no key.", fix="Write it type:key.")
+    if type_ in schema.attributes:
+        raise UsageError(
+            f"{type_} is an attribute: documents with it are about others.",
+            fix="Forget the entities that they are about.",
+        )
+    return type_, key
 
 
 class _Removal:

@@ -122,7 +122,7 @@ def retry(  # noqa: PLR0913  (the options of one command)
     dry_run: bool = False,
     connector: str | None = None,
     options: Mapping[str, Any] | None = None,
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    clock: Callable[[], datetime] | None = None,
     progress: Progress = silent,
 ) -> RetryReport:
     """Read what is in quarantine again: whole sources, and single records from their source or their bytes.
@@ -135,7 +135,7 @@ def retry(  # noqa: PLR0913  (the options of one command)
         dry_run: Do everything but store.
         connector: What reads whole sources; by default what read them before.
         options: Its reading options; by default those from before.
-        clock: Says which streamed events are still ahead of their time.
+        clock: Says which streamed events are still ahead of their time; by default the wall clock.
         progress: Told as it goes on.
 
     Raises:
@@ -160,7 +160,7 @@ def retry(  # noqa: PLR0913  (the options of one command)
             _read_source(run, row, connector, options)
             run.done += 1
         run.flush()
-        records = _Records(run, clock(), progress)
+        records = _Records(run, clock() if clock else datetime.now(UTC), progress)
         records.read(_groups(rows), result)
         result.records = records.number
     result.rows, result.references, result.days = inner.rows, inner.references, inner.days

@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from workbench.storage import FileEntry
+    from workbench.storage import FileEntry, SegmentStore
 
-__all__ = ["superfluous"]
+__all__ = ["superfluous", "thin"]
 
 _ALL = timedelta(days=2)
+
+
+def thin(store: SegmentStore, now: datetime, most_bytes: int) -> int:
+    """Remove the results that are superfluous, and return how many.
+
+    Args:
+        store: The workspace's files, among which are documents.
+        now: The workspace's clock.
+        most_bytes: How long all results together may be.
+    """
+    live = store.snapshot()
+    window = datetime.fromisoformat(live.segments[0]).replace(tzinfo=UTC)
+    if not superfluous(live.files("knowledge"), now, window, most_bytes):
+        return 0
+    with store.writer(within_reserve=True) as writer:
+        transaction = writer.begin()
+        goes = superfluous(transaction.kept("knowledge"), now, window, most_bytes)
+        transaction.remove(goes)
+        transaction.commit()
+    return len(goes)
 
 
 def superfluous(

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 
-from workbench.errors import UsageError
+from workbench.errors import UnknownNameError, UsageError
 from workbench.partials.stored import EXTRA, align, concat_documents
 from workbench.partials.types import polars_type
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from workbench.partials.types import FieldType
     from workbench.storage import FileEntry, Snapshot
 
-__all__ = ["Document", "find_document", "find_documents", "parse_address", "scan"]
+__all__ = ["Document", "document_at", "find_document", "find_documents", "parse_address", "scan"]
 
 # Rows that lie between two wanted ones and are read with them: to begin anew takes as long.
 _NEAR = 1 << 11
@@ -68,6 +68,21 @@ class Document:
     fields: dict[str, Any]
     original: dict[str, str]
     extra: dict[str, str]
+
+
+def document_at(
+    snapshot: Snapshot, address: str, fields: Mapping[str, Mapping[str, FieldType]], timezone: str
+) -> Document:
+    """Return the document at ``segment/_id``, its time in ``timezone``.
+
+    Raises:
+        UsageError: If the address is not written so.
+        UnknownNameError: If there is no such document.
+    """
+    found = find_document(snapshot, *parse_address(address), fields, timezone)
+    if found is None:
+        raise UnknownNameError("document", address, fix="It may have been evicted, or never have been.")
+    return found
 
 
 def find_document(

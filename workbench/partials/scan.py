@@ -16,13 +16,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from workbench.errors import CorruptFileError, UnknownNameError, UsageError
+from workbench.partials.micros import moment
 from workbench.partials.prune import bounds_of, columns_of, file_bounds, possible
 from workbench.partials.stored import align
 from workbench.partials.types import widen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from datetime import date
 
+    from workbench.config.entity_schema import EntitySchema
     from workbench.partials.types import FieldType
     from workbench.storage import FileEntry, Snapshot
 
@@ -62,6 +65,27 @@ class Wanted:
     where: Any = None
     columns: Sequence[str] | None = None
     limit: int | None = None
+
+    @classmethod
+    def of(  # noqa: PLR0913, PLR0917  (a condition each)
+        cls,
+        schema: EntitySchema,
+        timezone: str,
+        types: str | Sequence[str] | None = None,
+        between: tuple[str | date | None, str | date | None] = (None, None),
+        where: Any = None,
+        columns: Sequence[str] | None = None,
+        limit: int | None = None,
+    ) -> Wanted:
+        """Return what is asked for in words of people: aliases of event types, days and times in a zone.
+
+        Raises:
+            UsageError: If a time is none.
+        """
+        names = [types] if isinstance(types, str) else types
+        named = None if names is None else [schema.event_names.get(name, name) for name in names]
+        since, until = (None if at is None else moment(at, timezone) for at in between)
+        return cls(named, since, until, where, columns, limit)
 
 
 def scan_documents(

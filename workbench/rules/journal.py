@@ -9,15 +9,11 @@ can be forgotten alone; a delivery that names it goes with it.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import json
-import os
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from workbench.storage.files import make_directories, publish
-from workbench.storage.manifest import seal_problem, sealed
+from workbench.storage.sealed import Record, in_turn, read_lines, write_lines
 from workbench.storage.writer import refused
 
 if TYPE_CHECKING:
@@ -32,8 +28,6 @@ FOLDER = "alerts"
 _STATE = "state.jsonl"
 _MOST_FILES = 256
 _REMEMBERED = timedelta(days=1)
-
-Record = dict[str, Any]
 
 
 @dataclass
@@ -160,25 +154,8 @@ class Journal:
             StorageError: If the folder cannot be made.
         """
         self._store.require_writable()
-        try:
-            make_directories(self._folder, self._store.disk)
-            descriptor = os.open(self._folder / "LOCK", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise refused(error, self._folder) from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            self._clear()
+        with in_turn(self._folder / "LOCK", "*.jsonl.*", self._store.disk):
             yield
-        finally:
-            os.close(descriptor)
-
-    def _clear(self) -> None:
-        """Remove what a killed process left on its way."""
-        try:
-            for path in self._folder.glob("*.jsonl.*"):
-                self._store.disk.unlink(path)
-        except OSError as error:
-            raise refused(error, self._folder) from error
 
     def state(self) -> State:
         """Return the state, told from the log as far as it was not written down."""
@@ -240,27 +217,10 @@ class Journal:
         return sorted(self._folder.glob("log-*.jsonl"))
 
     def _lines(self, path: Path) -> Iterator[Record]:
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            return
-        for number, line in enumerate(data.splitlines(), 1):
-            if seal_problem(line) != "":
-                self.problems.append(f"{path.name}:{number}: the line is damaged and left out")
-                continue
-            record = json.loads(line)
-            record.pop("xxh3")
-            yield record
+        return read_lines(path, self.problems)
 
     def _write(self, path: Path, records: Iterable[Record]) -> None:
-        lines = [
-            sealed(json.dumps(record, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode())
-            for record in records
-        ]
-        try:
-            publish(path, b"".join(line + b"\n" for line in lines), self._folder, self._store.disk)
-        except OSError as error:
-            raise refused(error, self._folder) from error
+        write_lines(path, records, self._store.disk)
 
 
 def _first(file: Path) -> int:

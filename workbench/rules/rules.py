@@ -3,62 +3,52 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from workbench.analysis.activity import from_us, to_us
 from workbench.config.anomaly_rule import AnomalyRule, load_rule
-from workbench.errors import CorruptFileError, WorkbenchError
-from workbench.logs import get_logger
 from workbench.progress import silent
 from workbench.rules.backtest import backtest
 from workbench.rules.book import Book, Problem
-from workbench.rules.changes import changes
-from workbench.rules.enrich import agreed, checked
+from workbench.rules.enrich import checked
+from workbench.rules.evaluation import Evaluation
 from workbench.rules.firing import Firing
 from workbench.rules.journal import Journal
-from workbench.rules.judge import Judge
+from workbench.rules.log import log_of
 from workbench.rules.notify.channels import Channels
-from workbench.rules.notify.deliver import deliver, planned
+from workbench.rules.notify.deliver import deliver
 from workbench.tabular import Tabular
 
 if TYPE_CHECKING:
     import builtins
     import threading
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import date
 
     import pyarrow as pa
 
     from workbench.progress import Progress
     from workbench.rules.backtest import Backtest
-    from workbench.rules.journal import Record, State
+    from workbench.rules.log import Log
     from workbench.rules.scene import World
 
 __all__ = ["Rules"]
 
-_log = get_logger("rules")
-# What one rule may fail with, and the others go on.
-_FAILURES = (WorkbenchError, ValueError, ArithmeticError, pl.exceptions.PolarsError)
-
-
-@dataclass(frozen=True, repr=False)
-class Log(Tabular):
-    """Records of the log as a table."""
-
-    table: pa.Table
-    timezone: str = "UTC"
-
-    def to_arrow(self) -> pa.Table:
-        """Return the records, the newest first."""
-        return self.table
-
-    def _title(self) -> str:
-        return "what rules have done, the newest first"
+_COLUMNS = {
+    "rule": pl.String(),
+    "name": pl.String(),
+    "kind": pl.String(),
+    "severity": pl.String(),
+    "enabled": pl.Boolean(),
+    "cron": pl.String(),
+    "evaluated": pl.Datetime("us", "UTC"),
+    "active": pl.Int64(),
+    "channels": pl.String(),
+    "file": pl.String(),
+}
 
 
 class Rules(Tabular):
@@ -142,12 +132,11 @@ class Rules(Tabular):
             limit: The most records.
         """
         records = [
-            _row(record)
+            record
             for record in reversed(self._journal.log())
             if record["kind"] != "delivery" and (rule is None or record["rule"] == rule)
         ]
-        table = pl.DataFrame(records[:limit], schema=_LOG).to_arrow(compat_level=pl.CompatLevel.oldest())
-        return Log(table, self.timezone)
+        return log_of(records[:limit], self.timezone)
 
     def backtest(
         self,
@@ -246,9 +235,10 @@ class Rules(Tabular):
             before = [*state.lines()]
             self._book.remember(state.good)
             rules = self._book.rules
-            due = [r for r in rules.values() if (r.id in wanted if wanted else self._due(r, state, now))]
-            fired = self._evaluated(due, state, now) if self._world.now is not None else []
-            fired += self._let_go(state, now) if not wanted else []
+            evaluation = Evaluation(self._world, self._journal, state, now)
+            due = [r for r in rules.values() if (r.id in wanted if wanted else evaluation.is_due(r))]
+            fired = evaluation.run(due) if self._world.now is not None else []
+            fired += evaluation.let_go(rules.values()) if not wanted else []
             state.good = self._book.good
             state.forget_old(now, {rule.id: rule.schedule.cooldown for rule in rules.values()})
             if [*state.lines()] != before:
@@ -274,183 +264,11 @@ class Rules(Tabular):
                 for line in said:
                     say(line)
 
-    # how it is done
-
-    def _due(self, rule: AnomalyRule, state: State, now: datetime) -> bool:
-        if not rule.metadata.enabled:
-            return False
-        last = state.evaluated.get(rule.id)
-        if last is None:
-            return True
-        tick = rule.schedule.after(datetime.fromisoformat(last), self.timezone)
-        return tick is not None and tick <= now
-
-    def _evaluated(self, due: Iterable[AnomalyRule], state: State, now: datetime) -> builtins.list[Record]:
-        judge = Judge(self._world)
-        clock = self._world.now
-        if clock is None:
-            raise AssertionError("there are no events")
-        until = min(to_us(clock) + 1, to_us(now))
-        fired: builtins.list[Record] = []
-        for rule in due:
-            state.evaluated[rule.id] = now.isoformat()
-            state.errors.pop(rule.id, None)
-            try:
-                found = self._found(judge, rule, until)
-            except _FAILURES as error:
-                state.errors[rule.id] = str(error)
-                _log.warning("rule failed", rule=rule.id, reason=str(error))
-                continue
-            facts = {
-                "at": now.isoformat(),
-                "asof": from_us(until - 1).isoformat(),
-                "workspace": self._world.path.name,
-            }
-            fired += self._transitions(rule, found, state, facts)
-        return fired
-
-    def _found(self, judge: Judge, rule: AnomalyRule, until: int) -> pl.DataFrame:
-        """Return whom a rule is about; again at a newer generation if a writer removed files of this one."""
-        try:
-            return agreed(self._world, rule, judge.find(rule, until), until)
-        except CorruptFileError:
-            generation = self._generation
-            self._world.refresh()
-            if self._generation == generation:
-                raise
-            return agreed(self._world, rule, Judge(self._world).find(rule, until), until)
-
-    def _transitions(
-        self, rule: AnomalyRule, found: pl.DataFrame, state: State, facts: dict[str, Any]
-    ) -> builtins.list[Record]:
-        """Log for whom a rule has triggered and is resolved, and what is to be sent about it."""
-        active = state.active.get(rule.id, {})
-        fired = {s: datetime.fromisoformat(at) for s, at in state.fired.get(rule.id, {}).items()}
-        rows = {row["subject"]: row for row in found.iter_rows(named=True)}
-        begun, ended = changes(rule, rows, active, fired, datetime.fromisoformat(facts["at"]))
-        new = [{**rows[subject], "since": facts["at"]} for subject in begun]
-        over = [
-            {
-                "subject": subject,
-                "value": active[subject].value,
-                "limit": 0.0,
-                "reason": f"it holds no longer; it was: {active[subject].reason}",
-                "since": active[subject].since,
-                "addresses": [],
-            }
-            for subject in ended
-        ]
-        records = [_record(rule, "triggered", row, facts, self._generation) for row in new]
-        records += [_record(rule, "resolved", row, facts, self._generation) for row in over]
-        if new:
-            records += planned(rule, "triggered", new, facts)
-        if over:
-            records += planned(rule, "resolved", over, facts)
-        written = self._journal.append(state, records)
-        return [record for record in written if record["kind"] != "delivery"]
-
-    def _let_go(self, state: State, now: datetime) -> builtins.list[Record]:
-        """Resolve, without telling anybody, what rules triggered that are gone or disabled now."""
-        enabled = {rule.id for rule in self.list() if rule.metadata.enabled}
-        records = [
-            {
-                "kind": "resolved",
-                "rule": rule,
-                "subject": subject,
-                "at": now.isoformat(),
-                "asof": now.isoformat(),
-                "since": was.since,
-                "value": was.value,
-                "limit": 0.0,
-                "reason": "the rule is disabled or gone",
-                "severity": "info",
-                "addresses": [],
-                "version": "",
-                "generation": self._generation,
-            }
-            for rule, subjects in state.active.items()
-            if rule not in enabled
-            for subject, was in subjects.items()
-        ]
-        return self._journal.append(state, records)
-
-    @property
-    def _generation(self) -> int:
-        return self._world.snapshot.generation
-
     def _wrong(self, rule: AnomalyRule) -> builtins.list[str]:
         """Return what is wrong with a rule in this workspace."""
         from workbench.rules.check import findings  # noqa: PLC0415
 
         return [*findings(self._world, rule), *checked(self._world, rule)]
-
-
-_COLUMNS = {
-    "rule": pl.String(),
-    "name": pl.String(),
-    "kind": pl.String(),
-    "severity": pl.String(),
-    "enabled": pl.Boolean(),
-    "cron": pl.String(),
-    "evaluated": pl.Datetime("us", "UTC"),
-    "active": pl.Int64(),
-    "channels": pl.String(),
-    "file": pl.String(),
-}
-_LOG = {
-    "number": pl.Int64(),
-    "at": pl.Datetime("us", "UTC"),
-    "rule": pl.String(),
-    "event": pl.String(),
-    "subject": pl.String(),
-    "text": pl.String(),
-    "value": pl.Float64(),
-    "limit": pl.Float64(),
-    "asof": pl.Datetime("us", "UTC"),
-    "since": pl.Datetime("us", "UTC"),
-    "addresses": pl.List(pl.String()),
-    "version": pl.String(),
-    "generation": pl.Int64(),
-}
-
-
-def _record(
-    rule: AnomalyRule, event: str, row: dict[str, Any], facts: dict[str, Any], generation: int
-) -> Record:
-    return {
-        "kind": event,
-        "rule": rule.id,
-        "subject": row["subject"],
-        "at": facts["at"],
-        "asof": facts["asof"],
-        "since": row["since"],
-        "value": row["value"],
-        "limit": row["limit"],
-        "reason": row["reason"],
-        "severity": rule.severity,
-        "addresses": row["addresses"],
-        "version": rule.fingerprint,
-        "generation": generation,
-    }
-
-
-def _row(record: Record) -> dict[str, Any]:
-    sent = record["kind"] == "outcome"
-    return {
-        "number": record["n"],
-        "at": _moment(record["at"]),
-        "rule": record["rule"],
-        "event": record["status"] if sent else record["kind"],
-        "subject": record["channel"] if sent else record["subject"],
-        "text": record["detail"] if sent else record["reason"],
-        "value": record.get("value"),
-        "limit": record.get("limit"),
-        "asof": _moment(record.get("asof")),
-        "since": _moment(record.get("since")),
-        "addresses": record.get("addresses", []),
-        "version": record.get("version", ""),
-        "generation": record.get("generation"),
-    }
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -1,4 +1,4 @@
-"""Rotation: which days a window no longer holds, and when the clock is not to be believed."""
+"""Rotation: which days a window no longer holds, when the clock is not to be believed, and their leaving."""
 
 from __future__ import annotations
 
@@ -6,13 +6,56 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from workbench.errors import ClockJumpError
+from workbench.storage.missing import missing_state
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["DAYS_A_PASS", "expired", "oldest"]
+    from workbench.storage.store import SegmentStore
+
+__all__ = ["DAYS_A_PASS", "evict", "expired", "oldest"]
 
 DAYS_A_PASS = 2
+
+
+def evict(
+    store: SegmentStore,
+    days: Sequence[str],
+    *,
+    before: str | None = None,
+    window: int | None = None,
+    force: bool = False,
+) -> list[str]:
+    """Drop segments with everything of theirs, and return their days.
+
+    Args:
+        store: The workspace's files.
+        days: Days to drop; what is missing of a day is dropped, too.
+        before: Drop every day before this one.
+        window: Without any day: how many days the window holds; None for all.
+        force: As for :func:`expired`.
+
+    Raises:
+        UnknownNameError: If a day has no segment.
+        ClockJumpError: As :func:`expired`.
+    """
+    newest = store.snapshot()
+    missing = {m.day for m in newest.missing}
+    newest.require(day for day in days if day not in missing)
+    doomed = set(days)
+    if before is not None:
+        doomed |= {s for s in newest.segments if s < before}
+    elif not days and window is not None:
+        doomed |= set(expired(newest.segments, window, force=force))
+    if doomed:
+        with store.writer(within_reserve=True) as writer:
+            transaction = writer.begin()
+            transaction.remove(f for f in transaction.base.manifest.files if f.segment in doomed)
+            if missing & doomed:
+                left = (m for m in transaction.base.missing if m.day not in doomed)
+                transaction.set_state(**missing_state(left))
+            transaction.commit()
+    return sorted(doomed)
 
 
 def expired(segments: Sequence[str], window: int, *, force: bool = False) -> list[str]:

@@ -5,25 +5,28 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
-from workbench.errors import CorruptFileError, UsageError, WorkspaceError
+from workbench.errors import CorruptFileError, UnknownNameError, UsageError, WorkspaceError
+from workbench.progress import Update, silent
 from workbench.storage.files import Verifier
 from workbench.storage.manifest import manifest_name, read_manifest
 from workbench.storage.missing import missing_in
 from workbench.storage.rows import RowFinder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from workbench.progress import Progress
     from workbench.storage.leases import Lease
     from workbench.storage.manifest import FileEntry, Manifest
     from workbench.storage.missing import Missing
@@ -75,6 +78,27 @@ class Snapshot:
     def segments(self) -> list[str]:
         """Return the days of the live segments, in order."""
         return sorted({f.segment for f in self.manifest.files if f.kind == "events"})
+
+    def differs(self, other: Snapshot, *, but: Collection[str]) -> bool:
+        """Return whether two generations differ in their state, or in files of other kinds than some."""
+        files, others = ({f.path for f in s.manifest.files if f.kind not in but} for s in (self, other))
+        return files != others or self.manifest.state != other.manifest.state
+
+    def latest(self, segments: Iterable[str] | None = None) -> datetime:
+        """Return the time of the latest document of some segments, or of all; 1970 where there is none."""
+        latest = max((f.max_ts or 0 for f in self.files("events", segments=segments)), default=0)
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=latest)
+
+    def require(self, days: Iterable[str]) -> None:
+        """Raise unless each day has a segment.
+
+        Raises:
+            UnknownNameError: If one has none; near misses are suggested.
+        """
+        live = self.segments
+        for day in days:
+            if day not in live:
+                raise UnknownNameError("segment", day, live)
 
     @cached_property
     def missing(self) -> tuple[Missing, ...]:
@@ -183,6 +207,16 @@ class Snapshot:
                 yield entry, error.message
             else:
                 yield entry, ""
+
+    def damages(self, *, full: bool = False, progress: Progress = silent) -> list[tuple[str, str]]:
+        """Return the damaged files with what is wrong with each, as :meth:`verify` finds them."""
+        total = len(self.manifest.files)
+        found = []
+        for done, (entry, problem) in enumerate(self.verify(full=full), 1):
+            if problem:
+                found.append((entry.path, problem))
+            progress(Update("verify", done, total, "files"))
+        return found
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from workbench.tabular import Tabular
+from workbench.tabular import TitledTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,20 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["Hits", "said_by"]
 
 
-@dataclass(frozen=True, repr=False)
-class Hits(Tabular):
+class Hits(TitledTable):
     """What was found, best first."""
-
-    table: pa.Table
-    title: str
-    timezone: str = "UTC"
-
-    def to_arrow(self) -> pa.Table:
-        """Return the rows as an Arrow table."""
-        return self.table
-
-    def _title(self) -> str:
-        return self.title
 
 
 def said_by(

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import WorkspaceError
+from workbench.errors import UsageError, WorkspaceError
 from workbench.plans.model import Plan
 from workbench.plans.planners._model_contract import contract
 from workbench.plans.planners._model_form import BUCKETS, CYCLES, EVERYTHING, ORDERS
@@ -15,6 +15,7 @@ from workbench.plans.planners._model_form import BUCKETS, CYCLES, EVERYTHING, OR
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from workbench.plans.answer import Answer
     from workbench.plans.planners._model_form import Form
     from workbench.plans.world import World
 
@@ -33,16 +34,21 @@ class Example:
     query: dict[str, Any]
 
 
-def accept(world: World, question: str, plan: Plan) -> None:
+def accept(world: World, answer: Answer) -> None:
     """Keep a question with the plan that answered it well, as an example for later ones.
 
     It is a line of ``examples.jsonl`` in the workspace; a question that is there already is replaced.
 
     Raises:
+        UsageError: If the answer has no question or no plan.
+        ReadOnlyError: If this is a mirror.
         WorkspaceError: If it cannot be written.
     """
-    kept = {q: p for q, p in _read(world) if q != question}
-    kept[question] = plan.to_json()
+    if answer.plan is None or not answer.question:
+        raise UsageError("there is nothing to accept.", fix="Accept the answer to a question.")
+    world.store.require_writable()
+    kept = {q: p for q, p in _read(world) if q != answer.question}
+    kept[answer.question] = answer.plan.to_json()
     lines = [json.dumps({"question": q, "plan": p}, ensure_ascii=False) for q, p in kept.items()]
     written = world.path / f"{FILE}.{os.getpid()}"
     try:
