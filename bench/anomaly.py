@@ -17,19 +17,17 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import json
-import platform
 import shutil
 import sys
 import tempfile
 import time
 from datetime import date, timedelta
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
+from _record import taken_on, write
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -300,6 +298,7 @@ def main() -> None:
     events, weeks = chosen.events, tuple(int(week) for week in chosen.weeks.split(","))
     if chosen.quick:
         seeds, events, weeks = TUNED[:1], 4_000, (3,)
+    machine = taken_on(*LIBRARIES)
     with tempfile.TemporaryDirectory() as made_new:
         root = chosen.logs or Path(made_new)
         rows = [row for seed in seeds for row in planted(root, seed, events, weeks)]
@@ -310,8 +309,7 @@ def main() -> None:
         print(f"nothing planted, {limit.replace('_', ' ')}: {np.mean([row[limit] for row in clean]):.3%}")
     result: Facts = {
         "command": f"python bench/anomaly.py {' '.join(sys.argv[1:])}".strip(),
-        "machine": f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}",
-        "versions": {name: version(name) for name in LIBRARIES},
+        **machine,
         "seeds": seeds,
         "tuned_on": TUNED,
         "events_a_day": events,
@@ -325,8 +323,7 @@ def main() -> None:
         for name, m in result["shuttle"].items():
             figures = f"{m['roc_auc']:9.3f}{m['average_precision']:8.3f}{m['precision_at_50']:8.2f}"
             print(f"shuttle {name:20}{figures}")
-    if chosen.out:
-        chosen.out.write_text(json.dumps(result, indent=1) + "\n")
+    write(chosen.out, result)
 
 
 if __name__ == "__main__":

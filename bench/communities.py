@@ -16,13 +16,10 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
-import platform
 import sys
 import tempfile
 import time
 from datetime import date, timedelta
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +28,7 @@ import networkx as nx
 import numpy as np
 import polars as pl
 import pyarrow as pa
+from _record import taken_on, write
 from sklearn.metrics import normalized_mutual_info_score
 
 import workbench as wb
@@ -202,6 +200,7 @@ def main() -> None:
     if chosen.quick:
         seeds, sizes, mixing, events, days = seeds[:1], (1_000,), (0.6,), 3_000, 4
     print(f"{'':32}{'NMI':>8}{'Q':>8}{'number':>8}{'in bits':>8}")
+    machine = taken_on(*LIBRARIES)
     graphs, logged = [], []
     for nodes in sizes:
         for mix in mixing:
@@ -218,14 +217,12 @@ def main() -> None:
         print_rows(f"log, seed {seed}: {kept:.1%} keep their community's number from day to day", rows)
     result = {
         "command": f"python bench/communities.py {' '.join(sys.argv[1:])}".strip(),
-        "machine": f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}",
-        "versions": {name: version(name) for name in LIBRARIES},
+        **machine,
         "seeds": seeds,
         "lfr": graphs,
         "logs": logged,
     }
-    if chosen.out:
-        chosen.out.write_text(json.dumps(result, indent=1) + "\n")
+    write(chosen.out, result)
 
 
 if __name__ == "__main__":

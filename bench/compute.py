@@ -24,7 +24,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import shutil
 import subprocess
@@ -33,12 +32,12 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+from _record import taken_on, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -410,18 +409,14 @@ def main() -> None:
             subprocess.run(command, check=True, capture_output=True)
             command = [sys.executable, "-m", "workbench", "ingest", "-w", str(source), str(logs), "--quiet"]
             subprocess.run(command, check=True, capture_output=True)
-        machine = {"python": platform.python_version(), "system": platform.machine(), "cpus": os.cpu_count()}
         record: Facts = {
             "command": f"python bench/compute.py{' --quick' if options.quick else ''}",
-            "machine": machine,
-            "versions": {library: version(library) for library in LIBRARIES},
+            **taken_on(*LIBRARIES),
             "rows": [],
         }
         for row in measure(source, scratch, events):
             record["rows"].append(row)
-            if options.json:  # after each row: the last ones take long
-                options.json.parent.mkdir(parents=True, exist_ok=True)
-                options.json.write_text(json.dumps(record, indent=2) + "\n")
+            write(options.json, record)  # after each row: the last ones take long
 
 
 if __name__ == "__main__":

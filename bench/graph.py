@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import shutil
 import subprocess
@@ -23,11 +22,11 @@ import sys
 import tempfile
 import time
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from _record import taken_on, write
 
 from workbench.engine import Engine
 from workbench.graph import Graph, merge_window, window_of
@@ -326,15 +325,11 @@ def main() -> None:
             days = len(list((workspace / "segments").iterdir()))
         else:
             make(workspace, days, events, options.seed)
-        machine = {"python": platform.python_version(), "system": platform.machine(), "cpus": os.cpu_count()}
-        record: Facts = {"days": days, "seed": options.seed, "budget": BUDGET, "machine": machine}
-        record["versions"] = {library: version(library) for library in LIBRARIES}
+        record: Facts = {"days": days, "seed": options.seed, "budget": BUDGET, **taken_on(*LIBRARIES)}
         for name, facts in measure(workspace):
             show(name, facts)
             rows.append({"row": name, **facts})
-            if options.json:  # after each row: the last ones take long
-                options.json.parent.mkdir(parents=True, exist_ok=True)
-                options.json.write_text(json.dumps(record | {"rows": rows}, indent=2) + "\n")
+            write(options.json, record | {"rows": rows})  # after each row: the last ones take long
 
 
 if __name__ == "__main__":

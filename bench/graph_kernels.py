@@ -12,13 +12,9 @@ modularity. networkx is run on a hundredth of the graph, against the workbench o
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import random
 import time
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +23,7 @@ import networkit
 import networkx as nx
 import numpy as np
 import pyarrow as pa
+from _record import taken_on, write
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -237,6 +234,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     nodes, edges, repeats = (10_000, 100_000, 1) if options.quick else (100_000, 1_000_000, 3)
+    machine = taken_on(*LIBRARIES)
     rows = measure(power_law(nodes, edges, options.seed), LARGE, repeats)
     rows += measure(power_law(nodes // 100, edges // 100, options.seed), SMALL, repeats)
     show(rows)
@@ -244,13 +242,7 @@ def main() -> None:
         reason = backends.load(name).can_run()
         if reason is not True:
             print(f"workbench {name} did not run: {reason}")
-    if options.json:
-        machine = {"python": platform.python_version(), "system": platform.machine(), "cpus": os.cpu_count()}
-        versions = {library: version(library) for library in LIBRARIES}
-        record = {"seed": options.seed, "machine": machine, "versions": versions}
-        text = json.dumps(record | {"rows": [asdict(row) for row in rows]}, indent=2)
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(text + "\n")
+    write(options.json, {"seed": options.seed, **machine, "rows": [asdict(row) for row in rows]})
 
 
 if __name__ == "__main__":

@@ -12,16 +12,15 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from _record import taken_on, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -165,6 +164,7 @@ def main() -> None:
         child(options.child[0], Path(options.child[1]), Path(options.child[2]))
         return
     days, events = (1, DAY // 20) if options.quick else (options.days, DAY)
+    machine = taken_on(*LIBRARIES)
     with tempfile.TemporaryDirectory(prefix="bench-ingest-") as folder:
         scratch = Path(folder)
         log = scratch / "log"
@@ -173,18 +173,15 @@ def main() -> None:
         subprocess.run([*synth, *facts], check=True, capture_output=True)
         rows = measure(log, scratch)
     show(rows)
-    if options.json:
-        machine = {"python": platform.python_version(), "system": platform.machine(), "cpus": os.cpu_count()}
-        quick = ["--quick"] if options.quick else ["--days", str(days)]
-        record = {
-            "command": " ".join(["python bench/ingest.py", *quick, "--seed", str(options.seed)]),
-            "days": days,
-            "seed": options.seed,
-            "machine": machine,
-            "versions": {library: version(library) for library in LIBRARIES},
-        }
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(record | {"rows": [asdict(r) for r in rows]}, indent=2) + "\n")
+    quick = ["--quick"] if options.quick else ["--days", str(days)]
+    record = {
+        "command": " ".join(["python bench/ingest.py", *quick, "--seed", str(options.seed)]),
+        "days": days,
+        "seed": options.seed,
+        **machine,
+        "rows": [asdict(row) for row in rows],
+    }
+    write(options.json, record)
 
 
 if __name__ == "__main__":

@@ -19,9 +19,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -32,7 +30,6 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
-from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +37,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from _record import taken_on, write
 
 from workbench.engine import Engine
 from workbench.storage.manifest import commit, read_current
@@ -486,7 +484,7 @@ def main() -> None:
         folder = options.folder or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         root = options.workspace or build(folder, days, generated, events, options.seed)
-        load = os.getloadavg()[0]
+        machine = taken_on(*LIBRARIES)
         with Engine(root) as engine:
             generated = len(engine.snapshot.segments) if options.workspace else generated
             facts: dict[str, Any] = {
@@ -498,29 +496,20 @@ def main() -> None:
         rows, more = measure(root, folder, number, options.seed)
     for name, found in more.items():
         print(f"{name}: " + ", ".join(f"{k} {v:,.1f}" for k, v in found.items()))
-    if options.json:
-        facts |= more | {
-            "command": " ".join(
-                [
-                    "python bench/store.py",
-                    *(["--quick"] if options.quick else []),
-                    *(["--workspace DIR"] if options.workspace else []),
-                    *(["--realtime"] if REALTIME else []),
-                ]
-            ),
-            "generated": generated,
-            "seed": options.seed,
-            "machine": {
-                "python": platform.python_version(),
-                "system": platform.machine(),
-                "cpus": os.cpu_count(),
-                "load": load,
-            },
-            "versions": {library: version(library) for library in LIBRARIES},
-            "rows": [asdict(row) for row in rows],
-        }
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(facts, indent=1) + "\n")
+    command = [
+        "python bench/store.py",
+        *(["--quick"] if options.quick else []),
+        *(["--workspace DIR"] if options.workspace else []),
+        *(["--realtime"] if REALTIME else []),
+    ]
+    facts |= more | {
+        "command": " ".join(command),
+        "generated": generated,
+        "seed": options.seed,
+        **machine,
+        "rows": [asdict(row) for row in rows],
+    }
+    write(options.json, facts)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import signal
 import statistics
 import subprocess
@@ -32,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import numpy as np
+from _record import taken_on, write
 
 from workbench.engine import Engine
 
@@ -205,6 +205,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
     arguments = parser.parse_args()
     total = 2_000 if arguments.quick else 20_000
+    machine = taken_on("pyarrow", "polars")
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -242,10 +243,7 @@ def main() -> None:
         "a day: "
         + ", ".join(f"{k} {v:,.1f}" if isinstance(v, float) else f"{k} {v:,}" for k, v in whole.items())
     )
-    result = {"python": platform.python_version(), "cpus": os.cpu_count(), "rows": rows, "day": whole}
-    if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+    write(arguments.json, {**machine, "rows": rows, "day": whole})
 
 
 if __name__ == "__main__":

@@ -13,19 +13,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import resource
 import shutil
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import networkit
 import numpy as np
 import polars as pl
+from _record import taken_on, write
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import average_precision_score, normalized_mutual_info_score, roc_auc_score
 
@@ -174,6 +172,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the figures, with versions, to this file")
     options = parser.parse_args()
     days, events = (2, 20_000) if options.quick else (options.days, RATE)
+    machine = taken_on("networkit", "numpy", "polars", "pyarrow", "scikit-learn")
     with tempfile.TemporaryDirectory(prefix="synth-") as name:
         root = Path(name)
         speed = generate(root / "log", days, events, options.seed, options.threads)
@@ -196,28 +195,18 @@ def main() -> None:
     print(f"\n{'isolation forest on counts':<28} members  ROC AUC      AP")
     for row in detected:
         print(f"{row['kind']:<28} {row['members']:>7} {row['roc_auc']:8.3f} {row['ap']:7.3f}")
-    if options.json:
-        record = {
-            "seed": options.seed,
-            "command": "python bench/synth.py" + (" --quick" if options.quick else f" --days {days}"),
-            "machine": {
-                "python": platform.python_version(),
-                "system": platform.machine(),
-                "cpus": os.cpu_count(),
-            },
-            "versions": {
-                library: version(library)
-                for library in ("networkit", "numpy", "polars", "pyarrow", "scikit-learn")
-            },
-            "speed": speed,
-            "likeness": like,
-            "top_shares": shares,
-            "threads_identical": same,
-            "communities_nmi": agreement,
-            "isolation_forest": detected,
-        }
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    record = {
+        "seed": options.seed,
+        "command": "python bench/synth.py" + (" --quick" if options.quick else f" --days {days}"),
+        **machine,
+        "speed": speed,
+        "likeness": like,
+        "top_shares": shares,
+        "threads_identical": same,
+        "communities_nmi": agreement,
+        "isolation_forest": detected,
+    }
+    write(options.json, record)
     assert same
 
 

@@ -19,18 +19,16 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import os
-import platform
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from _record import taken_on, write
 from safetensors.numpy import load_file
 
 import workbench
@@ -300,18 +298,10 @@ def main() -> None:
             engine.ingest(write_sources(Path(folder) / "logs"))
             sets["flights"] = texts(engine)
             engine.close()
+    machine = taken_on(*LIBRARIES)
     print(HEAD, flush=True)
     rows = [row for data, vectors in sets.items() for row in measured(data, vectors, (1, 30), asks)]
-    if arguments.json:
-        facts = {
-            "python": platform.python_version(),
-            "cpus": os.cpu_count(),
-            "libraries": {name: version(name) for name in LIBRARIES},
-            "rows": [asdict(row) for row in rows],
-            "days": searched,
-        }
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    write(arguments.json, {**machine, "rows": [asdict(row) for row in rows], "days": searched})
 
 
 if __name__ == "__main__":
