@@ -358,7 +358,7 @@ def test_who_is_looked_at_can_be_marked_and_all_see_it(db: Engine) -> None:
 
 
 def test_signals_are_drawn_as_they_are(db: Engine) -> None:
-    from workbench.views.anomalies import ranked
+    from workbench.views._anomalies_page import ranked
 
     rows = db.anomalies.to_polars().head(1)
     row = rows.row(0, named=True)

@@ -47,7 +47,7 @@ class Evaluation:
         self._now = now
 
     def is_due(self, rule: AnomalyRule) -> bool:
-        """Return whether a rule is enabled, and its schedule had a tick since it was evaluated last, if ever."""
+        """Return whether a rule is enabled and its schedule had a tick since the last evaluation of it."""
         if not rule.metadata.enabled:
             return False
         last = self._state.evaluated.get(rule.id)
