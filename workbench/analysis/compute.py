@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from workbench.analysis.by_segment import BySegment
     from workbench.analysis.triage import Triage
     from workbench.compute.base import Device
     from workbench.config.entity_schema import EntitySchema
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from workbench.knowledge import KnowledgeStore
     from workbench.settings import Settings
     from workbench.storage import SegmentStore, Snapshot
+    from workbench.storage.by_segment import BySegment
 
 __all__ = ["World", "compute", "compute_again", "context_of", "days_between", "inputs_of"]
 
