@@ -194,3 +194,38 @@ def test_it_follows_the_page_in_light_and_dark(
     page.evaluate("window.dispose()")
     assert page.locator(".wb-graph").count() == 0
     assert capture.problems == []
+
+
+WRITTEN = """
+  const { fillText, clearRect } = CanvasRenderingContext2D.prototype;
+  window.written = new Map();
+  const labels = (context) => context.canvas.classList.contains("sigma-labels");
+  CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+    if (labels(this)) window.written.set(text, [x, y, this.measureText(text).width]);
+    return fillText.call(this, text, x, y);
+  };
+  CanvasRenderingContext2D.prototype.clearRect = function (...box) {
+    if (labels(this)) window.written.clear();
+    return clearRect.apply(this, box);
+  };
+"""
+
+
+def test_the_largest_nodes_have_labels_and_no_label_lies_over_another(
+    capture: Capture, engine: Engine, serve: Serve
+) -> None:
+    view = GraphView(engine, Selection())
+    page = capture.page()
+    page.add_init_script(WRITTEN)
+    page.goto(serve(view.__panel__))
+    graph(page)
+    page.wait_for_timeout(600)  # nodes move to their places
+    written = page.evaluate("() => Object.fromEntries(window.written)")
+    nodes = sorted(view.data().picture.to_json()["nodes"], key=lambda node: -node["size"])
+    assert {node["label"] for node in nodes[:3]} <= set(written)
+    assert len(written) > 5
+    boxes = list(written.values())
+    for place, (x, y, width) in enumerate(boxes):
+        for other_x, other_y, other_width in boxes[:place]:
+            beside = x + width < other_x or other_x + other_width < x
+            assert beside or abs(y - other_y) >= 12  # the height of a label

@@ -15,11 +15,12 @@ import EdgeCurveProgram, { EdgeCurvedArrowProgram } from "@sigma/edge-curve";
 import { Card } from "./card.js";
 import { element } from "./dom.js";
 import { nearest } from "./keyboard.js";
+import { Labels } from "./labels.js";
 import { Legend } from "./legend.js";
 import { Scene } from "./scene.js";
 import style from "./style.css";
 import { Table } from "./table.js";
-import { Theme, drawHover, drawLabel } from "./theme.js";
+import { Theme } from "./theme.js";
 
 const HELP =
   "Arrow keys move between nodes; Enter selects, Space adds to the selection; E expands, C collapses; " +
@@ -91,19 +92,19 @@ class Widget {
   }
 
   start() {
-    const { labels } = this.theme;
+    const labels = new Labels(this.theme);
     this.sigma = new Sigma(this.scene.graph, this.canvas, {
       allowInvalidContainer: true,
-      defaultDrawNodeHover: (...args) => drawHover(this.theme, ...args),
-      defaultDrawNodeLabel: (...args) => drawLabel(this.theme, ...args),
+      defaultDrawNodeHover: (...args) => labels.hover(...args),
+      defaultDrawNodeLabel: (...args) => labels.want(...args),
       defaultEdgeType: "line",
       edgeProgramClasses: {
         line: EdgeRectangleProgram, arrow: EdgeArrowProgram, bow: EdgeCurveProgram, curve: EdgeCurvedArrowProgram,
       },
       hideEdgesOnMove: this.scene.graph.size > 10_000,
-      labelDensity: 1,
+      labelDensity: 2,
       labelGridCellSize: 80,
-      labelRenderedSizeThreshold: 5,
+      labelRenderedSizeThreshold: 3,
       labelSize: 12,
       labelFont: labels.font,
       minCameraRatio: 0.02,
@@ -131,8 +132,11 @@ class Widget {
       this.send("collapse", node);
     });
     sigma.on("clickStage", () => this.clear());
-    sigma.on("beforeRender", () => { this.theme.boxes = []; });
-    sigma.on("afterRender", () => this.card.place(sigma));
+    sigma.on("beforeRender", () => labels.clear());
+    sigma.on("afterRender", () => {
+      labels.draw();
+      this.card.place(sigma);
+    });
     this.drag();
   }
 
