@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -14,12 +15,16 @@ import pytest
 from typer.testing import CliRunner
 
 from workbench.cli.app import app
+from workbench.cli.run import _Watching
 from workbench.engine import Engine
 from workbench.ingest.overdue import Overdue
 from workbench.jobs import jobs_of
+from workbench.server import resolve_access, serve
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from workbench.ingest.watch import Told
 
 SCHEMA = """
 apiVersion: workbench/v1
@@ -188,6 +193,48 @@ def test_run_once_computes_what_is_due(db: Engine, tmp_path: Path) -> None:
     assert "member:z" in db.knowledge.read("pagerank").to_polars()["entity"]
 
 
+def test_run_once_says_by_its_exit_code_that_a_job_failed(db: Engine) -> None:
+    next(db.path.glob("segments/*/*.entities.parquet")).unlink()
+    done = CliRunner().invoke(app, ["run", "-w", str(db.path), "--once"])
+    assert done.exit_code == 1, done.output
+    assert "pagerank: failed" in done.stdout
+
+
+def test_run_begins_nothing_where_a_directory_to_watch_is_not_there(db: Engine, tmp_path: Path) -> None:
+    missing = tmp_path / "lgos"
+    done = CliRunner().invoke(app, ["run", "-w", str(db.path), "--watch", str(missing)])
+    assert done.exit_code == 2
+    assert f"{missing}: there is no such directory." in done.stderr
+    assert "pagerank" not in done.stdout
+
+
+def test_run_ends_when_its_watch_has_failed(db: Engine, tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    (logs / "Play.csv").write_text("time,member,game\n2025-06-11T08:00:00Z,z,g\n")
+
+    def fail(told: Told) -> None:
+        raise ArithmeticError(told.text)
+
+    stop = threading.Event()
+    with Engine(db.path, watch_seconds=0.05) as engine:
+        watching = _Watching(engine, [logs], fail, stop)
+        assert stop.wait(60)
+        with pytest.raises(ArithmeticError, match=r"Play\.csv: 1 Play"):
+            watching.join()
+
+
+def test_run_ends_when_nobody_reads_what_it_says(db: Engine) -> None:
+    command = [sys.executable, "-m", "workbench", "run", "-w", str(db.path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr is not None
+        errors = process.stderr.read()
+    assert "Traceback" not in errors
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_run_goes_on_until_it_is_told_to_stop(db: Engine, tmp_path: Path, number: signal.Signals) -> None:
     (tmp_path / "logs").mkdir()
@@ -205,6 +252,12 @@ def test_run_goes_on_until_it_is_told_to_stop(db: Engine, tmp_path: Path, number
     assert db.verify(full=True) == []
     assert db.background is not None
     assert db.background["running"] is False
+
+
+def test_a_server_that_is_told_to_stop_before_it_answers_stops(db: Engine) -> None:
+    stop = threading.Event()
+    stop.set()
+    serve(db, resolve_access(port=0), stop=stop)
 
 
 def test_run_serves_and_takes_events(db: Engine) -> None:

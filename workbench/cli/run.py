@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from dataclasses import asdict
 from pathlib import Path  # noqa: TC003  (typer reads the annotations)
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from workbench.cli.errors import DAMAGED
 from workbench.cli.options import JsonOption, WorkspaceOption, open_workspace
 from workbench.cli.screen import print_json, print_note, print_text
 from workbench.cli.watch import stopping
@@ -49,13 +51,16 @@ def run(
     """Take in what comes and keep all knowledge current, until it is stopped; a line for each thing done.
 
     Ctrl-C or SIGTERM ends it: nothing new begins, what runs comes to its end, and the workspace is whole.
-    'workbench status' tells meanwhile how old each result is and what fails.
+    'workbench status' tells meanwhile how old each result is and what fails. With --once the exit code is
+    1 if a job failed.
     """
+    from workbench.ingest.watch import require_directories  # noqa: PLC0415  (kept out of start-up)
+
     lines = threading.Lock()
 
     def say(document: dict[str, Any], text: str) -> None:
         with lines:
-            print_json(document) if as_json else print_text(text)
+            _print(document if as_json else text, stop)
 
     def finished(job: JobStatus) -> None:
         if job.error or job.name not in UPKEEP:
@@ -66,26 +71,24 @@ def run(
 
     with open_workspace(workspace) as engine, stopping() as stop:
         engine.store.require_writable()
+        require_directories(watch or ())
         engine.scheduler.on_finish(finished)
         if once:
             if watch:
                 engine.watch(*watch, say=told, once=True, stop=stop)
-            _once(engine, stop)
+            if _once(engine, stop):
+                raise typer.Exit(DAMAGED)
             return
-        engine.scheduler.start()
-        watching = _start_watching(engine, watch or [], told, stop)
-        try:
-            if port is None:
-                # a wait without an end is not interrupted: polars has interrupts restart system calls
-                while not stop.wait(_AWAKE_SECONDS):
-                    pass
-            else:
-                _serve(engine, port)
-        finally:
+        _go_on(engine, watch, port, told, stop)
+
+
+def _print(said: dict[str, Any] | str, stop: threading.Event) -> None:
+    """Print a line; a full disk takes none, and what is done goes on, but nobody reads a closed pipe."""
+    try:
+        print_text(said) if isinstance(said, str) else print_json(said)
+    except OSError as error:
+        if error.errno == errno.EPIPE:
             stop.set()
-            print_note("ending: what runs comes to its end")
-            if watching is not None:
-                watching.join()
 
 
 def _finished(job: JobStatus) -> str:
@@ -94,36 +97,68 @@ def _finished(job: JobStatus) -> str:
     return f"{job.name}: {job.last_seconds:.1f} s"
 
 
-def _once(engine: Engine, stop: threading.Event) -> None:
+def _once(engine: Engine, stop: threading.Event) -> bool:
+    """Run what is due until nothing is, and return whether a job failed."""
     while not stop.is_set():
         engine.scheduler.wake()
         if not engine.scheduler.turn():
-            return
+            break
         engine.scheduler.join()
+    return bool(engine.scheduler.status().red)
 
 
-def _start_watching(
-    engine: Engine, directories: list[Path], told: Any, stop: threading.Event
-) -> threading.Thread | None:
-    if not directories:
-        return None
-    beside = engine.beside()
+def _go_on(
+    engine: Engine, watch: list[Path] | None, port: int | None, told: Any, stop: threading.Event
+) -> None:
+    """Run what is due, take in what comes, until it is stopped or the watch fails."""
+    engine.scheduler.start()
+    watching = _Watching(engine, watch, told, stop) if watch else None
+    try:
+        if port is None:
+            # a wait without an end is not interrupted: polars has interrupts restart system calls
+            while not stop.wait(_AWAKE_SECONDS):
+                pass
+        else:
+            _serve(engine, port, stop)
+    finally:
+        stop.set()
+        print_note("ending: what runs comes to its end")
+        if watching is not None:
+            watching.join()
 
-    def watch() -> None:
-        with beside:
-            beside.watch(*directories, say=told, stop=stop)
 
-    thread = threading.Thread(target=watch, name="workbench-watch")
-    thread.start()
-    return thread
+class _Watching(threading.Thread):
+    """A watch beside everything else. Where it fails all of it ends: nothing would come in any more."""
+
+    def __init__(self, engine: Engine, directories: list[Path], told: Any, stop: threading.Event) -> None:
+        super().__init__(name="workbench-watch")
+        self._engine, self._directories, self._told, self._stopped = engine.beside(), directories, told, stop
+        self._error: Exception | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            with self._engine as engine:
+                engine.watch(*self._directories, say=self._told, stop=self._stopped)
+        except Exception as error:  # noqa: BLE001  (raised again where it is joined)
+            self._error = error
+            self._stopped.set()
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for its end, and raise what it failed with."""
+        super().join(timeout)
+        if self._error is not None:
+            raise self._error
 
 
-def _serve(engine: Engine, port: int) -> None:
+def _serve(engine: Engine, port: int, stop: threading.Event) -> None:
     from workbench.server import resolve_access  # noqa: PLC0415  (kept out of start-up)
     from workbench.server import serve as start  # noqa: PLC0415  (kept out of start-up)
 
-    access = resolve_access("127.0.0.1", port)
-    start(engine, access, ready=lambda url: print_note(f"{url} takes events and shows {engine.store.name}"))
+    def ready(url: str) -> None:
+        print_note(f"{url} takes events and shows {engine.store.name}")
+
+    start(engine, resolve_access("127.0.0.1", port), ready=ready, stop=stop)
 
 
 def background_line(background: dict[str, Any] | None) -> str:

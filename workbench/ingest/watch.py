@@ -19,11 +19,11 @@ from workbench.errors import ClockJumpError, DiskFullError, SourceError, Storage
 from workbench.logs import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from workbench.ingest.report import IngestReport, Outcome
 
-__all__ = ["Told", "Watch", "is_temporary"]
+__all__ = ["Told", "Watch", "is_temporary", "require_directories"]
 
 _TEMPORARY = (
     *("~", ".tmp", ".temp", ".part", ".partial", ".filepart", ".crdownload", ".download"),
@@ -43,6 +43,17 @@ def is_temporary(name: str) -> bool:
     (False, True, True)
     """
     return name.startswith((".", "_", "#")) or name.lower().endswith(_TEMPORARY)
+
+
+def require_directories(directories: Iterable[Path]) -> None:
+    """Check that directories are there.
+
+    Raises:
+        SourceError: If one is not.
+    """
+    for directory in directories:
+        if not directory.expanduser().is_dir():
+            raise SourceError("there is no such directory.", where=str(directory))
 
 
 @dataclass(frozen=True)
@@ -104,9 +115,7 @@ class Watch:
     def __post_init__(self) -> None:
         """Check that the directories are there."""
         self.directories = [Path(os.path.abspath(d)) for d in self.directories]  # noqa: PTH100
-        for directory in self.directories:
-            if not directory.is_dir():
-                raise SourceError("there is no such directory.", where=str(directory))
+        require_directories(self.directories)
 
     def once(self, stop: threading.Event | None = None) -> None:
         """Take what is complete now, and return.

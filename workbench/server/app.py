@@ -12,6 +12,7 @@ from workbench.logs import get_logger
 from workbench.server.access import Access, resolve_access
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Iterator
 
     from workbench.server.gate import Gate
@@ -22,6 +23,7 @@ __all__ = ["application", "serve"]
 _SHUTDOWN_SECONDS = 3
 _LARGEST_MESSAGE = 4 << 20
 _KEEP_ALIVE_SECONDS = 20
+_AWAKE_SECONDS = 0.2
 
 
 def serve(
@@ -29,6 +31,7 @@ def serve(
     access: Access | None = None,
     *,
     ready: Callable[[str], None] | None = None,
+    stop: threading.Event | None = None,
 ) -> None:
     """Serve a workspace until the process is told to stop (SIGINT or SIGTERM).
 
@@ -38,6 +41,7 @@ def serve(
         world: The workspace; its newest generation is shown.
         access: Who may come and how; by default this machine alone, without a login, on any free port.
         ready: Called with the first page's address once the server answers.
+        stop: Once it is set, in any thread and be it before the server answers, the server ends, too.
 
     Raises:
         UsageError: If the port is taken.
@@ -70,7 +74,7 @@ def serve(
     )
     server = uvicorn.Server(config)
     with _until_told(server):
-        asyncio.run(_run(server, rules.url, ready))
+        asyncio.run(_run(server, rules.url, ready, stop))
 
 
 def application(world: World, access: Access) -> Gate:
@@ -103,7 +107,9 @@ def application(world: World, access: Access) -> Gate:
     return Gate(app, access, sessions, attempts)
 
 
-async def _run(server: Any, url: str, ready: Callable[[str], None] | None) -> None:
+async def _run(
+    server: Any, url: str, ready: Callable[[str], None] | None, stop: threading.Event | None
+) -> None:
     serving = asyncio.create_task(server.serve())
     while not server.started and not serving.done():  # noqa: ASYNC110  (uvicorn has no event for it)
         await asyncio.sleep(0.02)
@@ -111,6 +117,9 @@ async def _run(server: Any, url: str, ready: Callable[[str], None] | None) -> No
         get_logger("server").info("serving", url=url)
         if ready is not None:
             ready(url)
+    while stop is not None and not serving.done():
+        server.should_exit = server.should_exit or stop.is_set()
+        await asyncio.wait([serving], timeout=_AWAKE_SECONDS)
     await serving
 
 
