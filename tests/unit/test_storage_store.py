@@ -120,6 +120,9 @@ class TestCreation:
 
 class TestOpening:
     def test_says_whether_there_is_no_directory_or_no_workspace(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        with pytest.raises(WorkspaceError, match="this is no directory"):
+            SegmentStore(tmp_path / "file")
         with pytest.raises(WorkspaceError, match="does not exist"):
             SegmentStore(tmp_path / "w")
         with pytest.raises(WorkspaceError, match="is not a workspace"):

@@ -97,6 +97,17 @@ def test_what_is_there_is_taken_once_and_what_is_being_written_is_left(db: Engin
         once(db, logs / "nothing")
 
 
+def test_a_workspace_in_a_watched_directory_is_no_source(db: Engine, tmp_path: Path) -> None:
+    (tmp_path / "click.jsonl").write_text(lines(1))
+    assert [told.text for told in once(db, tmp_path)] == [f"{tmp_path / 'click.jsonl'}: 1 click"]
+    generation = db.snapshot.generation
+    assert [told.what for told in once(db, tmp_path)] == ["known"]
+    assert db.refresh().snapshot.generation == generation
+    assert db.ingest(tmp_path).known == 1
+    with pytest.raises(SourceError, match="this is a workspace"):
+        db.ingest(db.path)
+
+
 def test_a_file_is_taken_when_two_looks_find_it_the_same(db: Engine, logs: Path) -> None:
     log, stop = logs / "click.jsonl", threading.Event()
     taken: list[Any] = []

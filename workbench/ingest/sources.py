@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 from workbench.connectors import Source, connectors
 from workbench.errors import SourceError, UsageError
 from workbench.partials.names import event_type_of
+from workbench.storage import SegmentStore
 from workbench.storage.files import hash_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from workbench.connectors import Chunk, Connector
 
-__all__ = ["Input", "find_inputs"]
+__all__ = ["Input", "files_below", "find_inputs"]
 
 
 @dataclass
@@ -167,7 +169,13 @@ def _suffix(name: str, known: Iterable[str]) -> str:
 def _expand(source: str | Path) -> list[Path]:
     path = Path(source).expanduser()
     if path.is_dir():
-        return sorted(p for p in path.rglob("*") if p.is_file() and not _hidden(p.relative_to(path)))
+        if SegmentStore.is_workspace(path):
+            raise SourceError(
+                "this is a workspace: its files are no sources.",
+                where=str(source),
+                fix="'workbench restore' makes another workspace of it.",
+            )
+        return sorted(p for p in files_below(path) if not _hidden(p.name) and p.is_file())
     if path.is_file():
         return [path]
     found = sorted(Path(p) for p in glob.glob(str(path), recursive=True) if Path(p).is_file())  # noqa: PTH207
@@ -176,8 +184,24 @@ def _expand(source: str | Path) -> list[Path]:
     return found
 
 
-def _hidden(path: Path) -> bool:
-    return any(part.startswith((".", "_")) for part in path.parts)
+def files_below(directory: Path) -> Iterator[Path]:
+    """Yield what lies in a directory and below it.
+
+    Folders that begin with a dot or an underscore are left alone, and so are workspaces and their mirrors:
+    what they hold has come in before.
+    """
+    for folder, folders, names in os.walk(directory):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not _hidden(name) and not SegmentStore.is_workspace(Path(folder, name))
+        )
+        for name in names:
+            yield Path(folder, name)
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith((".", "_"))
 
 
 def _object_input(data: Any, event_type: str | None, connector: str | None, options: dict[str, Any]) -> Input:

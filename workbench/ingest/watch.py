@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from workbench.errors import ClockJumpError, DiskFullError, SourceError, StorageError, WriterLockedError
+from workbench.ingest.sources import files_below
 from workbench.logs import get_logger
 
 if TYPE_CHECKING:
@@ -192,13 +193,10 @@ class Watch:
         for directory in self.directories:
             if not directory.is_dir():
                 self._tell_once("waiting", f"{directory}: the directory is gone; waiting for it")
-            for folder, folders, names in os.walk(directory):
-                folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
-                for name in names:
-                    path = Path(folder, name)
-                    identity = None if is_temporary(name) else _identity(path)
-                    if identity is not None:
-                        yield path, identity
+            for path in files_below(directory):
+                identity = None if is_temporary(path.name) else _identity(path)
+                if identity is not None:
+                    yield path, identity
 
     def _persist(self, ready: list[Path], stop: threading.Event) -> None:
         """Take files, over and over until it can be done."""

@@ -47,6 +47,10 @@ def read_format(root: Path) -> Format:
     try:
         data = path.read_bytes()
         found = json.loads(data)
+    except NotADirectoryError:
+        raise WorkspaceError(
+            "this is no directory.", where=str(root), fix="A workspace is a directory: name that."
+        ) from None
     except FileNotFoundError:
         what = "is not a workspace" if root.exists() else "does not exist"
         raise WorkspaceError(
