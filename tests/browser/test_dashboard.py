@@ -181,3 +181,12 @@ def test_a_view_that_does_not_exist_is_named(url: str, capture) -> None:  # noqa
     alert = page.locator("[role=alert]").first
     alert.wait_for()
     assert "There is no view '<b>nothing</b>'" in alert.inner_text()
+
+
+@pytest.mark.parametrize("address", ["view=graph&hops=x", "view=anomalies&threshold=abc"])
+def test_a_link_with_a_wrong_value_says_so(url: str, capture, address: str) -> None:  # noqa: ANN001
+    page = capture.page()
+    log_in(page, f"{url}/?{address}")
+    said = page.locator("[role=alert]").first
+    said.wait_for()
+    assert address.rpartition("&")[2].replace("=", " is '") in said.inner_text()

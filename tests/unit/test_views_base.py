@@ -17,6 +17,7 @@ from workbench.errors import UnknownNameError, UsageError
 from workbench.progress import Update
 from workbench.views import Job, Selection, View, views
 from workbench.views._frame import Frame
+from workbench.views._state import checked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -233,3 +234,37 @@ def test_a_selection_tells_of_a_change_once() -> None:
 def test_a_selection_refuses_what_it_cannot_mean(arguments: tuple[str, ...], times: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         Selection().select(*arguments, **times)
+
+
+def test_a_text_is_a_list_of_one_and_a_number_a_text() -> None:
+    assert checked("a:b", [], "view graph", "around", {}) == ["a:b"]
+    assert checked("", [], "view graph", "around", {}) == []
+    assert checked(2, "0", "view clusters", "left", {}) == "2"
+    assert checked(None, 40, "view graph", "limit", {}) == 40
+    assert checked(3.0, 1, "view graph", "hops", {}) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("graph", {"hops": "x"}, "hops is 'x'. Give a whole number, such as 1"),
+        ("graph", {"hops": 1.5}, "hops is 1.5"),
+        ("graph", {"limit": -4}, "limit is -4. Give a number, 0 or more"),
+        ("graph", {"around": 5}, "around is 5. Give a list of texts"),
+        ("graph", {"around": [5]}, r"around is \[5\]"),
+        ("graph", {"color": "red"}, "there is no color 'red'. There are: community, type"),
+        ("graph", {"show": "neighborhood"}, "Did you mean 'neighbourhood'"),
+        ("clusters", {"projection": "tsne"}, "There are: pca, umap"),
+        ("anomalies", {"threshold": "x"}, "threshold is 'x'. Give a number"),
+        ("anomalies", {"threshold": 2}, "Give a number, between 0 and 1"),
+        ("anomalies", {"profile": "clasic"}, "Did you mean 'classic'"),
+        ("trends", {"resolution": "week"}, "There are: day, hour"),
+        ("entity", {"similar": "yes"}, "Give True or False"),
+    ],
+)
+def test_a_state_of_another_kind_is_refused_with_what_it_may_be(
+    name: str, value: dict[str, Any], said: str
+) -> None:
+    kind: Any = views.load(name)
+    with pytest.raises((UnknownNameError, UsageError), match=said):
+        kind(World(), Selection(), **value)

@@ -68,6 +68,7 @@ class AnomaliesView(View):
 
     title: ClassVar[str] = "Anomalies"
     defaults: ClassVar[Mapping[str, Any]] = {"profile": "ensemble", "threshold": 0.3, "actor": ""}
+    may: ClassVar[Mapping[str, Any]] = {"profile": _PROFILES, "threshold": (0, 1)}
 
     def __init__(self, world: Any, selection: Selection | None = None, **state: Any) -> None:
         super().__init__(world, selection, **state)

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from workbench.errors import UnknownNameError
 from workbench.registry import Driver
 from workbench.tabular import Tabular, html_table
+from workbench.views._state import checked
 from workbench.views.selection import Selection
 
 if TYPE_CHECKING:
     import weakref
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -96,11 +97,13 @@ class View(Driver, Tabular):
         state: Values of :attr:`defaults` to start with, and ``entities``, ``since``, ``until`` to select.
 
     Raises:
-        UnknownNameError: If ``state`` has a name that the view does not.
+        UnknownNameError: If ``state`` has a name that the view does not, or a value that it may not be.
+        UsageError: If a value is of another kind than its default, or outside its limits.
 
     Attributes:
         title: What the view is called on the screen.
         defaults: The view's own state with its defaults, JSON data all of it.
+        may: By name what a text may be, or the least and the greatest number; others may be anything.
         follows: Whether what it reads depends on the selection.
         acts: Whether the reader may have done what :meth:`actions` offers; it is no longer offered otherwise.
         reader: Who reads, by the name of the login; empty where there is none.
@@ -108,6 +111,7 @@ class View(Driver, Tabular):
 
     title: ClassVar[str] = ""
     defaults: ClassVar[Mapping[str, Any]] = {}
+    may: ClassVar[Mapping[str, Sequence[str] | tuple[float, float]]] = {}
     follows: ClassVar[bool] = True
     acts: bool = True
     reader: str = ""
@@ -210,12 +214,17 @@ class View(Driver, Tabular):
         """Change the state, the selection with it; wherever the view is shown it follows.
 
         Raises:
-            UnknownNameError: If there is no such state.
+            UnknownNameError: If there is no such state, or no such choice.
+            UsageError: If a value is of the wrong kind, or outside its limits.
         """
         chosen = {k: changes.pop(k) for k in _SELECTED if k in changes}
         for name in changes:
             if name not in self._state:
                 raise UnknownNameError("state", name, [*self._state, *_SELECTED], where=f"view {self.name}")
+        changes = {
+            name: checked(value, self.defaults[name], f"view {self.name}", name, self.may)
+            for name, value in changes.items()
+        }
         if chosen:
             parts = {**self.selection.state, **chosen}
             self.selection.select(parts.pop("entities", None) or (), **parts)

@@ -65,6 +65,7 @@ class ClustersView(View):
 
     title: ClassVar[str] = "Clusters"
     defaults: ClassVar[Mapping[str, Any]] = {"left": "0", "right": "1", "projection": "pca"}
+    may: ClassVar[Mapping[str, Any]] = {"projection": ("pca", "umap")}
 
     def __init__(self, world: Any, selection: Selection | None = None, **state: Any) -> None:
         super().__init__(world, selection, **state)

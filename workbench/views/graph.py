@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from dataclasses import replace
 from functools import partial
@@ -38,6 +39,8 @@ _SHOW: Mapping[str, Callable[..., Any]] = {
     "exactly": cuts.exactly,
     "route": cuts.route,
 }
+_COLORS = ("type", "community")
+_SIZES = ("rank", "edges", "sightings")
 _KEPT = 0.3  # share of nodes whose places must be known for the picture to grow instead of starting anew
 _RANKS, _COMMUNITIES = "pagerank", "communities"
 
@@ -76,6 +79,15 @@ class GraphView(View):
         "collapsed": [],
         "color": "type",
         "size": "rank",
+    }
+    may: ClassVar[Mapping[str, Any]] = {
+        "show": tuple(_SHOW),
+        "hops": (0, math.inf),
+        "limit": (0, math.inf),
+        "min_weight": (0, math.inf),
+        "direction": ("both", "out", "in"),
+        "color": _COLORS,
+        "size": _SIZES,
     }
 
     def __init__(self, world: Any, selection: Selection | None = None, **state: Any) -> None:
@@ -120,8 +132,6 @@ class GraphView(View):
             graph = self.world.graph_between(self.selection.since, self.selection.until)
         if not self["around"]:
             return self._overview(graph, job)
-        if self["show"] not in _SHOW:
-            raise UsageError(f"there is no way to show {self['show']!r}.", fix=f"Use {', '.join(_SHOW)}.")
         cut = _SHOW[self["show"]](graph, self._state, job)
         nodes = cut.nodes
         wanted = [kind for kind, used in ((_RANKS, self["size"] == "rank"), (_COMMUNITIES, True)) if used]
@@ -346,8 +356,8 @@ class GraphView(View):
             "min_weight": pn.widgets.IntInput(label="Least weight", start=1, width=100),
             "entity_types": pn.widgets.MultiChoice(label="Entity types", options=entities, **wide),
             "edge_types": pn.widgets.MultiChoice(label="Edge types", options=edges, **wide),
-            "color": pn.widgets.Select(label="Color", options=["type", "community"], width=120),
-            "size": pn.widgets.Select(label="Size", options=["rank", "edges", "sightings"], width=110),
+            "color": pn.widgets.Select(label="Color", options=list(_COLORS), width=120),
+            "size": pn.widgets.Select(label="Size", options=list(_SIZES), width=110),
         }
 
     def to_widget(self, name: str, value: Any) -> Any:

@@ -61,6 +61,7 @@ class TrendsView(View):
         "resolution": "day",
         "severity": "significant",
     }
+    may: ClassVar[Mapping[str, Any]] = {"resolution": ("day", "hour"), "severity": _SEVERITIES}
 
     def __init__(self, world: Any, selection: Selection | None = None, **state: Any) -> None:
         super().__init__(world, selection, **state)
