@@ -291,12 +291,12 @@ def _hour_entropy(tally: Tally, total: int) -> NDArray[np.float64]:
     """Return the entropy, in bits, of each actor's events over the 24 hours of the local day."""
     actor, local, events = (tally.hourly[c].to_numpy() for c in ("actor", "local", "events"))
     cells = np.bincount(actor * np.int64(HOURS) + local, events, total * HOURS)
-    counts = cells.reshape(total, HOURS)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share = counts / counts.sum(1, keepdims=True)
-        bits = np.where(share > 0, -share * np.log2(share), np.where(np.isnan(share), np.nan, 0.0))
-    found: NDArray[np.float64] = np.maximum(bits.sum(1), 0.0)
-    return found
+    every = cells.reshape(total, HOURS).sum(1)
+    some = np.flatnonzero(cells)  # one in ten
+    share = cells[some] / every[some // HOURS]
+    cells[some] = -share * np.log2(share)
+    bits = np.maximum(cells.reshape(total, HOURS).sum(1), 0.0)
+    return np.where(every > 0, bits, np.nan)
 
 
 def _encode(activity: Activity, encoding: Encoding, feature: Feature) -> NDArray[np.float64]:

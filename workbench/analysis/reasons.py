@@ -191,7 +191,7 @@ def events_behind(scope: Scope, chosen: pl.DataFrame) -> pl.DataFrame:
     They are the events in the time that deviates, of the event type that does, or that showed a new
     neighbour first.
     """
-    events = _of(chosen, scope.activity.events.filter(pl.col("ts") >= scope.since))
+    events = _of(chosen, scope.events)
     events = events.cast({"event_type": pl.String}).with_row_index("row")
     edges = _edges(scope, chosen.filter(pl.col("kind").is_in((*_NEW, *_MET))))
     named = chosen.select("actor", "kind", "source", "since", "until")

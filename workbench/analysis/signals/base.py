@@ -111,6 +111,12 @@ class Scope:
         )
 
     @property
+    def events(self) -> pl.DataFrame:
+        """Return the events of the period, as activity has them."""
+        events = self.activity.events
+        return events if self.by_hour else events.filter(pl.col("ts") >= self.since)
+
+    @property
     def counting(self) -> Counting:
         """Return how their events are counted."""
         return counting_of(self.type_, self.context.features, self.context.timezone)

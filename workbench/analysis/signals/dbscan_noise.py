@@ -65,9 +65,8 @@ def _said(scope: Scope) -> pl.DataFrame:
     texts = corpus.texts.with_row_index("number").rename({"number": "place"})
     named = texts.filter(pl.col("event_type").is_in(event_types(scope.context.schema, scope.type_)))
     postings = corpus.postings.rename({"text": "place"}).join(named, on="place")
-    events = scope.activity.events.filter(pl.col("ts") >= scope.since)
     days = pl.col("day").cast(pl.Date).dt.strftime("%Y-%m-%d").alias("segment")
-    actors = events.select("actor", days, "_id", pl.col("event_type").cast(pl.String))
+    actors = scope.events.select("actor", days, "_id", pl.col("event_type").cast(pl.String))
     return (
         postings.with_columns(pl.col("segment").cast(pl.String))
         .join(actors, on=["segment", "_id", "event_type"], how="left")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import polars as pl
 
 from workbench.analysis.runs import starts
 from workbench.analysis.signals._alike import among_alike
@@ -53,7 +52,7 @@ class Regularity(Signal):
 def _gaps(scope: Scope) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return actors, their numbers of gaps within visits, and the mean of |log gap - median| of each."""
     limit = scope.counting.visit_us
-    events = scope.activity.events.filter(pl.col("ts") >= scope.since).select("actor", "ts")
+    events = scope.events
     actor, gap = events["actor"].to_numpy(), np.diff(events["ts"].to_numpy())
     inside = (actor[1:] == actor[:-1]) & (gap >= 1) & (gap <= limit)
     # one sort by actor and gap: events are in order of actors, and the median is in the middle of each's
