@@ -69,9 +69,7 @@ def test_pairs_are_what_grouping_finds(names: int) -> None:
     rows = zip(draw.integers(0, 9, 500), draw.integers(0, names, 500), draw.integers(0, 99, 500), strict=True)
     table = edges(*((int(a), NAMES[n], int(t)) for a, n, t in rows))
     pairs = Pairs.of(table)
-    grouped = table.group_by("actor", "neighbour").agg(
-        pl.col("first").min(), pl.len(), early=(pl.col("first") < 50).sum()
-    )
+    grouped = table.group_by("actor", "neighbour").agg(pl.col("first").min(), pl.len())
     expected = grouped.sort("actor", "neighbour")
     assert len(pairs) == expected.height
     assert pairs.actor.tolist() == expected["actor"].to_list()
@@ -79,7 +77,6 @@ def test_pairs_are_what_grouping_finds(names: int) -> None:
     first = table["first"].to_numpy()
     assert pairs.over(np.minimum, first).tolist() == expected["first"].to_list()
     assert pairs.over(np.add, np.ones(500)).tolist() == expected["len"].to_list()
-    assert pairs.count(first < 50).tolist() == expected["early"].to_list()
 
 
 def test_nobody_met_nobody() -> None:
@@ -87,7 +84,6 @@ def test_nobody_met_nobody() -> None:
     pairs = Pairs.of(table)
     assert len(pairs) == 0
     assert not pairs.over(np.minimum, table["first"].to_numpy()).size
-    assert not pairs.count(np.zeros(0, bool)).size
     assert not smallest_of_each(pairs.actor, np.zeros(0, np.int64)).size
     assert in_company(table, HOUR).height == 0
     assert _repeated(table, 0).height == 0

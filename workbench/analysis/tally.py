@@ -217,7 +217,8 @@ def _joined(parts: Sequence[Tally], counting: Counting) -> Tally:
         sorted({name for part in parts for name in part.hourly["event_type"].unique().cast(pl.String)})
     )
     empty = pl.DataFrame(schema={**_HOURLY, "event_type": kinds})
-    hourly = pl.concat([empty, *(part.hourly.cast({"event_type": kinds}) for part in parts)])
+    # in one piece: who asks for its arrays gets no copies
+    hourly = pl.concat([empty, *(p.hourly.cast({"event_type": kinds}) for p in parts)], rechunk=True)
     if not hourly.height:
         return Tally(hourly, pl.DataFrame(schema=_SPANS))
     heights = np.cumsum([0, *(part.hourly.height for part in parts)])

@@ -54,10 +54,6 @@ class Pairs:
         found: NDArray[Any] = function.reduceat(values[self.rows], self.starts)
         return found
 
-    def count(self, inside: NDArray[np.bool_]) -> NDArray[np.int32]:
-        """Return how many of each pair's edges are inside."""
-        return np.add.reduceat(inside[self.rows], self.starts, dtype=np.int32)
-
 
 def codes(edges: pl.DataFrame) -> NDArray[np.unsignedinteger]:
     """Return the code of each edge's neighbour: its place among the keys of all neighbours."""

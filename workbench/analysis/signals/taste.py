@@ -74,17 +74,17 @@ class _Shared:
     """Actors and those of their neighbours that several share, by actor and item.
 
     Attributes:
-        pairs: The actors and all of their neighbours.
-        first: When each of their edges was seen first.
-        places: Those of the pairs that count.
+        actor: Of each pair.
         item: The number of each one's neighbour, the most shared first.
+        pair: Of each edge of theirs.
+        first: When each of these edges was seen first.
         size: How many actors and how many neighbours there are.
     """
 
-    pairs: Pairs
-    first: np.ndarray
-    places: np.ndarray
+    actor: np.ndarray
     item: np.ndarray
+    pair: np.ndarray
+    first: np.ndarray
     size: tuple[int, int]
 
     @classmethod
@@ -97,18 +97,22 @@ class _Shared:
         items = np.full(len(actors), -1, np.int32)
         items[shared] = np.arange(len(shared))
         item = items[pairs.neighbour]
-        places = np.flatnonzero(item >= 0)
-        places = places[np.argsort(pairs.actor[places] * np.int64(len(shared)) + item[places])]
-        return cls(pairs, edges["first"].to_numpy(), places, item[places], (len(scope), len(shared)))
+        chosen = np.flatnonzero(item >= 0)
+        chosen = chosen[np.argsort(pairs.actor[chosen] * np.int64(len(shared)) + item[chosen])]
+        place = np.full(len(pairs), -1, np.int32)
+        place[chosen] = np.arange(len(chosen))
+        pair = np.repeat(place, np.diff(pairs.starts, append=len(pairs.rows)))
+        first = edges["first"].to_numpy()[pairs.rows[pair >= 0]]
+        return cls(pairs.actor[chosen], item[chosen], pair[pair >= 0], first, (len(scope), len(shared)))
 
     def met(self, since: int = -_EVER, before: int = _EVER) -> Any:
         """Return actors by neighbours: the root of the number of days on which they met in a range."""
         from scipy.sparse import csr_array  # noqa: PLC0415  (loaded when anomalies are)
 
         inside = (self.first >= since) & (self.first < before)
-        days = self.pairs.count(inside)[self.places]
+        days = np.bincount(self.pair[inside], minlength=len(self.actor))
         some = days > 0
-        rows = np.searchsorted(self.pairs.actor[self.places[some]], np.arange(self.size[0] + 1))
+        rows = np.searchsorted(self.actor[some], np.arange(self.size[0] + 1))
         return csr_array((np.sqrt(days[some].astype(np.float64)), self.item[some], rows), shape=self.size)
 
 
