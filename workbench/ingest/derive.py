@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from workbench.ingest.workers import workers
-from workbench.partials.extract import counts, extract
+from workbench.partials.extract import counts, entity_fields, extract
 from workbench.partials.profiles import profiles
 from workbench.partials.shapes import KINDS, shaped
-from workbench.partials.texts import texts
+from workbench.partials.stored import read_documents
+from workbench.partials.texts import text_fields, texts
 from workbench.vectors.files import outdated, texts_facts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from concurrent.futures import Executor, Future
 
     from workbench.config.entity_schema import EntitySchema
@@ -32,11 +33,14 @@ __all__ = [
     "shaped",
     "stale_segments",
     "submit_partials",
+    "submit_stored",
     "write_partials",
 ]
 
 # Raised when the functions in workbench.partials give other results for the same documents.
 VERSION = 1
+# of which profiles are made at a time
+_FIELDS = 16
 
 
 @functools.cache
@@ -85,23 +89,26 @@ def stale_segments(
 
 def add_partials(
     transaction: Transaction,
-    documents: Mapping[str, pl.DataFrame],
+    snapshot: Snapshot,
+    segment: str,
     schema: EntitySchema,
-    inputs: Mapping[str, str],
     *,
     threads: int,
 ) -> None:
-    """Derive the partials of all segments in ``documents`` and add them, in place of older ones.
+    """Derive the partials of a stored segment and add them, in place of older ones.
 
     Args:
         transaction: The generation that is being made.
-        documents: All documents of the segments, by event type.
+        snapshot: Where the segment's documents are.
+        segment: Its day.
         schema: Which fields give which entities, edges and properties.
-        inputs: :func:`input_hash` of each segment.
         threads: Kinds derived and files written at a time.
     """
+    fields = snapshot.manifest.state.get("fields", {})
+    events = snapshot.files("events", segments=[segment])
     with workers(threads) as pool:
-        write_partials(pool, transaction, submit_partials(pool, documents, schema), inputs)
+        derived = submit_stored(pool, snapshot, [segment], schema, fields)
+        write_partials(pool, transaction, derived, {segment: input_hash(events, schema, fields)})
 
 
 def submit_partials(
@@ -113,6 +120,54 @@ def submit_partials(
         pool.submit(lambda: {"profiles": profiles(documents)}),
         pool.submit(lambda: {"counts": counts(documents, schema), "texts": texts(documents, schema)}),
     ]
+
+
+def submit_stored(
+    pool: Executor,
+    snapshot: Snapshot,
+    segments: Sequence[str],
+    schema: EntitySchema,
+    fields: Mapping[str, Mapping[str, FieldType]],
+) -> list[Future[dict[str, pl.DataFrame]]]:
+    """Begin to derive the partials of stored segments, as :func:`submit_partials` does of their documents.
+
+    These are never held whole, however long the day: each job reads the fields that it needs, and profiles
+    are made of some fields at a time.
+
+    Args:
+        pool: Threads to derive with.
+        snapshot: The generation.
+        segments: Their days.
+        schema: Which fields give which entities, edges and properties.
+        fields: The type of each field, by event type.
+    """
+    held: dict[str, set[str]] = {}
+    for entry in snapshot.files("events", segments=segments):
+        held.setdefault(entry.name, set()).update(entry.meta["fields"])
+    test = schema.fields.test_account
+    rules = {name: schema.events[name] for name in held if name in schema.events}
+
+    def read(columns: Mapping[str, Collection[str]]) -> dict[str, pl.DataFrame]:
+        return read_documents(snapshot, segments, fields, columns)
+
+    def joined() -> dict[str, pl.DataFrame]:
+        return extract(read({name: {test, *entity_fields(rule)} for name, rule in rules.items()}), schema)
+
+    def profiled() -> dict[str, pl.DataFrame]:
+        parts = [
+            {name: sorted(names)[at : at + _FIELDS]}
+            for name, names in held.items()
+            for at in range(0, len(names), _FIELDS)
+        ]
+        rows = [found for found in (profiles(read(part)) for part in parts) if found.height]
+        return {"profiles": pl.concat(rows).sort("segment", "type", "field") if rows else profiles({})}
+
+    def counted() -> dict[str, pl.DataFrame]:
+        said = {name: text_fields(rule.text) for name, rule in rules.items()}
+        documents = read({name: {test, *said.get(name, ())} for name in held})
+        return {"counts": counts(documents, schema), "texts": texts(documents, schema)}
+
+    return [pool.submit(job) for job in (joined, profiled, counted)]
 
 
 def write_partials(

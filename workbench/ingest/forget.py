@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -17,14 +16,14 @@ from workbench.errors import UnknownNameError, UsageError
 from workbench.graph.keys import format_entity, parse_entity
 from workbench.ingest import quarantine
 from workbench.ingest.compact import add_events, read_parts
-from workbench.ingest.derive import add_partials, add_reference_partials, input_hash
+from workbench.ingest.derive import add_partials, add_reference_partials
 from workbench.ingest.forget_report import Forgetting, Left
 from workbench.ingest.forgotten import STATE, Forgotten, key_fields, rows_about
 from workbench.ingest.mentions import rows_naming
 from workbench.ingest.publish import read_references
 from workbench.ingest.stream_checkpoint import Checkpoints, log_position
 from workbench.ingest.stream_events import decode
-from workbench.partials.stored import align, concat_documents
+from workbench.partials.stored import align
 from workbench.storage.collect import DAMAGED
 from workbench.storage.derived import FOLDER as DERIVED
 from workbench.storage.files import publish
@@ -33,7 +32,7 @@ from workbench.storage.search import search, word
 from workbench.storage.wal import Log
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from datetime import datetime
     from pathlib import Path
 
@@ -172,28 +171,21 @@ class _Removal:
             self.transaction.remove(f for f in self.base.manifest.files if f.segment == segment)
             return
         self.transaction.remove(affected)
-        documents, added = self._left(files, counts, self.transaction)
-        events = [*self.transaction.kept("events", segments=[segment]), *added]
-        inputs = {segment: input_hash(events, self.schema, self.fields)}
-        threads = self.settings.worker_threads
-        add_partials(self.transaction, documents, self.schema, inputs, threads=threads)
+        self._add_left(affected, self.transaction)
+        left, threads = self.transaction.preview(), self.settings.worker_threads
+        add_partials(self.transaction, left, segment, self.schema, threads=threads)
 
-    def _left(
-        self, files: list[FileEntry], counts: Mapping[str, int], transaction: Transaction
-    ) -> tuple[dict[str, pl.DataFrame], list[FileEntry]]:
-        """Return what stays of a segment's documents, by event type, and the parts that it is written to."""
-        frames: dict[str, list[pl.DataFrame]] = {}
-        changed: list[dict[str, pl.DataFrame]] = []
-        for entry in files:
+    def _add_left(self, affected: list[FileEntry], transaction: Transaction) -> None:
+        """Write what stays of some parts."""
+
+        def add(entry: FileEntry) -> None:
             frame = read_parts(self.base, [entry], self.fields.get(entry.name, {}))
-            if entry.path in counts:
-                frame = frame.filter(~self._about(frame, entry.name))
-                changed += [{entry.name: frame}] if frame.height else []
-            frames.setdefault(entry.name, []).append(frame)
+            left = frame.filter(~self._about(frame, entry.name))
+            if left.height:
+                add_events(transaction, {entry.name: left})
+
         with ThreadPoolExecutor(self.settings.worker_threads) as pool:
-            added = [entry for part in pool.map(partial(add_events, transaction), changed) for entry in part]
-        documents = {name: concat_documents(parts) for name, parts in frames.items()}
-        return {name: frame for name, frame in documents.items() if frame.height}, added
+            list(pool.map(add, affected))
 
     def _count(self, entry: FileEntry) -> int:
         """Return how many documents of a part are about the entity; only fields of keys are read."""

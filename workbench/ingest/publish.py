@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from workbench.ingest.derive import (
     input_hash,
     stale_segments,
     submit_partials,
+    submit_stored,
     write_partials,
 )
 from workbench.ingest.workers import workers
@@ -23,7 +25,7 @@ from workbench.partials.stored import align, concat_documents, read_documents
 from workbench.partials.types import type_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from concurrent.futures import Executor, Future
 
     from workbench.config.entity_schema import EntitySchema
@@ -34,7 +36,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Publisher", "read_references"]
 
-_SEGMENTS_AT_A_TIME = 31
+# segments whose partials are derived together: so many at most, of so many documents
+_SEGMENTS = 31
+_DOCUMENTS = 1_000_000
 
 
 class Publisher:
@@ -83,13 +87,11 @@ class Publisher:
     def derive_again(self, writer: Writer) -> int:
         """Bring partials up to date that were derived under another schema; return of how many segments."""
         stale = stale_segments(writer.snapshot(), self.schema, self.fields)
-        for start in range(0, len(stale), _SEGMENTS_AT_A_TIME):
+        for segments in _together(writer.snapshot(), stale):
             transaction = writer.begin()
-            segments = stale[start : start + _SEGMENTS_AT_A_TIME]
-            documents = read_documents(transaction.base, segments, self.fields)
             events = transaction.base.files("events", segments=segments)
             with workers(self._threads) as pool:
-                derived = submit_partials(pool, documents, self.schema)
+                derived = submit_stored(pool, transaction.base, segments, self.schema, self.fields)
                 self._add_partials(pool, transaction, derived, segments, events)
             transaction.commit()
         references = {f.inputs for f in writer.snapshot().files("entities", segments=[""])}
@@ -166,6 +168,21 @@ def read_references(snapshot: Snapshot) -> dict[str, pl.DataFrame]:
         )
         for entry in snapshot.files("reference")
     }
+
+
+def _together(snapshot: Snapshot, segments: Iterable[str]) -> Iterator[list[str]]:
+    """Yield segments in groups that are small enough to be derived together."""
+    documents = Counter[str]()
+    for entry in snapshot.files("events"):
+        documents[entry.segment] += entry.rows
+    group: list[str] = []
+    for segment in segments:
+        if group and (len(group) == _SEGMENTS or sum(documents[s] for s in (*group, segment)) > _DOCUMENTS):
+            yield group
+            group = []
+        group.append(segment)
+    if group:
+        yield group
 
 
 def _ids_by_segment(stored: Mapping[str, pl.DataFrame]) -> dict[str, np.ndarray[Any, np.dtype[np.int64]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench.ingest.derive import add_partials, add_reference_partials, input_hash, stale_segments
+from workbench.ingest.derive import add_partials, add_reference_partials, stale_segments
 from workbench.ingest.publish import read_references
 from workbench.ingest.repair_plan import make_plan
 from workbench.ingest.repair_report import RepairReport
@@ -13,7 +13,7 @@ from workbench.ingest.stream_checkpoint import log_position
 from workbench.logs import get_logger
 from workbench.partials.names import RESERVED
 from workbench.partials.shapes import KINDS
-from workbench.partials.stored import read_documents, to_arrow
+from workbench.partials.stored import to_arrow
 from workbench.progress import silent
 from workbench.storage import SegmentStore, Snapshot
 from workbench.storage.disk import LOCAL
@@ -144,10 +144,7 @@ class Repair:
         gone = segments - set(base.segments)
         transaction.remove(f for f in transaction.base.manifest.files if f.segment in gone)
         for segment in sorted(segments & set(stale_segments(base, self.schema, fields))):
-            events = base.files("events", segments=[segment])
-            inputs = {segment: input_hash(events, self.schema, fields)}
-            documents = read_documents(base, [segment], fields)
-            add_partials(transaction, documents, self.schema, inputs, threads=self.settings.worker_threads)
+            add_partials(transaction, base, segment, self.schema, threads=self.settings.worker_threads)
 
 
 def _add_what_came_back(transaction: Transaction, plan: Plan) -> None:

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 from workbench.ingest import quarantine
 from workbench.ingest.compact import add_events, merge_parts, read_parts
-from workbench.ingest.derive import add_partials, input_hash, stale_segments
+from workbench.ingest.derive import add_partials, stale_segments
 from workbench.ingest.forgotten import Forgotten
 from workbench.ingest.room import Room
 from workbench.ingest.stream_documents import Bounds, documents
 from workbench.ingest.stream_identifiers import identified
 from workbench.ingest.stream_keys import key_table
 from workbench.partials.documents import DAY_US
-from workbench.partials.stored import read_documents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -191,15 +190,12 @@ class Checkpoints:
 
     def _derive_one(self, writer: Writer) -> str | None:
         transaction = writer.begin()
-        fields = transaction.base.manifest.state.get("fields", {})
         stale = self._stale(transaction.base)
         if not stale:
             return None
         segment = min(stale, key=lambda day: self._derived.get(day, 0.0))
-        events = transaction.base.files("events", segments=[segment])
-        inputs = {segment: input_hash(events, self.schema, fields)}
-        found = read_documents(transaction.base, [segment], fields)
-        add_partials(transaction, found, self.schema, inputs, threads=self.settings.worker_threads)
+        threads = self.settings.worker_threads
+        add_partials(transaction, transaction.base, segment, self.schema, threads=threads)
         transaction.commit()
         return segment
 

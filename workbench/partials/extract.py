@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[np.int64]
 
-__all__ = ["counts", "entity_keys", "extract", "is_test"]
+__all__ = ["counts", "entity_fields", "entity_keys", "extract", "is_test"]
 
 _TIME = pl.Datetime("us", "UTC")
 # most numbers of which it is cheaper to note which occur than to sort those that do
@@ -329,6 +329,15 @@ def entity_keys(frame: pl.DataFrame, rules: Mapping[str, EntityRule]) -> pl.Data
     return pl.DataFrame(
         {n: (_hashed(key) if rules[n].hash else key).cast(pl.String) for n, key in keys.items()}
     )
+
+
+def entity_fields(rule: EventRule) -> set[str]:
+    """Return the fields that give an event type's entities and their properties."""
+    return {
+        field
+        for entity in rule.entities.values()
+        for field in (*entity.fields, *entity.join, *entity.properties.values())
+    }
 
 
 def is_test(frame: pl.DataFrame, schema: EntitySchema) -> pl.Expr:

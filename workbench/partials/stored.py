@@ -15,17 +15,19 @@ from workbench.partials.names import RESERVED
 from workbench.partials.types import canonical_text, convert, polars_type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
     from workbench.partials.types import FieldType
-    from workbench.storage import Snapshot
+    from workbench.storage import FileEntry, Snapshot
 
 __all__ = ["EXTRA", "Stored", "align", "concat_documents", "read_documents", "to_arrow"]
 
 # above this number of distinct values a dictionary costs who reads one document
 _MOST_VALUES = 1 << 13
+# what tells documents apart, and how their sources spelled values
+_ALWAYS = ("_id", "_ts", "_original")
 EXTRA = pl.List(pl.Struct({"key": pl.String, "value": pl.String}))
 
 
@@ -115,20 +117,40 @@ def _with_original(frame: pl.DataFrame, names: list[str]) -> pl.DataFrame:
 
 
 def read_documents(
-    snapshot: Snapshot, segments: Iterable[str], fields: Mapping[str, Mapping[str, FieldType]]
+    snapshot: Snapshot,
+    segments: Iterable[str],
+    fields: Mapping[str, Mapping[str, FieldType]],
+    columns: Mapping[str, Collection[str]] | None = None,
 ) -> dict[str, pl.DataFrame]:
-    """Return the stored documents of some segments by event type, with column ``_segment``."""
+    """Return the stored documents of some segments by event type, with column ``_segment``.
+
+    Args:
+        snapshot: The generation.
+        segments: Their days.
+        fields: The type of each field, by event type.
+        columns: Only documents of these event types, and of their fields only these.
+    """
     found: dict[str, list[pl.DataFrame]] = {}
     for entry in snapshot.files("events", segments=segments):
-        frame = _frame(snapshot.read(entry))
+        if columns is not None and entry.name not in columns:
+            continue
+        frame = _frame(_read(snapshot, entry, None if columns is None else columns[entry.name]))
         frame = align(frame, fields.get(entry.name, {})).with_columns(_segment=pl.lit(entry.segment))
         found.setdefault(entry.name, []).append(frame)
     return {name: concat_documents(frames) for name, frames in found.items()}
 
 
+def _read(snapshot: Snapshot, entry: FileEntry, wanted: Collection[str] | None) -> pa.Table:
+    if wanted is None:
+        return snapshot.read(entry).drop_columns("_type")
+    with snapshot.open(entry) as file:
+        held = file.schema_arrow.names
+    return snapshot.read(entry, columns=[c for c in held if c in wanted or c in _ALWAYS])
+
+
 def _frame(table: pa.Table) -> pl.DataFrame:
     """Return stored documents with ``_extra`` as new documents have it: a list, not a map."""
-    frame = pl.DataFrame(table.drop_columns("_type"))
+    frame = pl.DataFrame(table)
     return frame.cast({"_extra": EXTRA}) if "_extra" in frame.columns else frame
 
 

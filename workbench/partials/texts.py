@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from workbench.config.entity_schema import EntitySchema
 
-__all__ = ["texts"]
+__all__ = ["text_fields", "texts"]
 
 _PART = re.compile(r"\{([^{}|]+)(?:\|truncate:(\d+))?\}")
 _UNKNOWN = "unknown"
@@ -43,7 +43,7 @@ def texts(documents: Mapping[str, pl.DataFrame], schema: EntitySchema) -> pl.Dat
 
 def _texts_of(name: str, frame: pl.DataFrame, schema: EntitySchema) -> pl.DataFrame:
     parts = _parts(schema.events[name].text)
-    fields = sorted({field for _, field, _ in parts if field})
+    fields = sorted(text_fields(schema.events[name].text))
     by = ["segment", "is_test", *(f"@{field}" for field in fields)]
     distinct = (
         frame.select(
@@ -64,6 +64,11 @@ def _texts_of(name: str, frame: pl.DataFrame, schema: EntitySchema) -> pl.DataFr
         .with_columns(pl.lit(name).alias("event_type"))
         .select("segment", *TEXTS.names)
     )
+
+
+def text_fields(template: str) -> set[str]:
+    """Return the fields that a template has."""
+    return {field for _, field, _ in _parts(template) if field}
 
 
 def _parts(template: str) -> list[tuple[str, str, int | None]]:
