@@ -343,7 +343,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     names = list(known)
     folded = {n.casefold(): n for n in names}
-    near = difflib.get_close_matches(name.casefold(), folded, n=1)
+    near = difflib.get_close_matches(str(name).casefold(), folded, n=1)  # an error must not fail on a None
     if near:
         return f"Did you mean {folded[near[0]]!r}?"
     if not names:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import polars as pl
 
 from workbench.errors import UnknownNameError
+from workbench.given import whole
 from workbench.graph.keys import format_entity, parse_entity
 from workbench.tabular import Tabular
 
@@ -61,7 +62,12 @@ class Anomalies(Tabular):
         return self.knowledge.table
 
     def top(self, n: int = 20) -> pl.DataFrame:
-        """Return place, entity, score, class, reason and detections of the ``n`` most anomalous actors."""
+        """Return place, entity, score, class, reason and detections of the ``n`` most anomalous actors.
+
+        Raises:
+            UsageError: If ``n`` is no number, or negative.
+        """
+        n = whole(n, "n")
         columns = ["place", "entity", "score", "class", "why", "events", "first_detected", "consecutive"]
         return self.to_polars().head(n).select(columns)
 
@@ -83,7 +89,11 @@ class Anomalies(Tabular):
 
         ``address``, ``event_type``, ``time``, the two ``fields`` with their values, how often they were
         ``seen`` together and ``expected`` to be, and ``z``. They are read anew.
+
+        Raises:
+            UsageError: If ``n`` is no number, or negative; the events of one actor are in :meth:`of`.
         """
+        n = whole(n, "n")
         from workbench.analysis.rare import rare_events  # noqa: PLC0415  (asked for rarely)
 
         run = self.knowledge.run

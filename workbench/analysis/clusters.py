@@ -80,7 +80,8 @@ class Clusters(Tabular):
         Raises:
             UsageError: If there is no such cluster.
         """
-        rows = self.knowledge.to_polars().filter(pl.col("cluster") == cluster)
+        rows = self.knowledge.to_polars()
+        rows = rows.filter(pl.col("cluster") == cluster) if isinstance(cluster, int) else rows.clear()
         if rows.is_empty():
             numbers = ", ".join(map(str, self.knowledge.to_polars()["cluster"].unique().sort()))
             raise UsageError(f"there is no cluster {cluster!r}; there are {numbers}.")

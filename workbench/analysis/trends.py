@@ -185,6 +185,7 @@ class Trends(Tabular):
             raise UsageError("a series by dimension needs both, the dimension and its value.")
         if resolution not in ("hour", "day"):
             raise UnknownNameError("resolution", resolution, ("hour", "day"), where="trends")
+        metric = str(metric)  # what is no text is no metric
         series, baseline = self._with_baseline(resolution, self._source(metric, dimension, resolution))
         row = _row(series, metric, dimension, value)
         one = series.select([row])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from workbench.catalog import words
 from workbench.errors import UsageError
+from workbench.given import whole
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -85,7 +86,7 @@ def prompt(
     Raises:
         UsageError: If the budget is below 100 tokens: nothing useful fits.
     """
-    if budget < _LEAST:
+    if whole(budget, "budget") < _LEAST:
         raise UsageError(f"{budget} tokens are too few for a catalog.", fix=f"Give at least {_LEAST}.")
     head = _head(catalog)
     lines = _lines(catalog, {w.casefold() for w in _WORD.findall(question)}, values=values, hidden=hidden)

@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 
 from workbench.errors import UsageError
+from workbench.given import whole
 from workbench.tabular import Tabular
 
 if TYPE_CHECKING:
@@ -176,11 +177,10 @@ def search(names: pl.DataFrame, query: str, limit: int, timezone: str) -> Hits:
     Raises:
         UsageError: If the query has no letter and no digit, or the limit is less than 1.
     """
-    wanted = query.strip().casefold()
+    wanted = str(query).strip().casefold() if query is not None else ""
     if not pl.Series([wanted]).str.contains(_WORDS).item():
         raise UsageError(f"cannot look for {query!r}.", fix="Give a word, a number or a name.")
-    if limit < 1:
-        raise UsageError(f"cannot return {limit} hits.", fix="Ask for at least one.")
+    whole(limit, "limit", 1)
     texts = pl.DataFrame({"text": names["text"].unique()})
     folded = texts["text"].str.to_lowercase()
     scored = texts.with_columns(score=np.maximum(_as_whole(folded, wanted), _by_words(texts["text"], query)))

@@ -34,6 +34,9 @@ def of_edge_types(walk: Callable[Concatenate[Graph, P], R]) -> Callable[Concaten
 
     @wraps(walk)
     def asked(graph: Graph, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        for name in ("edge_types", "through"):  # a single name, not its letters
+            if isinstance(kwargs.get(name), str):
+                kwargs[name] = [kwargs[name]]
         types = cast("Sequence[str] | None", kwargs.get("edge_types"))
         return walk(graph.with_edges(types), *args, **kwargs)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import polars as pl
 import pyarrow.compute as pc
 
-from workbench.errors import UnknownNameError
+from workbench.errors import UnknownNameError, UsageError
 from workbench.graph.keys import format_entity
 from workbench.graph.sighted import counted, sighted
 from workbench.partials.lookup import find_documents
@@ -83,6 +83,18 @@ class EntityType:
         """Return the entity with this key; raises UnknownNameError with a suggestion."""
         return find_entity(self._world, self.name, key)
 
+    def __iter__(self) -> Iterator[str]:
+        """Return the keys."""
+        return iter(self._ipython_key_completions_())
+
+    def __contains__(self, key: object) -> bool:
+        """Return whether the window has an entity with this key."""
+        try:
+            self[key]  # type: ignore[index]  (what is no key is not there)
+        except UsageError:
+            return False
+        return True
+
     def __len__(self) -> int:
         """Return how many there are in the window."""
         return int(pc.sum(pc.equal(self._world.graph.window.entities["type"], self.name)).as_py() or 0)
@@ -97,6 +109,10 @@ class EntityType:
 
 def find_entity(world: _World, type_: str, key: str) -> Entity:
     """Return one entity; raises UnknownNameError where the window has none such."""
+    if not isinstance(key, str):
+        raise UsageError(
+            f"{key!r} is not a key: keys are texts.", fix=f"list(db.entities[{type_!r}]) gives all of them."
+        )
     name = format_entity(type_, key)
     return Entity(world, name, world.graph.node(name))
 

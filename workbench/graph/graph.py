@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from workbench.errors import UnknownNameError, UsageError
+from workbench.given import whole
 from workbench.graph.computed import of_edge_types, of_the_whole, over
 from workbench.graph.listing import Listing
 from workbench.graph.paths import PathFinder
@@ -143,10 +144,10 @@ class Graph(Listing):
 
         Raises:
             UnknownNameError: If an entity or a type does not exist.
-            UsageError: If ``hops`` or ``limit`` is negative.
+            UsageError: If ``hops`` or ``limit`` is no number, or negative.
         """
-        if hops < 0 or (limit is not None and limit < 0):
-            raise UsageError("hops and limit of a neighbourhood cannot be negative.")
+        hops = whole(hops, "hops")
+        limit = None if limit is None else whole(limit, "limit")
         found = self._reach(self._walk(edge_types, direction, through), key, hops, limit)
         walk = {
             "hops": hops,
@@ -235,8 +236,7 @@ class Graph(Listing):
             UnknownNameError: If an entity or a type does not exist.
             UsageError: If ``k`` is less than 1.
         """
-        if k < 1:
-            raise UsageError(f"cannot find {k} paths.", fix="Ask for at least one.")
+        k = whole(k, "k", 1)
         finder, start, end = self._find(a, b, edge_types, direction, through)
         found = finder.k_shortest(start, end, k, weighted=weighted)
         return [self._path(finder, nodes, weighted=weighted) for nodes in found]

@@ -12,6 +12,7 @@ import polars as pl
 import pyarrow as pa
 
 from workbench.errors import UnknownNameError, UsageError
+from workbench.given import names
 from workbench.graph.keys import format_entities, format_entity, parse_entity, parse_keys
 from workbench.graph.window import single
 
@@ -53,7 +54,7 @@ class EntityIndex:
         Raises:
             UnknownNameError: If there is no such type.
         """
-        if type not in self.known_types:
+        if not isinstance(type, str) or type not in self.known_types:
             raise UnknownNameError("entity type", type, self.known_types, where="graph")
         if type not in self.types:
             return 0, 0
@@ -67,7 +68,7 @@ class EntityIndex:
             UnknownNameError: If the window has no such entity or type; suggests near misses.
             UsageError: If one is not written ``type:key``, or none is given.
         """
-        asked = [entities] if isinstance(entities, str) else list(entities)
+        asked = names(entities)
         if not asked:
             raise UsageError("no entity was given.", fix="Give at least one, written type:key.")
         if len(asked) == 1:

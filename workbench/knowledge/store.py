@@ -127,7 +127,7 @@ class KnowledgeStore:
                 names the nearest day that there is. A neighbouring day is never returned silently.
         """
         snapshot = self._store.snapshot()
-        entries = _entries(snapshot, kind)
+        entries = _entries(snapshot, kind) if isinstance(kind, str) else []
         if not entries:
             kinds = sorted({f.name for f in snapshot.files("knowledge")})
             raise UnknownNameError(
@@ -224,6 +224,8 @@ def parse_asof(asof: str | date) -> str:
             raise UsageError(f"{asof!r} is not a time.", fix="Give a date such as 2013-06-30.") from None
     if isinstance(asof, datetime):
         asof = (asof.astimezone(UTC) if asof.tzinfo else asof).date()
+    if not isinstance(asof, date):
+        raise UsageError(f"{asof!r} is not a time.", fix="Give a date such as 2013-06-30.")
     return asof.isoformat()
 
 

@@ -46,6 +46,6 @@ def moment(value: str | date, timezone: str) -> int:
     """
     try:
         read = datetime.fromisoformat(value if isinstance(value, str) else value.isoformat())
-    except ValueError:
+    except (AttributeError, ValueError):
         raise UsageError(f"{value!r} is not a time.", fix="Give a date such as 2013-06-30.") from None
     return to_us(read if read.tzinfo else read.replace(tzinfo=ZoneInfo(timezone)))

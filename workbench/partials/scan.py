@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from workbench.errors import CorruptFileError, UnknownNameError, UsageError
+from workbench.given import names, whole
 from workbench.partials.micros import moment
 from workbench.partials.prune import bounds_of, columns_of, file_bounds, possible
 from workbench.partials.stored import align
@@ -80,11 +81,12 @@ class Wanted:
         """Return what is asked for in words of people: aliases of event types, days and times in a zone.
 
         Raises:
-            UsageError: If a time is none.
+            UsageError: If a time is none, or the range ends before it begins.
         """
-        names = [types] if isinstance(types, str) else types
-        named = None if names is None else [schema.event_names.get(name, name) for name in names]
+        named = None if types is None else [schema.event_names.get(name, name) for name in names(types)]
         since, until = (None if at is None else moment(at, timezone) for at in between)
+        if since is not None and until is not None and until < since:
+            raise UsageError(f"the range from {between[0]} until {between[1]} is empty.")
         return cls(named, since, until, where, columns, limit)
 
 
@@ -161,11 +163,11 @@ class _Scan:
         self.schema = pa.schema([*_IDENTITY, *typed])
         self.columns = self._chosen(wanted.columns)
         self._conditions = self._read_condition(wanted.where)
-        if wanted.limit is not None and wanted.limit < 0:
-            raise UsageError(f"limit is {wanted.limit}.", fix="Give a number of documents, or None for all.")
+        if wanted.limit is not None:
+            whole(wanted.limit, "limit")
 
     def _chosen(self, columns: Sequence[str] | None) -> list[str]:
-        chosen = self.schema.names if columns is None else list(columns)
+        chosen = self.schema.names if columns is None else names(columns)
         for name in chosen:
             if name not in self.schema.names:
                 raise UnknownNameError("column", name, self.schema.names)

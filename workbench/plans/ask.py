@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import UnknownNameError, WorkbenchError
+from workbench.errors import UnknownNameError, UsageError, WorkbenchError
 from workbench.logs import get_logger
 from workbench.plans.answer import Answer
 from workbench.plans.planners import Conversation, Proposal, planners
@@ -50,8 +50,10 @@ def ask(  # noqa: PLR0913  (the words of a question)
         stop: Once it is set, in any thread, what runs is given up.
 
     Raises:
-        UsageError: If the session's name or the planner's cannot be meant.
+        UsageError: If the question is no text, or the session's name or the planner's cannot be meant.
     """
+    if not isinstance(question, str):
+        raise UsageError(f"{question!r} is no question.", fix="Ask in words, as a text.")
     sessions = Sessions(world.path)
     conversation = sessions.load(session) if session is not None else Conversation()
     if not question.strip():

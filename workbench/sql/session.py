@@ -143,6 +143,8 @@ class SqlSession:
             CorruptFileError: If a file of a table that it names is missing or damaged.
             UsageError: If the session is closed or the timeout is not positive.
         """
+        if not isinstance(statement, str):
+            raise UsageError(f"{statement!r} is no statement.", fix="Give one SELECT as a text.")
         limit = self._timeout if timeout is None else timeout
         if not 0 < limit <= threading.TIMEOUT_MAX:
             raise UsageError(f"timeout is {limit!r}: it must be a positive number of seconds.")

@@ -1,0 +1,41 @@
+"""What was given as an argument: numbers and texts as they are meant, or an error that says what to give."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["names", "whole"]
+
+
+def whole(value: Any, what: str, least: int = 0) -> int:
+    """Return a whole number.
+
+    Args:
+        value: What was given.
+        what: What it is called.
+        least: The smallest that it may be.
+
+    Raises:
+        UsageError: If it is none, or smaller.
+
+    >>> whole(3.0, "hops")
+    3
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or value != value // 1 or value < least:
+        raise UsageError(f"{what} is {value!r}.", fix=f"Give a whole number, {least} or more.")
+    return int(value)
+
+
+def names(value: str | Iterable[str]) -> list[str]:
+    """Return names given as a list; a single text is a list of one, and so is what is no list.
+
+    >>> names("a"), names(("a", "b"))
+    (['a'], ['a', 'b'])
+    """
+    return list(value) if hasattr(value, "__iter__") and not isinstance(value, str) else [value]
