@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
+import socketserver
+import threading
 from datetime import UTC, datetime, timedelta
 from email import message_from_string
 from typing import TYPE_CHECKING, Any
@@ -25,6 +28,8 @@ from workbench.storage import SegmentStore
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from workbench.rules.journal import State
 
 NOW = datetime(2026, 11, 29, 9, tzinfo=UTC)
 HOSTILE = 'x\r\nBcc: all@example.com\x1b[31m\u202e<!channel> @here [a](http://b) {rule} "'
@@ -306,6 +311,66 @@ def test_a_secret_that_is_not_there_is_said_without_sending(
     assert hook.requests == []
 
 
+@pytest.mark.parametrize("token", ["s3cret\nX-Other: 1", "s3cr\u20act"])
+def test_a_token_that_is_no_header_is_refused_and_never_repeated(
+    tmp_path: Path, hook: Hooks, monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    monkeypatch.setenv("HOOK_TOKEN", token)
+    with pytest.raises(NotificationRefusedError, match="no word of ASCII") as caught:
+        local(tmp_path, hook).send(to(webhook={"url": hook.url, "token": "env:HOOK_TOKEN"}), message())
+    assert "s3cr" not in str(caught.value)
+    assert hook.requests == []
+
+
+def test_a_line_break_behind_a_token_is_none_of_it(
+    tmp_path: Path, hook: Hooks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOOK_TOKEN", "s3cret\n")
+    local(tmp_path, hook).send(
+        to(webhook={"url": f"{hook.url}/\u00e4?b=%20c", "token": "env:HOOK_TOKEN"}), message()
+    )
+    ((path, headers, _),) = hook.requests
+    assert (path, headers["Authorization"]) == ("/%C3%A4?b=%20c", "Bearer s3cret")
+
+
+@pytest.mark.parametrize("host", [f"{'a' * 70}.example.com", "a..example.com"])
+def test_a_host_that_is_no_name_is_refused(tmp_path: Path, host: str) -> None:
+    with pytest.raises(NotificationRefusedError, match="a host that is no name"):
+        channels(tmp_path, notify_hosts="*.example.com").send(
+            to(webhook={"url": f"http://{host}/"}), message()
+        )
+
+
+@pytest.mark.parametrize("sender", ["a\nb@example.com", '"'])
+def test_a_sender_that_is_no_address_is_refused(tmp_path: Path, smtp: Mail, sender: str) -> None:
+    by = channels(
+        tmp_path, smtp_host="127.0.0.1", smtp_port=smtp.port, smtp_security="none", smtp_from=sender
+    )
+    with pytest.raises(NotificationRefusedError, match="smtp_from"):
+        by.send(to(email={"to": ["a@example.com"]}), message())
+
+
+def test_a_greeting_that_does_not_end_is_given_up(tmp_path: Path) -> None:
+    class Endless(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with contextlib.suppress(OSError):
+                while not over.wait(0.02):
+                    self.request.sendall(b"220-wait\r\n")
+
+    over = threading.Event()
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Endless) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        port = server.server_address[1]
+        settings = Settings(smtp_host="127.0.0.1", smtp_port=port, smtp_security="none", notify_timeout=0.2)
+        with pytest.raises(NotificationFailedError) as caught:
+            Channels(settings, tmp_path).send(to(email={"to": ["a@example.com"]}), message())
+        over.set()
+        server.shutdown()
+        thread.join()
+    assert caught.value.again
+
+
 # tried again, sent once
 
 
@@ -360,6 +425,68 @@ def test_what_failed_is_tried_with_later_evaluations_and_given_up_after_a_day(
     (last,) = deliver(again, journal, sender, NOW + timedelta(days=1), pauses.append)
     assert (last["status"], last["final"]) == ("given up", True)
     assert again.pending == {}
+
+
+def two_rules(journal: Journal, state: State, *urls: str) -> None:
+    """Plan three messages of a rule for each address."""
+    for number, url in enumerate(urls):
+        for subject in range(3):
+            about = {**SUBJECT, "subject": f"user:{subject}"}
+            named = rule({"webhook": {"url": url}}).model_copy()
+            found = planned(named, "triggered", [about], FACTS)
+            journal.append(state, [{**one, "rule": f"r{number}"} for one in found])
+
+
+def test_a_channel_that_is_down_holds_nobody_else_up_and_keeps_its_order(
+    tmp_path: Path, hook: Hooks, journal: Journal
+) -> None:
+    with hooks() as other, journal.held():
+        both = f"{hook.host},{other.host}"
+        sender = channels(tmp_path, notify_hosts=both, notify_private=both)
+        state = journal.state()
+        two_rules(journal, state, hook.url, other.url)
+        hook.answers = [503] * 3
+        outcomes = deliver(state, journal, sender, NOW, lambda _: None)
+        assert [(one["rule"], one["status"]) for one in outcomes] == [("r0", "failed"), *[("r1", "sent")] * 3]
+        assert len(hook.requests) == 3  # one message with its retries, and not three
+        later = deliver(state, journal, sender, NOW + timedelta(seconds=30), lambda _: None)
+    assert [one["status"] for one in later] == ["sent"] * 3
+    assert [body["subjects"][0]["subject"] for body in hook.bodies[3:]] == ["user:0", "user:1", "user:2"]
+
+
+def test_sending_ends_after_half_a_minute_and_goes_on_with_the_next_evaluation(
+    tmp_path: Path, hook: Hooks, journal: Journal
+) -> None:
+    seconds = iter(range(0, 1000, 16))
+    with journal.held():
+        state = journal.state()
+        two_rules(journal, state, hook.url)
+        sender = local(tmp_path, hook)
+        first = deliver(state, journal, sender, NOW, print, lambda: next(seconds))
+        assert (len(first), len(state.pending)) == (2, 1)
+        assert len(deliver(state, journal, sender, NOW, print)) == 1
+
+
+def test_a_message_that_cannot_be_made_does_not_hold_up_the_others(
+    tmp_path: Path, hook: Hooks, journal: Journal
+) -> None:
+    with journal.held():
+        state = journal.state()
+        two_rules(journal, state, hook.url)
+        next(iter(state.pending.values()))["facts"]["count"] = float("nan")
+        outcomes = deliver(state, journal, local(tmp_path, hook), NOW, print)
+    assert [one["status"] for one in outcomes] == ["failed", "sent", "sent"]
+    assert (outcomes[0]["final"], outcomes[0]["detail"]) == (True, "it cannot be sent: ValueError")
+
+
+def test_a_clock_that_is_put_back_holds_up_no_message(tmp_path: Path, hook: Hooks, journal: Journal) -> None:
+    hook.answers = [503] * 3
+    with journal.held():
+        state = journal.state()
+        journal.append(state, planned(rule({"webhook": {"url": hook.url}}), "triggered", [SUBJECT], FACTS))
+        deliver(state, journal, local(tmp_path, hook), NOW + timedelta(hours=20), lambda _: None)
+        (outcome,) = deliver(state, journal, local(tmp_path, hook), NOW, print)
+    assert outcome["status"] == "sent"
 
 
 def test_the_same_is_sent_once(tmp_path: Path, hook: Hooks, journal: Journal) -> None:

@@ -381,6 +381,33 @@ def test_one_failing_rule_does_not_stop_the_others(own: Engine) -> None:
     assert texts[1].startswith("wrong: its last evaluation failed: there is no feature of user")
 
 
+@pytest.mark.parametrize(
+    "composition",
+    [
+        "not: {feature: avg_visit_gap_hours, operator: '>', threshold: 99}",
+        "or: [{feature: avg_visit_gap_hours, threshold: 99}, {feature: fail_count, threshold: 2}]",
+    ],
+)
+def test_what_holds_without_a_value_is_told_all_the_same(own: Engine, composition: str) -> None:
+    text = DOCUMENT.replace("template:", "composition:")
+    write(own, text.replace('threshold: {feature: view_count, operator: ">", value: 30}', composition))
+    fired = own.rules.evaluate(datetime(2025, 6, 14, 12, 0, tzinfo=UTC))
+    assert own.rules.problems() == []
+    assert "user:failing" in {f.subject for f in fired}
+    assert (own.path / "notifications/told.jsonl").read_text().count("\n") == 1
+
+
+def test_a_clock_that_is_put_back_holds_up_no_rule(own: Engine) -> None:
+    write(own, DOCUMENT)
+    now = datetime(2025, 6, 14, 12, 0, tzinfo=UTC)
+    ahead = now + timedelta(days=900)
+    assert [f.event for f in own.rules.evaluate(ahead)] == ["triggered"]
+    write(own, DOCUMENT.replace("value: 30", "value: 90"))
+    assert [f.event for f in own.rules.evaluate(now)] == ["resolved"]
+    write(own, DOCUMENT)
+    assert [f.event for f in own.rules.evaluate(now + timedelta(hours=1))] == ["triggered"]
+
+
 def test_an_empty_workspace_has_nothing_to_evaluate(tmp_path: Path) -> None:
     (tmp_path / "shop.yaml").write_text(SCHEMA)
     engine = Engine.create(tmp_path / "w", schema=tmp_path / "shop.yaml")

@@ -34,6 +34,7 @@ def changes(
     """
     holds = list(found)
     cooldown = rule.schedule.cooldown
-    new = [s for s in holds if s not in active and (s not in fired or now - fired[s] >= cooldown)]
+    free = {s for s, at in fired.items() if now - at >= cooldown or at > now}  # a clock may be put back
+    new = [s for s in holds if s not in active and (s not in fired or s in free)]
     still = set(holds)
     return new, [subject for subject in active if subject not in still]

@@ -40,12 +40,17 @@ def composition(scene: Scene, wanted: Condition, series: Callable[[], Series]) -
         verdicts = [composition(scene, part, series) for part in parts]
         joined = np.logical_and if wanted.and_ else np.logical_or
         hit = joined.reduce([verdict.hit for verdict in verdicts])
-        first = verdicts[0]
+        value, limit = verdicts[-1].value, verdicts[-1].limit
+        for verdict in verdicts[-2::-1]:  # of the first that holds
+            value, limit = (
+                np.where(verdict.hit, ours, theirs)
+                for ours, theirs in ((verdict.value, value), (verdict.limit, limit))
+            )
 
         def reason(row: int) -> str:
             return ", and ".join(said for v in verdicts if v.hit[row] and (said := v.reason(row)))
 
-        return Verdict(hit, first.value, first.limit, reason, first.event_type)
+        return Verdict(hit, value, limit, reason, verdicts[0].event_type)
     return _leaf(scene, wanted, series)
 
 

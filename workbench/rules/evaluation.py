@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -28,6 +28,7 @@ __all__ = ["Evaluation"]
 _log = get_logger("rules")
 # What one rule may fail with, and the others go on.
 _FAILURES = (WorkbenchError, ValueError, ArithmeticError, pl.exceptions.PolarsError)
+_PUT_BACK = timedelta(minutes=1)  # what was done later than that from now was by a clock that was put back
 
 
 class Evaluation:
@@ -50,10 +51,11 @@ class Evaluation:
         """Return whether a rule is enabled and its schedule had a tick since the last evaluation of it."""
         if not rule.metadata.enabled:
             return False
-        last = self._state.evaluated.get(rule.id)
-        if last is None:
+        evaluated = self._state.evaluated.get(rule.id)
+        last = datetime.fromisoformat(evaluated) if evaluated else None
+        if last is None or last > self._now + _PUT_BACK:  # else it waits until the clock is there again
             return True
-        tick = rule.schedule.after(datetime.fromisoformat(last), self._world.timezone)
+        tick = rule.schedule.after(last, self._world.timezone)
         return tick is not None and tick <= self._now
 
     def run(self, due: Iterable[AnomalyRule]) -> list[Record]:

@@ -87,13 +87,15 @@ class Judge:
         hit = np.flatnonzero(verdict.hit & self._wanted(scene, rule))
         addresses = scene.addresses(hit, verdict.event_type)
         names = scene.activity.names()
+        # what holds because there is no value, as a "not" may, has none to tell
+        value, limit = (np.where(np.isfinite(v), v, 0.0) for v in (verdict.value, verdict.limit))
         rows = [
             {
                 "subject": names[row],
                 "type": type_,
                 "key": scene.keys[row],
-                "value": float(verdict.value[row]),
-                "limit": float(verdict.limit[row]),
+                "value": float(value[row]),
+                "limit": float(limit[row]),
                 "reason": verdict.reason(row),
                 "addresses": addresses.get(row, []),
             }

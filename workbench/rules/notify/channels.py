@@ -19,7 +19,7 @@ from workbench.errors import (
 )
 from workbench.llm.secret import Secret
 from workbench.rules.notify.guard import Guard
-from workbench.rules.notify.http import post
+from workbench.rules.notify.http import deadline, post
 from workbench.rules.notify.message import clean, filled, for_slack
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ __all__ = ["Channels", "Message", "describe"]
 
 _TELEGRAM_LONGEST = 4096
 _SUBJECT_LONGEST = 200
+_READY = 220
 FOLDER = "notifications"
 
 
@@ -114,7 +115,7 @@ class Channels:
         body = {"id": message.id, "title": title, "text": text, **message.facts}
         headers = {"Idempotency-Key": message.id}
         if channel.token:
-            headers["Authorization"] = f"Bearer {_revealed(channel.token)}"
+            headers["Authorization"] = f"Bearer {_word(channel.token)}"
         return self._post(_address(channel.url), body, headers)
 
     def _slack(self, channel: Slack, message: Message) -> str:
@@ -129,8 +130,8 @@ class Channels:
             said = f"{said[: _TELEGRAM_LONGEST - 1]}…"
         # without parse_mode a message is plain text: nothing in it is markup
         body = {"chat_id": channel.chat, "text": said, "link_preview_options": {"is_disabled": True}}
-        token = _revealed(channel.token)
-        if not all(c.isalnum() or c in ":_-" for c in token):
+        token = _revealed(channel.token).strip()
+        if not token.isascii() or not all(c.isalnum() or c in ":_-" for c in token):
             raise NotificationRefusedError("the token of the bot is none.", where=channel.token)
         return self._post(f"{self.settings.telegram_url}/bot{token}/sendMessage", body, {})
 
@@ -148,17 +149,10 @@ class Channels:
         settings = self.settings
         if not settings.smtp_host:
             raise NotificationRefusedError("no server sends e-mail.", fix="Set smtp_host.")
-        title, text = message.plain()
-        mail = EmailMessage()
-        mail["From"] = settings.smtp_from or settings.smtp_user or "workbench@localhost"
-        mail["To"] = ", ".join(channel.to)
-        mail["Subject"] = title
-        mail["Date"] = formatdate()
-        mail["Message-ID"] = f"<{message.id}@workbench>"
-        mail["Auto-Submitted"] = "auto-generated"
-        mail.set_content(text)
+        mail, server = self._mail(channel, message), self._server()
         try:
-            with self._server() as server:
+            with deadline(server, settings.notify_timeout), server:
+                self._connect(server)
                 if settings.smtp_user and settings.smtp_password:
                     server.login(settings.smtp_user, _revealed(settings.smtp_password))
                 refused = server.send_message(mail)
@@ -172,20 +166,41 @@ class Channels:
             raise NotificationFailedError(f"{settings.smtp_host}: {reason}.", again=True) from error
         return f"accepted, but not for {', '.join(refused)}" if refused else "accepted"
 
+    def _mail(self, channel: Email, message: Message) -> EmailMessage:
+        title, text = message.plain()
+        mail = EmailMessage()
+        try:
+            mail["From"] = self.settings.smtp_from or self.settings.smtp_user or "workbench@localhost"
+            mail["To"] = ", ".join(channel.to)
+        except (ValueError, IndexError) as error:
+            raise NotificationRefusedError(
+                "sender or recipient is no address of e-mail.", fix="See the setting smtp_from."
+            ) from error
+        mail["Subject"] = title
+        mail["Date"] = formatdate()
+        mail["Message-ID"] = f"<{message.id}@workbench>"
+        mail["Auto-Submitted"] = "auto-generated"
+        mail.set_content(text)
+        return mail
+
     def _server(self) -> smtplib.SMTP:
-        settings, context = self.settings, ssl.create_default_context()
-        if settings.smtp_security == "tls":
-            return smtplib.SMTP_SSL(
-                settings.smtp_host, settings.smtp_port, timeout=settings.notify_timeout, context=context
-            )
-        server = smtplib.SMTP(settings.smtp_host, settings.smtp_port, timeout=settings.notify_timeout)
-        if settings.smtp_security == "starttls":
-            try:
-                server.starttls(context=context)
-            except (OSError, smtplib.SMTPException):
-                server.close()
-                raise
+        """Return a server that is not connected yet: so that its greeting, too, has an end."""
+        settings = self.settings
+        server: smtplib.SMTP = (
+            smtplib.SMTP_SSL(timeout=settings.notify_timeout, context=ssl.create_default_context())
+            if settings.smtp_security == "tls"
+            else smtplib.SMTP(timeout=settings.notify_timeout)
+        )
+        server._host = settings.smtp_host  # type: ignore[attr-defined]  # noqa: SLF001  (certificates name it)
         return server
+
+    def _connect(self, server: smtplib.SMTP) -> None:
+        settings = self.settings
+        code, _ = server.connect(settings.smtp_host, settings.smtp_port)
+        if code != _READY:
+            raise smtplib.SMTPConnectError(code, "")
+        if settings.smtp_security == "starttls":
+            server.starttls(context=ssl.create_default_context())
 
     def _file(self, channel: File, message: Message) -> str:
         title, text = message.plain()
@@ -210,7 +225,15 @@ class Channels:
 
 
 def _address(url: str) -> str:
-    return url if url.lower().startswith(("http://", "https://")) else _revealed(url)
+    return url if url.lower().startswith(("http://", "https://")) else _revealed(url).strip()
+
+
+def _word(reference: str) -> str:
+    """Return a secret that goes into a header."""
+    found = _revealed(reference).strip()
+    if not found.isascii() or not found.isprintable():
+        raise NotificationRefusedError("the token is no word of ASCII characters.", where=reference)
+    return found
 
 
 def _revealed(reference: str) -> str:

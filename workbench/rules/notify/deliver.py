@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from workbench.rules.notify.channels import Channels, Message, describe
 from workbench.rules.notify.message import values_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from workbench.config.anomaly_rule import AnomalyRule
     from workbench.rules.journal import Journal, Record, State
@@ -25,6 +26,7 @@ _LISTED = 100
 _GIVEN_UP = timedelta(days=1)
 _FIRST_WAIT, _LONGEST_WAIT = timedelta(minutes=1), timedelta(hours=1)
 _PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+_LONGEST_TURN = 30.0  # seconds: rules are not evaluated meanwhile, and a process that is told to stop waits
 
 _log = get_logger("rules")
 
@@ -76,17 +78,20 @@ def planned(
     return found
 
 
-def deliver(
+def deliver(  # noqa: PLR0913, PLR0917  (what it meets)
     state: State,
     journal: Journal,
     channels: Channels,
     now: datetime,
     wait: Callable[[float], object],
+    clock: Callable[[], float] = time.monotonic,
 ) -> list[Record]:
     """Send what waits and is due, log each outcome, and return the outcomes.
 
     What is refused, or cannot succeed, is not tried again. The rest is tried some times at once, with growing
-    pauses, and then with later evaluations: after 1, 2, 4 … minutes, for a day.
+    pauses, and then with later evaluations: after 1, 2, 4 … minutes, for a day. What a rule has to say goes
+    to a channel in its order. A channel that has just failed is left alone until the next evaluation, and so
+    is everything once half a minute has passed: what nobody takes must not hold up what is to be found.
 
     Args:
         state: What waits; it is brought up to date.
@@ -94,24 +99,54 @@ def deliver(
         channels: What sends.
         now: The time.
         wait: Waits some seconds.
+        clock: Seconds of a clock that only goes forward.
     """
-    outcomes = []
-    for record in list(state.pending.values()):
-        if record["tried"] and now < datetime.fromisoformat(record["tried"]) + _rest(record["attempts"]):
-            continue
-        outcome = _attempted(record, channels, now, wait, state.sent)
-        (_log.info if outcome["status"] == "sent" else _log.warning)(
-            "notification", rule=record["rule"], channel=record["channel"], **_told(outcome)
-        )
-        outcomes += journal.append(state, [outcome])
+    outcomes: list[Record] = []
+    ends = clock() + _LONGEST_TURN
+
+    def paused(seconds: float) -> bool:
+        if clock() + seconds >= ends:
+            return False
+        wait(seconds)
+        return True
+
+    down: set[str] = set()
+    for queue in _queues(state.pending.values(), now):
+        for record in queue:
+            if record["channel"] in down or (outcomes and clock() >= ends):
+                break
+            outcome = _attempted(record, channels, now, paused, state.sent)
+            (_log.info if outcome["status"] == "sent" else _log.warning)(
+                "notification", rule=record["rule"], channel=record["channel"], **_told(outcome)
+            )
+            outcomes += journal.append(state, [outcome])
+            if outcome["status"] == "given up" or not outcome["final"]:
+                down.add(record["channel"])
     return outcomes
+
+
+def _queues(pending: Iterable[Record], now: datetime) -> list[list[Record]]:
+    """Return what a rule has to say to a channel, in its order, where it is time to: the new first."""
+    queues: dict[tuple[str, str], list[Record]] = {}
+    for record in pending:
+        queues.setdefault((record["rule"], record["channel"]), []).append(record)
+    due = [queue for queue in queues.values() if any(_is_due(record, now) for record in queue)]
+    return sorted(due, key=lambda queue: queue[0]["tried"])
+
+
+def _is_due(record: Record, now: datetime) -> bool:
+    """Return whether a delivery has rested long enough, or the clock was put back meanwhile."""
+    if not record["tried"]:
+        return True
+    tried = datetime.fromisoformat(record["tried"])
+    return now < tried or now >= tried + _rest(record["attempts"])
 
 
 def _attempted(
     record: Record,
     channels: Channels,
     now: datetime,
-    wait: Callable[[float], object],
+    paused: Callable[[float], bool],
     sent: Mapping[str, str],
 ) -> Record:
     outcome: Record = {
@@ -126,22 +161,32 @@ def _attempted(
     }
     if record["id"] in sent:
         return outcome | {"status": "duplicate", "detail": f"sent already at {sent[record['id']]}"}
-    notification = Notification.model_validate(record["notification"])
-    message = Message(record["id"], notification.title, notification.text, record["values"], record["facts"])
+    failed = outcome
     for attempt in range(channels.settings.notify_retries + 1):
         outcome["attempts"] += 1
         try:
-            return outcome | {"status": "sent", "detail": channels.send(notification, message)}
+            return outcome | {"status": "sent", "detail": _sent(record, channels)}
         except NotificationRefusedError as error:
             return outcome | {"status": "refused", "detail": str(error)}
         except NotificationFailedError as error:
             failed = outcome | {"status": "failed", "detail": str(error)}
             if not error.again:
                 return failed
-            if attempt < channels.settings.notify_retries:
-                wait(min(max(_PAUSE * 2**attempt, error.after), _LONGEST_PAUSE))
+            pause = min(max(_PAUSE * 2**attempt, error.after), _LONGEST_PAUSE)
+        except Exception as error:  # noqa: BLE001  (one message must not hold up all others)
+            # only what kind of error it is: its text may hold the secret that is at fault
+            detail = f"it cannot be sent: {type(error).__name__}"
+            return outcome | {"status": "failed", "detail": detail}
+        if attempt == channels.settings.notify_retries or not paused(pause):
+            break
     over = now - datetime.fromisoformat(record["at"]) >= _GIVEN_UP
     return failed | {"final": over, "status": "given up" if over else "failed"}
+
+
+def _sent(record: Record, channels: Channels) -> str:
+    notification = Notification.model_validate(record["notification"])
+    message = Message(record["id"], notification.title, notification.text, record["values"], record["facts"])
+    return channels.send(notification, message)
 
 
 def _rest(attempts: int) -> timedelta:

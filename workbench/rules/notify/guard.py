@@ -10,13 +10,14 @@ from __future__ import annotations
 import ipaddress
 import socket
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from workbench.errors import NotificationRefusedError
 
 __all__ = ["Guard", "Target", "is_public"]
 
 _PORTS = {"http": 80, "https": 443}
+_WRITTEN = "/?:@!$&'()*+,;=%-._~"  # of what stands in a path or query as it is
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _NAT64_LOCAL = ipaddress.ip_network("64:ff9b:1::/48")
 
@@ -95,7 +96,10 @@ class Guard:
             raise NotificationRefusedError(
                 f"the host {host}:{port} is not allowed.", fix="Add it to the setting notify_hosts."
             )
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except UnicodeError:
+            raise NotificationRefusedError("the address has a host that is no name.") from None
         addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
         hidden = [address for address in addresses if not is_public(address)]
         if hidden and not _listed(host, port, self.private):
@@ -104,7 +108,7 @@ class Guard:
                 fix="Add the host to the setting notify_private, if it is meant.",
             )
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        return Target(parts.scheme, host, port, path, addresses[0])
+        return Target(parts.scheme, host, port, quote(path, safe=_WRITTEN), addresses[0])
 
 
 def _listed(host: str, port: int, listed: str) -> bool:

@@ -7,7 +7,7 @@ import http.client
 import socket
 import ssl
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from workbench.errors import NotificationFailedError
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from workbench.rules.notify.guard import Target
 
-__all__ = ["post"]
+__all__ = ["deadline", "post"]
 
 _REPLY = 2_000
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -31,7 +31,7 @@ def post(target: Target, body: bytes, headers: Mapping[str, str], timeout: float
     """
     connection = _connection(target, timeout)
     try:
-        with _deadline(connection, timeout):
+        with deadline(connection, timeout):
             connection.request("POST", target.path, body, {"User-Agent": "workbench", **headers})
             reply = connection.getresponse()
             reply.read(_REPLY)
@@ -52,6 +52,12 @@ def post(target: Target, body: bytes, headers: Mapping[str, str], timeout: float
         again=reply.status in _AGAIN,
         after=float(after) if after.isdecimal() else 0.0,
     )
+
+
+class Connected(Protocol):
+    """What has a socket while it is connected."""
+
+    sock: Any
 
 
 class _Plain(http.client.HTTPConnection):
@@ -83,7 +89,7 @@ def _connection(target: Target, timeout: float) -> http.client.HTTPConnection:
 
 
 @contextlib.contextmanager
-def _deadline(connection: http.client.HTTPConnection, seconds: float) -> Iterator[None]:
+def deadline(connection: Connected, seconds: float) -> Iterator[None]:
     """End a connection after a time, however slowly the other side goes on."""
 
     def end() -> None:
