@@ -14,6 +14,7 @@ import boto3
 import httpx
 import polars as pl
 import pytest
+from schemas import CLICKS
 from typer.testing import CliRunner
 
 import workbench as wb
@@ -36,24 +37,7 @@ server.start()
 print(server.get_host_and_port()[1], flush=True)
 sys.stdin.read()
 """
-SCHEMA = """\
-apiVersion: workbench/v1
-kind: EntitySchema
-metadata: {id: shop, name: Shop, version: 1}
-spec:
-  timezone: Europe/Berlin
-  timestamp: {fields: [time], timezone: UTC}
-  entities:
-    user: {who: true}
-    page: {}
-  edges:
-    Visited: {from: user, to: page}
-  events:
-    click:
-      entities: {user: user, page: page}
-      edges: [{type: Visited, from: user, to: page}]
-      text: "visited the page {page}"
-"""
+SCHEMA = CLICKS + '      text: "visited the page {page}"\n'
 START = datetime(2025, 6, 12, 8, tzinfo=UTC)
 PAGES = ("garden tools", "winter coats", "running shoes", "coffee machines")
 QUESTIONS = (

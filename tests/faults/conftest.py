@@ -6,8 +6,8 @@ import shutil
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
-from clicks import SCHEMA
 from damaged import damage
+from schemas import PAGES
 
 from workbench.engine import Engine
 
@@ -50,7 +50,7 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     more = "2025-01-03T05:30:00Z,u8,p8,More\n"
     (root / "more.csv").write_text(f"time,user,page,title\n{more}")
     (root / "users.csv").write_text("user,name\n" + "".join(f"u{n},Name {n}\n" for n in range(5)))
-    (root / "schema.yaml").write_text(SCHEMA)
+    (root / "schema.yaml").write_text(PAGES)
     return root
 
 

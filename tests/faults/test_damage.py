@@ -11,8 +11,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from clicks import SCHEMA
 from faulty_disk import FULL
+from schemas import PAGES
 
 from workbench.engine import Engine
 from workbench.errors import CorruptFileError, StorageError, WorkspaceError
@@ -29,7 +29,7 @@ FLIPS = 40 if FULL else 5
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with a file of every kind, in two segments."""
     root = tmp_path_factory.mktemp("pristine")
-    (root / "schema.yaml").write_text(SCHEMA)
+    (root / "schema.yaml").write_text(PAGES)
     rows = [
         f"2025-01-0{1 + n % 2}T{n % 24:02d}:00:00Z,u{n * 7 % 23},p{n % 11},Title {n % 11}\n"
         for n in range(500)

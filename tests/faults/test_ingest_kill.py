@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
-from clicks import SCHEMA
 from faulty_disk import some
+from schemas import PAGES
 
 from workbench.engine import Engine
 from workbench.errors import WriterLockedError
@@ -106,7 +106,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def schema(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("schema") / "schema.yaml"
-    path.write_text(SCHEMA)
+    path.write_text(PAGES)
     return path
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
+from schemas import VIEWS
 
 import workbench.compute
 from workbench.compute import backends
@@ -31,18 +32,7 @@ STORM = 30
 EVIL = "<img src=x onerror=alert(1)>"
 NAME = format_entity("user", EVIL)
 KINDS = ("clusters", "anomalies", "trends")
-SCHEMA = """
-apiVersion: workbench/v1
-kind: EntitySchema
-metadata: {id: visits}
-spec:
-  timezone: Europe/Berlin
-  entities: {user: {who: true}, item: {}}
-  edges: {Saw: {from: user, to: item}}
-  events:
-    View: {entities: {user: user, item: item}, edges: [{type: Saw, from: user, to: item}]}
-    Fail: {entities: {user: user}}
-"""
+SCHEMA = VIEWS.replace("UTC", "Europe/Berlin")
 
 
 def log(seed: int = 1) -> tuple[pa.Table, pa.Table]:

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
+from schemas import VIEWS
 
 from workbench.analysis.features import Feature, FeatureMatrix
 from workbench.analysis.profile import cluster_labels, cluster_profile
@@ -21,18 +22,6 @@ if TYPE_CHECKING:
 
 CPU = backends.create("cpu")
 START = datetime(2025, 6, 2, tzinfo=UTC)
-
-SCHEMA = """
-apiVersion: workbench/v1
-kind: EntitySchema
-metadata: {id: kinds}
-spec:
-  entities: {user: {who: true}, item: {}}
-  edges: {Saw: {from: user, to: item}}
-  events:
-    View: {entities: {user: user, item: item}, edges: [{type: Saw, from: user, to: item}]}
-    Fail: {entities: {user: user}}
-"""
 
 
 def log(seed: int = 1) -> tuple[pa.Table, pa.Table]:
@@ -60,7 +49,7 @@ def log(seed: int = 1) -> tuple[pa.Table, pa.Table]:
 @pytest.fixture(scope="module")
 def db(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     root = tmp_path_factory.mktemp("kinds")
-    (root / "kinds.yaml").write_text(SCHEMA)
+    (root / "kinds.yaml").write_text(VIEWS)
     engine = Engine.create(root / "w", schema=root / "kinds.yaml")
     views, fails = log()
     engine.ingest(views, type="View")
@@ -138,7 +127,7 @@ def test_the_profile_compares_means_with_those_of_all(db: Engine) -> None:
 
 
 def test_equal_inputs_and_seed_give_equal_rows(tmp_path: Path, db: Engine) -> None:
-    (tmp_path / "kinds.yaml").write_text(SCHEMA)
+    (tmp_path / "kinds.yaml").write_text(VIEWS)
     other = Engine.create(tmp_path / "w", schema=tmp_path / "kinds.yaml")
     views, fails = log()
     draw = np.random.default_rng(7)

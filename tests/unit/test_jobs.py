@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pyarrow as pa
 import pytest
+from schemas import PLAYS
 from typer.testing import CliRunner
 
 from workbench.cli.app import app
@@ -26,20 +27,7 @@ if TYPE_CHECKING:
 
     from workbench.ingest.watch import Told
 
-SCHEMA = """
-apiVersion: workbench/v1
-kind: EntitySchema
-metadata: {id: tiny}
-spec:
-  entities: {member: {who: true}, game: {}}
-  edges:
-    Played: {from: member, to: game}
-  events:
-    Play:
-      entities: {member: member, game: game}
-      edges: [{type: Played, from: member, to: game}]
-"""
-WITHOUT_ACTORS = SCHEMA.replace("{who: true}", "{}")
+WITHOUT_ACTORS = PLAYS.replace("{who: true}", "{}")
 
 
 def plays(day: int) -> pa.Table:
@@ -49,7 +37,7 @@ def plays(day: int) -> pa.Table:
     return pa.Table.from_pylist(rows)
 
 
-def workspace(folder: Path, schema: str = SCHEMA, **settings: Any) -> Engine:
+def workspace(folder: Path, schema: str = PLAYS, **settings: Any) -> Engine:
     (folder / "tiny.yaml").write_text(schema)
     return Engine.create(folder / "w", schema=folder / "tiny.yaml", **settings)
 

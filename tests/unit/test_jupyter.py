@@ -13,6 +13,7 @@ from jupyter_client.manager import start_new_kernel
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
+from schemas import CLICKS
 
 from workbench.engine import Engine
 
@@ -20,23 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SCHEMA = """\
-apiVersion: workbench/v1
-kind: EntitySchema
-metadata: {id: clicks, name: Clicks, version: 1}
-spec:
-  timezone: UTC
-  timestamp: {fields: [time], timezone: UTC}
-  entities:
-    user: {who: true}
-    page: {}
-  edges:
-    Visited: {from: user, to: page}
-  events:
-    click:
-      entities: {user: user, page: page}
-      edges: [{type: Visited, from: user, to: page}]
-"""
+SCHEMA = CLICKS.replace("Europe/Berlin", "UTC")
 SECONDS = 120
 QUIET = ["--log-level=ERROR"]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pyarrow as pa
 import pytest
+from schemas import PLAYS
 
 from workbench.engine import Engine
 from workbench.errors import UnknownNameError, UsageError
@@ -20,19 +21,6 @@ from workbench.storage import FileEntry
 if TYPE_CHECKING:
     from pathlib import Path
 
-SCHEMA = """
-apiVersion: workbench/v1
-kind: EntitySchema
-metadata: {id: tiny}
-spec:
-  entities: {member: {who: true}, game: {}}
-  edges:
-    Played: {from: member, to: game}
-  events:
-    Play:
-      entities: {member: member, game: game}
-      edges: [{type: Played, from: member, to: game}]
-"""
 NOW = datetime(2025, 6, 30, 12, tzinfo=UTC)
 
 
@@ -42,7 +30,7 @@ def play(day: int, member: str) -> dict[str, str]:
 
 @pytest.fixture
 def db(tmp_path: Path) -> Engine:
-    (tmp_path / "tiny.yaml").write_text(SCHEMA)
+    (tmp_path / "tiny.yaml").write_text(PLAYS)
     engine = Engine.create(tmp_path / "w", schema=tmp_path / "tiny.yaml")
     engine.ingest(pa.Table.from_pylist([play(10, "a"), play(11, "b"), play(12, "c")]), type="Play")
     return engine

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
+from schemas import USES
 from scipy.stats import chi2, chi2_contingency
 
 from workbench.analysis.cooccurrence import cooccurring
@@ -23,24 +24,6 @@ from workbench.knowledge import Knowledge, Run
 if TYPE_CHECKING:
     from pathlib import Path
 
-SCHEMA = """
-apiVersion: workbench/v1
-kind: EntitySchema
-metadata: {id: tiny}
-spec:
-  entities: {member: {who: true}, game: {}, platform: {attribute: true}}
-  edges:
-    Played: {from: member, to: game}
-    Used: {from: member, to: platform}
-  events:
-    Play:
-      entities: {member: member, game: game, platform: platform}
-      edges:
-        - {type: Played, from: member, to: game}
-        - {type: Used, from: member, to: platform}
-      text: "played {game} on {platform}"
-"""
-
 
 def play(day: int, member: str, game: str, platform: str = "web", hour: int = 8) -> dict[str, str]:
     time = f"2025-06-{day:02}T{hour:02}:00:00Z"
@@ -48,7 +31,7 @@ def play(day: int, member: str, game: str, platform: str = "web", hour: int = 8)
 
 
 def workspace(folder: Path, *plays: dict[str, str]) -> Engine:
-    (folder / "tiny.yaml").write_text(SCHEMA)
+    (folder / "tiny.yaml").write_text(USES)
     engine = Engine.create(folder / "w", schema=folder / "tiny.yaml")
     engine.ingest(pa.Table.from_pylist(list(plays)), type="Play")
     return engine

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from clicks import SCHEMA
+from schemas import PAGES
 from typer.testing import CliRunner
 
 from workbench.cli.app import app
@@ -31,7 +31,7 @@ def lines(day: int, *hours: int, user: str = "anna") -> str:
 def logs(tmp_path: Path) -> Path:
     root = tmp_path / "logs"
     root.mkdir()
-    (root / "schema.yaml").write_text(SCHEMA)
+    (root / "schema.yaml").write_text(PAGES)
     for day in (1, 2, 3):
         (root / f"click-{day}.jsonl").write_text(lines(day, 1, 2, 3))
     return root

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import nbformat
 import polars as pl
 import pytest
+from schemas import CLICKS
 from typer.testing import CliRunner
 
 from workbench.cli.app import app
@@ -22,23 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
-SCHEMA = """\
-apiVersion: workbench/v1
-kind: EntitySchema
-metadata: {id: clicks, name: Clicks, version: 1}
-spec:
-  timezone: Europe/Berlin
-  timestamp: {fields: [time], timezone: UTC}
-  entities:
-    user: {who: true}
-    page: {}
-  edges:
-    Visited: {from: user, to: page}
-  events:
-    click:
-      entities: {user: user, page: page}
-      edges: [{type: Visited, from: user, to: page}]
-"""
 COUNT = {
     "question": f"clicks per page {HOSTILE}",
     "steps": [
@@ -62,7 +46,7 @@ def clicks(*pages: str, hour: int = 10) -> pl.DataFrame:
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Engine:
-    (tmp_path / "schema.yaml").write_text(SCHEMA)
+    (tmp_path / "schema.yaml").write_text(CLICKS)
     engine = Engine.create(tmp_path / "shop", schema=tmp_path / "schema.yaml")
     engine.ingest(clicks("/home", HOSTILE, "/shop", "/home"), type="click")
     return engine

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pytest
 import websockets
 from bokeh.util.token import get_token_payload
+from schemas import CLICKS
 
 from workbench.engine import Engine
 from workbench.server import resolve_access
@@ -37,23 +38,6 @@ TOKEN = "a-token-of-some-length"  # noqa: S105
 NAME, PASSWORD = "anna", "correct horse"
 BEARER = {"authorization": f"Bearer {TOKEN}"}
 HTML = {"accept": "text/html"}
-SCHEMA = """\
-apiVersion: workbench/v1
-kind: EntitySchema
-metadata: {id: clicks, name: Clicks, version: 1}
-spec:
-  timezone: Europe/Berlin
-  timestamp: {fields: [time], timezone: UTC}
-  entities:
-    user: {who: true}
-    page: {}
-  edges:
-    Visited: {from: user, to: page}
-  events:
-    click:
-      entities: {user: user, page: page}
-      edges: [{type: Visited, from: user, to: page}]
-"""
 
 
 def clicks(*pages: str, hour: int = 10) -> pl.DataFrame:
@@ -81,7 +65,7 @@ def serving(workspace: Path, *options: str) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("served")
-    (root / "schema.yaml").write_text(SCHEMA)
+    (root / "schema.yaml").write_text(CLICKS)
     engine = Engine.create(root / "w", schema=root / "schema.yaml")
     engine.ingest(clicks("/home", "<i>", "/shop"), type="click")
     engine.compute("pagerank")

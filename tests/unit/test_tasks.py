@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
+from schemas import USES
 
 from workbench.analysis import tasks
 from workbench.analysis.tasks.base import Task
@@ -17,23 +18,6 @@ from workbench.errors import DriverUnavailableError, UnknownNameError, UsageErro
 if TYPE_CHECKING:
     from pathlib import Path
 
-SCHEMA = """
-apiVersion: workbench/v1
-kind: EntitySchema
-metadata: {id: tiny}
-spec:
-  fields: {test_account: isTest}
-  entities: {member: {who: true}, game: {}, platform: {attribute: true}}
-  edges:
-    Played: {from: member, to: game}
-    Used: {from: member, to: platform}
-  events:
-    Play:
-      entities: {member: member, game: game, platform: platform}
-      edges:
-        - {type: Played, from: member, to: game}
-        - {type: Used, from: member, to: platform}
-"""
 # a, b and c play x on the first day, d plays y twice on the second, a plays y on the third; t is a test
 # account
 PLAYS = [
@@ -49,7 +33,7 @@ PLAYS = [
 
 @pytest.fixture
 def db(tmp_path: Path) -> Engine:
-    (tmp_path / "tiny.yaml").write_text(SCHEMA)
+    (tmp_path / "tiny.yaml").write_text(USES)
     engine = Engine.create(tmp_path / "w", schema=tmp_path / "tiny.yaml")
     names = ("time", "member", "game", "isTest")
     table = pa.table({n: [row[i] for row in PLAYS] for i, n in enumerate(names)})

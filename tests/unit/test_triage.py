@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pytest
+from schemas import VIEWS
 
 from workbench.analysis.tails import probability, score
 from workbench.analysis.triage import FILE, Triage
@@ -17,17 +18,6 @@ from workbench.errors import UnknownNameError, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-SCHEMA = """
-apiVersion: workbench/v1
-kind: EntitySchema
-metadata: {id: small}
-spec:
-  timezone: UTC
-  entities: {user: {who: true}, item: {}}
-  edges: {Saw: {from: user, to: item}}
-  events:
-    View: {entities: {user: user, item: item}, edges: [{type: Saw, from: user, to: item}]}
-"""
 USERS, DAYS = 60, 15
 
 
@@ -35,7 +25,7 @@ USERS, DAYS = 60, 15
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sixty users with a few views a day; two have very many on the last."""
     root = tmp_path_factory.mktemp("triage")
-    (root / "small.yaml").write_text(SCHEMA)
+    (root / "small.yaml").write_text(VIEWS)
     draw = np.random.default_rng(5)
     number = draw.poisson(2, (USERS, DAYS))
     number[7:9, -1] += 80
@@ -179,7 +169,7 @@ def test_rules_judge_by_the_marks(db: Engine) -> None:
 
 
 def test_an_event_whose_fields_never_stand_together_is_listed(tmp_path: Path) -> None:
-    (tmp_path / "small.yaml").write_text(SCHEMA)
+    (tmp_path / "small.yaml").write_text(VIEWS)
     draw = np.random.default_rng(2)
     number = 4_000
     kind = draw.integers(0, 4, number)
