@@ -5,15 +5,13 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from workbench.config import workspace
-from workbench.errors import CorruptFileError
 from workbench.executors import named
 from workbench.locks import LendableLock
 from workbench.progress import silent
@@ -21,9 +19,10 @@ from workbench.scratch import Scratch
 from workbench.settings import load_settings
 from workbench.storage import SegmentStore
 from workbench.storage.opening import new_root, open_store
+from workbench.storage.whole import read_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import date
 
     import pyarrow as pa
@@ -67,8 +66,6 @@ if TYPE_CHECKING:
     from workbench.views import Selection, View
 
 __all__ = ["Engine"]
-
-T = TypeVar("T")
 
 # Of partials alone: it stays when all that is new is knowledge, or vectors, which follow from texts.
 _LOADED = ("graph", "trends", "vectors")
@@ -181,7 +178,7 @@ class Engine:
     @cached_property
     def graph(self) -> Graph:
         """Return the property graph of the window."""
-        return self._whole(lambda: self._graph_of(None))
+        return read_whole(self, lambda: self._graph_of(None))
 
     @cached_property
     def feature_config(self) -> FeatureConfig:
@@ -194,12 +191,11 @@ class Engine:
         return workspace.patterns_in(self.path)
 
     def configured(self, task: str) -> dict[str, Any]:
-        """Return the parameters that a file of the workspace gives a task: ``schema/scoring.yaml`` the
-        anomalies, ``schema/trends.yaml`` the trends.
+        """Return the parameters that ``schema/scoring.yaml`` gives the anomalies, ``trends.yaml`` the trends.
 
         Raises:
             ConfigError: If the file is not valid; says file, line, reason and suggestion.
-        """  # noqa: D205  (two files)
+        """
         return workspace.parameters_in(self.path, task)
 
     def graph_between(self, since: datetime | None, until: datetime | None) -> Graph:
@@ -209,7 +205,7 @@ class Engine:
             since: The first moment; None for no bound.
             until: The first moment after the range; None for no bound.
         """
-        return self._whole(lambda: self.graph.between(since, until))
+        return read_whole(self, lambda: self.graph.between(since, until))
 
     @property
     def by_segment(self) -> BySegment:
@@ -262,7 +258,7 @@ class Engine:
         """
         from workbench.analysis.window import window_features  # noqa: PLC0415
 
-        return self._whole(lambda: window_features(self, type_, since, until))
+        return read_whole(self, lambda: window_features(self, type_, since, until))
 
     @property
     def knowledge(self) -> KnowledgeStore:
@@ -301,10 +297,9 @@ class Engine:
     @property
     def background(self) -> dict[str, Any] | None:
         """Return what this workspace's scheduler does or did last, in whatever process; None: never any."""
-        from workbench.jobs import STATUS_FILE  # noqa: PLC0415
-        from workbench.scheduler import read_status  # noqa: PLC0415
+        from workbench.jobs import status_of  # noqa: PLC0415
 
-        return read_status(self.path / STATUS_FILE)
+        return status_of(self.path)
 
     @cached_property
     def trends(self) -> Trends:
@@ -330,10 +325,7 @@ class Engine:
 
     def entity(self, name: str) -> Any:
         """Return one entity by ``type:key``."""
-        from workbench.graph.keys import parse_entity  # noqa: PLC0415
-
-        type_, key = parse_entity(name)
-        return self.entities[type_][key]
+        return self.entities.named(name)
 
     def get(self, address: str) -> Document:
         """Return the document at ``segment/_id``.
@@ -344,7 +336,7 @@ class Engine:
         """
         from workbench.partials.lookup import document_at  # noqa: PLC0415
 
-        return self._whole(lambda: document_at(self._snapshot, address, self.fields, self.timezone))
+        return read_whole(self, lambda: document_at(self._snapshot, address, self.fields, self.timezone))
 
     def scan(  # noqa: PLR0913  (a condition each)
         self,
@@ -380,7 +372,7 @@ class Engine:
 
         between = (since, until)
         wanted = Wanted.of(self.schema, self.timezone, type, between, where, columns, limit)
-        return self._whole(lambda: scan_documents(self._snapshot, self.fields, wanted))
+        return read_whole(self, lambda: scan_documents(self._snapshot, self.fields, wanted))
 
     @cached_property
     def selection(self) -> Selection:
@@ -428,8 +420,8 @@ class Engine:
             CorruptFileError: If a file that it needs is damaged.
         """
         with self.lock.asked():
-            return self._whole(
-                lambda: self._sql.query(statement, timeout=timeout, tables=tables or {}, stop=stop)
+            return read_whole(
+                self, lambda: self._sql.query(statement, timeout=timeout, tables=tables or {}, stop=stop)
             )
 
     def report(
@@ -572,7 +564,7 @@ class Engine:
             SourceError: If a path does not exist.
             WriterLockedError: If another process writes to the workspace.
         """
-        return self._ingest(
+        return self._ingest().run(
             sources, event_type=type, connector=connector, options=options, dry_run=dry_run, progress=progress
         )
 
@@ -605,16 +597,15 @@ class Engine:
         """
         from workbench.ingest.retry import retry  # noqa: PLC0415
 
-        with self._ingesting() as ingest:
-            return retry(
-                ingest,
-                wanted,
-                dry_run=dry_run,
-                connector=connector,
-                options=options,
-                clock=clock,
-                progress=progress,
-            )
+        return retry(
+            self._ingest(),
+            wanted,
+            dry_run=dry_run,
+            connector=connector,
+            options=options,
+            clock=clock,
+            progress=progress,
+        )
 
     def watch(  # noqa: PLR0913  (the options of one command)
         self,
@@ -651,7 +642,9 @@ class Engine:
         from workbench.ingest.watch import Watch  # noqa: PLC0415
 
         self.store.require_writable()
-        take = partial(self._ingest, event_type=type, connector=connector, options=options, replaced=replaced)
+        take = partial(
+            self._ingest().run, event_type=type, connector=connector, options=options, replaced=replaced
+        )
         places = [Path(directory).expanduser() for directory in directories]
         watch = Watch(places, take, self.evict, say, self.settings.watch_seconds)
         if once:
@@ -671,15 +664,10 @@ class Engine:
             WriterLockedError: If another process streams into the workspace.
             CorruptFileError: If acknowledged events in the log are damaged; reading goes on.
         """
-        from workbench.ingest.stream import Stream, wall_clock  # noqa: PLC0415
+        from workbench.ingest.stream import Stream  # noqa: PLC0415
 
         stream = Stream(
-            self.store,
-            self.schema,
-            self.settings,
-            clock=clock or wall_clock,
-            closed=self.refresh,
-            let_go=self._let_go,
+            self.store, self.schema, self.settings, clock=clock, let_go=self._let_go, closed=self.refresh
         )
         self._streams.add(stream)
         return stream
@@ -959,19 +947,10 @@ class Engine:
 
     # how the stages are put together
 
-    @contextmanager
-    def _ingesting(self) -> Iterator[Ingest]:
-        """Give what reads sources; what an interrupted ingest has published counts, too."""
+    def _ingest(self) -> Ingest:
         from workbench.ingest import Ingest  # noqa: PLC0415
 
-        try:
-            yield Ingest(self.store, self.schema, self.settings, self._let_go)
-        finally:
-            self.refresh()
-
-    def _ingest(self, sources: Iterable[Any], **options: Any) -> IngestReport:
-        with self._ingesting() as ingest:
-            return ingest.run(sources, **options)
+        return Ingest(self.store, self.schema, self.settings, let_go=self._let_go, closed=self.refresh)
 
     def _graph_of(self, segments: Iterable[str] | None) -> Graph:
         from workbench.graph.workspace import graph_of  # noqa: PLC0415
@@ -1012,13 +991,3 @@ class Engine:
                 gc.collect()
             finally:
                 self.lock.release()
-
-    def _whole(self, read: Callable[[], T]) -> T:
-        """Read once more, all of it, at a newer generation if a writer removed files of this one."""
-        try:
-            return read()
-        except CorruptFileError:
-            if self.store.snapshot().generation == self._snapshot.generation:
-                raise
-            self.refresh()
-            return read()

@@ -6,11 +6,11 @@ import hashlib
 import json
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from workbench.errors import ProviderError
 from workbench.ingest.overdue import Overdue
-from workbench.scheduler import Job, Scheduler
+from workbench.scheduler import Job, Scheduler, read_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from workbench.storage import Snapshot
     from workbench.vectors import Vectors
 
-__all__ = ["STATUS_FILE", "jobs_of", "scheduler_of"]
+__all__ = ["STATUS_FILE", "jobs_of", "scheduler_of", "status_of"]
 
 STATUS_FILE = "cache/scheduler.json"
 _RULES_SECONDS = 30.0
@@ -121,6 +121,11 @@ def jobs_of(world: World) -> list[Job]:
     if world.settings.window != "all":
         jobs.append(Job("window", _beside(world, lambda engine: engine.evict()), "P2", _WINDOW_SECONDS))
     return jobs
+
+
+def status_of(path: Path) -> dict[str, Any] | None:
+    """Return what the scheduler of a workspace does or did last, in whatever process; None: never any."""
+    return read_status(path / STATUS_FILE)
 
 
 def scheduler_of(world: World) -> Scheduler:

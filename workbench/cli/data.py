@@ -19,7 +19,7 @@ from workbench.cli.options import (
     WorkspaceOption,
     complete_schemas,
     open_workspace,
-    pairs,
+    reading_options,
 )
 from workbench.cli.progress import watching
 from workbench.cli.run import background_line
@@ -69,11 +69,7 @@ def ingest(  # noqa: PLR0913  (the options of one command)
     It can be stopped at any moment and goes on where it was. Bad records go to quarantine; the exit
     code is 1 if nothing at all could be read.
     """
-    options = pairs(option or ())
-    if taken := {"type", "connector", "dry_run", "progress"} & set(options):
-        raise UsageError(
-            f"{taken.pop()!r} is no option of a connector.", fix="See 'workbench ingest --help'."
-        )
+    options = reading_options(option, "ingest", "type", "connector", "dry_run", "progress")
     with open_workspace(workspace) as engine, watching(quiet=quiet or as_json) as progress:
         report = engine.ingest(
             *paths, type=type_, connector=connector, dry_run=dry_run, progress=progress, **options

@@ -33,6 +33,7 @@ __all__ = [
     "find_workspace",
     "open_workspace",
     "pairs",
+    "reading_options",
 ]
 
 DEMO = Path("workbench-demo") / "flights"
@@ -125,6 +126,25 @@ def pairs(written: Iterable[str]) -> dict[str, Any]:
         except ValueError:
             found[name] = value
     return found
+
+
+def reading_options(written: Iterable[str] | None, command: str, *own: str) -> dict[str, Any]:
+    """Return options of a connector as a mapping, as :func:`pairs` does.
+
+    Args:
+        written: Each as ``name=value``.
+        command: The command that they are given to.
+        own: Names that are the command's own.
+
+    Raises:
+        UsageError: If one is the command's own, has no ``=`` or comes twice.
+    """
+    options = pairs(written or ())
+    if taken := sorted(options.keys() & own):
+        raise UsageError(
+            f"{taken[0]!r} is no option of a connector.", fix=f"See 'workbench {command} --help'."
+        )
+    return options
 
 
 def complete_tasks() -> list[str]:

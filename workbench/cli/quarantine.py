@@ -16,7 +16,7 @@ from workbench.cli.options import (
     WorkspaceOption,
     complete_connectors,
     open_workspace,
-    pairs,
+    reading_options,
 )
 from workbench.cli.progress import watching
 from workbench.cli.screen import Rows, print_json, print_note, print_table, print_text
@@ -136,11 +136,8 @@ def retry(  # noqa: PLR0913  (the options of one command)
     What becomes documents leaves quarantine with the generation that they come in; what cannot be read
     stays, with its new reason. The exit code is 1 if something was tried and nothing could be read.
     """
-    options = pairs(option or ())
-    if taken := {"wanted", "connector", "dry_run", "progress", "clock"} & set(options):
-        raise UsageError(
-            f"{taken.pop()!r} is no option of a connector.", fix="See 'workbench quarantine retry --help'."
-        )
+    own = ("wanted", "connector", "dry_run", "progress", "clock")
+    options = reading_options(option, "quarantine retry", *own)
     with open_workspace(workspace) as engine, watching(quiet=quiet or as_json) as progress:
         report = engine.retry(
             *(wanted or ()), dry_run=dry_run, connector=connector, progress=progress, **options

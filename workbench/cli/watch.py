@@ -17,10 +17,9 @@ from workbench.cli.options import (
     TypeOption,
     WorkspaceOption,
     open_workspace,
-    pairs,
+    reading_options,
 )
 from workbench.cli.screen import print_json, print_text
-from workbench.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,9 +53,8 @@ def watch(  # noqa: PLR0913  (the options of one command)
     It goes on until it is interrupted or terminated, and then ends with what was read published. Started
     again it takes only what is new. It waits where another process writes to the workspace.
     """
-    options = pairs(option or ())
-    if taken := {"say", "once", "stop", "replaced", "type", "connector"} & set(options):
-        raise UsageError(f"{taken.pop()!r} is no option of a connector.", fix="See 'workbench watch --help'.")
+    own = ("say", "once", "stop", "replaced", "type", "connector")
+    options = reading_options(option, "watch", *own)
 
     def say(told: Told) -> None:
         if as_json:

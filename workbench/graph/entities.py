@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow.compute as pc
 
 from workbench.errors import UnknownNameError, UsageError
-from workbench.graph.keys import format_entity
+from workbench.graph.keys import format_entity, parse_entity
 from workbench.graph.sighted import counted, sighted
 from workbench.partials.lookup import find_documents
 from workbench.tabular import html_table, text_table
@@ -57,6 +57,15 @@ class Entities:
         if name not in known:
             raise UnknownNameError("entity type", name, known)
         return EntityType(self._world, name)
+
+    def named(self, name: str) -> Entity:
+        """Return the entity ``type:key``.
+
+        Raises:
+            UnknownNameError: If there is none; near misses are suggested.
+        """
+        type_, key = parse_entity(name)
+        return self[type_][key]
 
     def __iter__(self) -> Iterator[str]:
         """Return the names of the entity types that the window holds."""

@@ -59,6 +59,7 @@ class Ingest:
         schema: The entity schema.
         settings: Batch size, limits, threads.
         let_go: Called where files of earlier generations are to make place on the disk.
+        closed: Called at the end of each ingest, and of one that was interrupted: what it published counts.
     """
 
     def __init__(
@@ -67,11 +68,13 @@ class Ingest:
         schema: EntitySchema,
         settings: Settings,
         let_go: Callable[[], object] = lambda: None,
+        closed: Callable[[], object] = lambda: None,
     ) -> None:
         self.store = store
         self.schema = schema
         self.settings = settings
         self.let_go = let_go
+        self.closed = closed
         self._log = get_logger("ingest")
 
     def run(  # noqa: PLR0913  (the options of one command)
@@ -129,11 +132,14 @@ class Ingest:
     @contextmanager
     def begun(self, report: IngestReport) -> Iterator[Run]:
         """Hold the writer lock, but for a dry run, and give what reads sources and publishes them."""
-        with nullcontext(None) if report.dry_run else self.store.writer() as writer:
-            run = Run(self, writer, report)
-            if writer is not None and (stale := run.publisher.derive_again(writer)):
-                report.changes.append(f"partials of {stale:,} segments were derived again")
-            yield run
+        try:
+            with nullcontext(None) if report.dry_run else self.store.writer() as writer:
+                run = Run(self, writer, report)
+                if writer is not None and (stale := run.publisher.derive_again(writer)):
+                    report.changes.append(f"partials of {stale:,} segments were derived again")
+                yield run
+        finally:
+            self.closed()
 
 
 class Run:

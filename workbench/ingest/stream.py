@@ -74,7 +74,7 @@ class Stream:
         store: The workspace's files.
         schema: The entity schema.
         settings: ``stream_seconds``, ``stream_backlog_mb``, ``stream_share``, ``stream_key``.
-        clock: The workspace's clock.
+        clock: The workspace's clock; by default the wall clock.
         closed: Called when the stream has closed.
         let_go: Called where files of earlier generations are to make place on the disk.
 
@@ -90,7 +90,7 @@ class Stream:
         schema: EntitySchema,
         settings: Settings,
         *,
-        clock: Callable[[], datetime] = wall_clock,
+        clock: Callable[[], datetime] | None = None,
         closed: Callable[[], object] = lambda: None,
         let_go: Callable[[], object] = lambda: None,
     ) -> None:
@@ -98,7 +98,7 @@ class Stream:
         self.store = store
         self.schema = schema
         self.settings = settings
-        self._clock = clock
+        self._clock = clock or wall_clock
         self._closed = closed
         self._logger = get_logger("stream")
         self._checkpoints = Checkpoints(store, schema, settings, let_go)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from workbench.analysis.activity import from_us, to_us
-from workbench.errors import CorruptFileError, WorkbenchError
+from workbench.errors import WorkbenchError
 from workbench.logs import get_logger
 from workbench.rules.changes import changes
 from workbench.rules.enrich import agreed
 from workbench.rules.judge import Judge
 from workbench.rules.notify.deliver import planned
+from workbench.storage.whole import read_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,6 +48,7 @@ class Evaluation:
         self._journal = journal
         self._state = state
         self._now = now
+        self._judge: tuple[int, Judge] | None = None
 
     def is_due(self, rule: AnomalyRule) -> bool:
         """Return whether a rule is enabled and its schedule had a tick since the last evaluation of it."""
@@ -60,7 +63,6 @@ class Evaluation:
 
     def run(self, due: Iterable[AnomalyRule]) -> list[Record]:
         """Evaluate rules over the data up to the clock; one that fails is noted, and the others go on."""
-        judge = Judge(self._world)
         clock = self._world.now
         assert clock is not None  # noqa: S101  (there are events)
         until = min(to_us(clock) + 1, to_us(self._now))
@@ -69,7 +71,7 @@ class Evaluation:
             self._state.evaluated[rule.id] = self._now.isoformat()
             self._state.errors.pop(rule.id, None)
             try:
-                found = self._found(judge, rule, until)
+                found = read_whole(self._world, partial(self._found, rule, until))
             except _FAILURES as error:
                 self._state.errors[rule.id] = str(error)
                 _log.warning("rule failed", rule=rule.id, reason=str(error))
@@ -82,16 +84,11 @@ class Evaluation:
             fired += self._transitions(rule, found, facts)
         return fired
 
-    def _found(self, judge: Judge, rule: AnomalyRule, until: int) -> pl.DataFrame:
-        """Return whom a rule is about; again at a newer generation if a writer removed files of this one."""
-        try:
-            return agreed(self._world, rule, judge.find(rule, until), until)
-        except CorruptFileError:
-            generation = self._generation
-            self._world.refresh()
-            if self._generation == generation:
-                raise
-            return agreed(self._world, rule, Judge(self._world).find(rule, until), until)
+    def _found(self, rule: AnomalyRule, until: int) -> pl.DataFrame:
+        """Return whom a rule is about, at the generation that is read."""
+        if self._judge is None or self._judge[0] != self._generation:
+            self._judge = self._generation, Judge(self._world)
+        return agreed(self._world, rule, self._judge[1].find(rule, until), until)
 
     def _transitions(self, rule: AnomalyRule, found: pl.DataFrame, facts: dict[str, Any]) -> list[Record]:
         """Log for whom a rule has triggered and is resolved, and what is to be sent about it."""
