@@ -17,10 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import importlib.util
 import os
-import subprocess
-import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -32,6 +29,7 @@ from workbench.connectors import Source, connectors
 from workbench.connectors.base import CHUNK_BYTES
 from workbench.errors import DriverUnavailableError, SourceError, UnknownNameError, UsageError
 from workbench.testing._audit import audited
+from workbench.testing._driver_suite import DriverSuite
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -42,7 +40,6 @@ if TYPE_CHECKING:
 __all__ = ["ROWS", "ConnectorSuite", "text_table", "typed_table"]
 
 ROWS = 300
-HEAVY = frozenset({"duckdb", "fsspec", "pandas", "polars", "requests", "scipy"})
 DIRT = (
     "plain",
     " spaced ",
@@ -56,14 +53,6 @@ DIRT = (
     "[1]",
     "{}",
 )
-PROBE = """
-import sys
-before = set(sys.modules)
-{prepare}
-from workbench.connectors import connectors
-connectors.load({name!r})
-print(" ".join(sorted({{module.partition(".")[0] for module in set(sys.modules) - before}})))
-"""
 
 
 def text_table(rows: int = ROWS) -> pa.Table:
@@ -135,17 +124,19 @@ def _writes(directory: Path) -> Iterator[list[str]]:
         yield paths
 
 
-class ConnectorSuite:
+class ConnectorSuite(DriverSuite):
     """The conformance suite; see the module.
 
     Attributes:
         parameters: The names of the connectors to run it against; all registered ones if empty.
         prepare: Python statements that make the connectors findable in a fresh process, where being
-            installed is not enough.
+            installed is not enough; by default none.
     """
 
     parameters: ClassVar[list[Any]] = []
-    prepare: ClassVar[str] = ""
+    registry = connectors
+    home = ("workbench.connectors", "connectors")
+    heavy = frozenset({"duckdb", "fsspec", "pandas", "polars", "requests", "scipy"})
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run each test for each connector."""
@@ -274,33 +265,6 @@ class ConnectorSuite:
         assert all(suffix.startswith(".") and suffix == suffix.lower() for suffix in driver.suffixes)
         assert len(set(driver.suffixes)) == len(driver.suffixes)
         assert others & set(driver.suffixes) == set()
-
-    def test_loading_imports_nothing_heavy(self, name: str) -> None:
-        """What the driver requires is imported when it reads, not when it is listed."""
-        program = PROBE.format(prepare=self.prepare, name=name)
-        done = subprocess.run(  # noqa: S603  (this interpreter, with the text above)
-            [sys.executable, "-c", program], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        assert (HEAVY | set(connectors.load(name).requires)) & set(done.stdout.split()) == set()
-
-    def test_whether_it_can_run_is_told_truly(self, name: str) -> None:
-        """Either all that it requires is there and it can be made, or a reason is given."""
-        driver = connectors.load(name)
-        missing = [library for library in driver.requires if importlib.util.find_spec(library) is None]
-        reason = driver.can_run()
-        if reason is True:
-            assert missing == []
-            assert type(connectors.create(name)) is driver
-            return
-        assert reason
-        with pytest.raises(DriverUnavailableError, match=name):
-            connectors.create(name)
-
-    def test_it_says_what_it_is(self, name: str) -> None:
-        """The first line of its docstring is the line that lists show."""
-        summary = {info.name: info for info in connectors.describe()}[name].summary
-        assert summary.endswith(".")
 
     def test_the_default_chunk_holds_a_small_source(self, connector: Connector, source: Source) -> None:
         """A source far below the limit is one chunk."""

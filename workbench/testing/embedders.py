@@ -15,8 +15,6 @@ model has to be a real one; without the fixture it is skipped.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -26,7 +24,6 @@ import pytest
 from workbench.embedders import embedders, named
 from workbench.errors import (
     ConfigError,
-    DriverUnavailableError,
     ProviderAuthError,
     ProviderConnectionError,
     ProviderError,
@@ -36,6 +33,7 @@ from workbench.errors import (
     ProviderTimeoutError,
 )
 from workbench.testing._audit import audited
+from workbench.testing._driver_suite import DriverSuite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,13 +54,6 @@ TEXTS = (
     "error 500: connection refused by 10.0.0.1:8080",
     "word " * 3000,
 )
-PROBE = """
-import sys
-before = set(sys.modules)
-from workbench.embedders import embedders
-embedders.load({name!r})
-print(" ".join(sorted({{module.partition(".")[0] for module in set(sys.modules) - before}})))
-"""
 
 
 @contextmanager
@@ -113,7 +104,7 @@ class Behind:
             )
 
 
-class EmbedderSuite:
+class EmbedderSuite(DriverSuite):
     """The conformance suite; see the module.
 
     Attributes:
@@ -121,6 +112,8 @@ class EmbedderSuite:
     """
 
     parameters: ClassVar[list[Any]] = []
+    registry = embedders
+    home = ("workbench.embedders", "embedders")
     _loaded: ClassVar[dict[str, Embedder]] = {}
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
@@ -193,13 +186,11 @@ class EmbedderSuite:
         first, near, far = embedder.embed(TEXTS[:3])
         assert first @ near > first @ far + 0.1
 
-    def test_it_says_what_it_is(self, embedder: Embedder, name: str) -> None:
+    def test_it_says_what_it_is(self, embedder: Embedder) -> None:
         """Model, licence, and whether texts leave the machine."""
         assert embedder.model
         assert embedder.licence
         assert isinstance(embedder.leaves_machine, bool)
-        summary = {info.name: info for info in embedders.describe()}[name].summary
-        assert summary.endswith(".")
 
     def test_nothing_leaves_the_machine_unless_it_says_so(
         self, make: Callable[[], Embedder], name: str
@@ -211,24 +202,6 @@ class EmbedderSuite:
             make().embed(TEXTS)
         assert [address for address in addresses if "127.0.0.1" not in str(address)] == []
         assert bool(addresses) == bool(embedders.load(name).protocol)
-
-    def test_loading_imports_nothing_heavy(self, name: str) -> None:
-        """What the driver requires is imported when it embeds, not when it is listed."""
-        program = PROBE.format(name=name)
-        done = subprocess.run(  # noqa: S603  (this interpreter, with the text above)
-            [sys.executable, "-c", program], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        assert set(embedders.load(name).requires) & set(done.stdout.split()) == set()
-
-    def test_whether_it_can_run_is_told_truly(self, name: str) -> None:
-        """Either it can be made, or a reason is given."""
-        driver = embedders.load(name)
-        if driver.can_run() is True:
-            assert type(embedders.create(name)) is driver
-            return
-        with pytest.raises(DriverUnavailableError, match=name):
-            embedders.create(name)
 
     # what a server can do to it
 

@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.util
 import logging
 import socket
-import subprocess
-import sys
 import threading
 import time
 import traceback
@@ -23,7 +20,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import pytest
 
 from workbench.errors import (
-    DriverUnavailableError,
     ProviderAuthError,
     ProviderConnectionError,
     ProviderContextError,
@@ -34,6 +30,7 @@ from workbench.errors import (
     ProviderTimeoutError,
 )
 from workbench.llm import Client, Endpoint, Link, Message, Secret, providers
+from workbench.testing._driver_suite import DriverSuite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,7 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["ProviderSuite", "Server", "Servers"]
 
 VARIABLE = "WORKBENCH_TEST_PROVIDER_KEY"
-HEAVY = frozenset({"anthropic", "httpx", "httpx2", "ollama", "openai", "xllamacpp"})
 COLOURS = ["red", "green", "blue"]
 SCHEMA = {
     "type": "object",
@@ -55,14 +51,6 @@ SCHEMA = {
     "required": ["colour", "number"],
     "additionalProperties": False,
 }
-PROBE = """
-import sys
-before = set(sys.modules)
-{prepare}
-from workbench.llm import providers
-providers.load({name!r})
-print(" ".join(sorted({{module.partition(".")[0] for module in set(sys.modules) - before}})))
-"""
 PATIENCE = 20.0  # seconds: far below what a hanging server would take, far above a busy machine's delays
 
 
@@ -107,17 +95,19 @@ def _dead_address(like: str) -> str:
     return f"http://127.0.0.1:{port}/{like.partition('://')[2].partition('/')[2]}".rstrip("/")
 
 
-class ProviderSuite:
+class ProviderSuite(DriverSuite):
     """The conformance suite; see the module.
 
     Attributes:
         parameters: The names of the providers to run it against; all registered ones if empty.
         prepare: Python statements that make the providers findable in a fresh process, where being
-            installed is not enough.
+            installed is not enough; by default none.
     """
 
     parameters: ClassVar[list[str]] = []
-    prepare: ClassVar[str] = ""
+    registry = providers
+    home = ("workbench.llm", "providers")
+    heavy = frozenset({"anthropic", "httpx", "httpx2", "ollama", "openai", "xllamacpp"})
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run each test for each provider; what a server does only for those that have one."""
@@ -403,32 +393,8 @@ class ProviderSuite:
 
     # what it is
 
-    def test_loading_imports_nothing_heavy(self, name: str) -> None:
-        """What the provider requires is imported when it is asked, not when it is listed."""
-        program = PROBE.format(prepare=self.prepare, name=name)
-        done = subprocess.run(  # noqa: S603  (this interpreter, with the text above)
-            [sys.executable, "-c", program], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        assert (HEAVY | set(providers.load(name).requires)) & set(done.stdout.split()) == set()
-
-    def test_whether_it_can_run_is_told_truly(self, name: str) -> None:
-        """Either all that it requires is there and it can be made, or a reason is given."""
-        driver = providers.load(name)
-        missing = [library for library in driver.requires if importlib.util.find_spec(library) is None]
-        reason = driver.can_run()
-        if reason is True:
-            assert missing == []
-            assert type(providers.create(name)) is driver
-            return
-        assert reason
-        with pytest.raises(DriverUnavailableError, match=name):
-            providers.create(name)
-
-    def test_it_says_what_it_is(self, name: str) -> None:
-        """The first line of its docstring is the line that lists show; a server has an address."""
-        summary = {info.name: info for info in providers.describe()}[name].summary
-        assert summary.endswith(".")
+    def test_a_server_has_an_address(self, name: str) -> None:
+        """A provider that speaks an API knows where it is spoken."""
         driver = providers.load(name)
         assert bool(driver.protocol) == driver.address.startswith("http")
 
