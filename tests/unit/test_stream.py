@@ -272,6 +272,32 @@ def test_too_many_columns_go_to_quarantine(workspace: Path) -> None:
         assert engine.quarantine["reason"].to_pylist() == ["6 columns, at most 5 are allowed."]
 
 
+def test_an_event_with_too_many_columns_stops_no_other(workspace: Path) -> None:
+    wide = {**click(2), **{f"w{n}": n for n in range(9)}}
+    with Engine(workspace, max_columns=6, stream_seconds=3600) as engine:
+        with opened(engine) as stream:
+            stream.append("click", [click(1), wide, *[wide] * 3, click(3)])
+            stream.append(
+                "click", pa.table({**{name: [value] for name, value in click(4).items()}, "a": [1]})
+            )
+        assert column(engine, "select n from click order by n") == [1, 3, 4]
+        assert set(engine.quarantine["reason"].to_pylist()) == {"13 columns, at most 6 are allowed."}
+        with opened(engine) as stream:  # of those that are too many together the new ones give way
+            stream.append("click", [{**click(n), f"b{n}": 1, f"c{n}": 1} for n in (5, 5, 6, 7)])
+            stream.append("click", {**click(8), "b5": 1, "z": 1})
+        assert column(engine, "select n from click order by n") == [1, 3, 4, 5, 5]
+        reasons = engine.quarantine["reason"].to_pylist()[4:]
+    assert "the column 'z' is beyond the 6 that are allowed at a time." in reasons
+
+
+def test_what_has_too_many_columns_together_comes_in_one_after_the_other(workspace: Path) -> None:
+    with Engine(workspace, max_columns=5, stream_seconds=3600) as engine, opened(engine) as stream:
+        stream.append("click", [{**click(1), "a": 1, "b": 2}, {**click(2), "c": 1, "d": 2}])
+    with Engine(workspace, max_columns=6, stream_seconds=3600) as engine:
+        assert [engine.retry().rows for _ in range(2)] == [{"click": 1}] * 2
+        assert engine.quarantine.num_rows == 0
+
+
 def test_late_events_go_to_their_day_and_early_ones_to_quarantine(workspace: Path) -> None:
     with Engine(workspace, window=3, stream_seconds=3600) as engine:
         times = {

@@ -18,6 +18,7 @@ from workbench.connectors import Source, connectors
 from workbench.errors import SourceError, UnknownNameError
 from workbench.ingest import quarantine
 from workbench.ingest.batch import Normalised
+from workbench.ingest.columns import within
 from workbench.ingest.quarantine import STREAMED, Quarantined
 from workbench.ingest.report import IngestReport
 from workbench.ingest.sources import find_inputs
@@ -254,21 +255,21 @@ class _Records:
 
     def _documents(self, group: _Group, piece: _Piece, reasons: dict[int, str]) -> pl.DataFrame | None:
         """Return documents with ``_place``; note the reason of what is none."""
-        table, most = piece.table, self.run.settings.max_columns
-        if table.num_columns > most:
-            problem = f"{table.num_columns} columns, at most {most} are allowed."
-            reasons.update(dict.fromkeys(piece.places.tolist(), problem))
+        known = self.run.fields.get(group.name, {})
+        table, rows, over = within(piece.table, self.run.settings.max_columns, known)
+        reasons.update({int(piece.places[row]): reason for row, reason in over.items()})
+        if not table.num_rows:
             return None
+        places = piece.places[rows]
         try:
-            known = self.run.fields.get(group.name, {})
             records = normalise(table, group.name, self.run.schema, known=known)
         except SourceError as error:
-            reasons.update(dict.fromkeys(piece.places.tolist(), str(error)))
+            reasons.update(dict.fromkeys(places.tolist(), str(error)))
             return None
         for row, _, reason in records.rejects:
-            reasons[int(piece.places[row])] = reason
+            reasons[int(places[row])] = reason
         bad = np.array([row for row, _, _ in records.rejects], dtype=np.int64)
-        frame = records.frame.with_columns(pl.Series("_place", np.delete(piece.places, bad)))
+        frame = records.frame.with_columns(pl.Series("_place", np.delete(places, bad)))
         return self._in_time(group, frame, reasons)
 
     def _in_time(self, group: _Group, frame: pl.DataFrame, reasons: dict[int, str]) -> pl.DataFrame:

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from workbench.connectors import Source, connectors
 from workbench.errors import SourceError
+from workbench.ingest.columns import within
 from workbench.ingest.quarantine import Quarantined
 from workbench.ingest.stream_events import LINES, REJECTS, TABLE, Entry
 from workbench.ingest.stream_keys import NO_KEY, halves
@@ -206,28 +207,37 @@ def _normalised(  # noqa: PLR0913, PLR0917  (what one piece meets)
 ) -> pl.DataFrame | None:
     """Return a piece's documents with ``_row``; what is none goes to quarantine."""
     result.quarantined += [rows.quarantined(*reject) for reject in piece.rejects]
-    if not piece.table.num_rows:
+    known = result.fields.get(name, {})
+    table, places, reasons = within(piece.table, columns, known)
+    _set_aside(piece, reasons, result, rows)
+    if not table.num_rows:
         return None
-    problem = ""
-    if piece.table.num_columns > columns:
-        problem = f"{piece.table.num_columns} columns, at most {columns} are allowed."
-    else:
-        try:
-            records = normalise(piece.table, name, schema, known=result.fields.get(name, {}))
-        except SourceError as error:
-            problem = error.message
-    if problem:
-        originals = [json.dumps(row, default=str).encode() for row in piece.table.to_pylist()]
-        result.quarantined += [
-            rows.quarantined(int(row), original, problem)
-            for row, original in zip(piece.rows, originals, strict=True)
-        ]
+    try:
+        records = normalise(table, name, schema, known=known)
+    except SourceError as error:
+        _set_aside(piece, dict.fromkeys(places.tolist(), error.message), result, rows)
         return None
+    numbers = piece.rows[places]
     bad = np.array([row for row, _, _ in records.rejects], dtype=np.int64)
     result.quarantined += [
-        rows.quarantined(int(piece.rows[row]), original, reason) for row, original, reason in records.rejects
+        rows.quarantined(int(numbers[row]), original, reason) for row, original, reason in records.rejects
     ]
-    return records.frame.with_columns(pl.Series("_row", np.delete(piece.rows, bad)))
+    return records.frame.with_columns(pl.Series("_row", np.delete(numbers, bad)))
+
+
+def _set_aside(piece: _Piece, reasons: Mapping[int, str], result: Documents, rows: _Rows) -> None:
+    """Put records of a piece into quarantine, by their places in it."""
+    originals = piece.table.take(sorted(reasons)).to_pylist() if reasons else []
+    result.quarantined += [
+        rows.quarantined(
+            int(piece.rows[place]),
+            json.dumps(
+                {name: value for name, value in row.items() if value is not None}, default=str
+            ).encode(),
+            reasons[place],
+        )
+        for place, row in zip(sorted(reasons), originals, strict=True)
+    ]
 
 
 def _in_time(frame: pl.DataFrame, result: Documents, rows: _Rows, bounds: Bounds) -> pl.DataFrame:
