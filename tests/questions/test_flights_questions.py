@@ -104,3 +104,13 @@ def test_a_new_question_takes_nothing_over(asked: Any, flights: Engine) -> None:
     alone = asked(flights, "top 5 aircraft by departures")
     after = asked(flights, "share of cancelled flights by origin in May", "top 5 aircraft by departures")
     assert after.plan.fingerprint == alone.plan.fingerprint
+
+
+def test_two_times_joined_by_and_are_asked_back_as_one_and_as_two(asked: Any, flights: Engine) -> None:
+    proposal = asked(flights, "departures in March and April")
+    assert proposal.suggestions == ("departures in March to April", "departures in March versus April")
+    assert [asked(flights, q).status for q in proposal.suggestions] == ["planned", "planned"]
+
+
+def test_a_day_told_by_its_distance_is_named(asked: Any, flights: Engine) -> None:
+    assert "yesterday (2013-12-31)" in asked(flights, "departures yesterday").reading

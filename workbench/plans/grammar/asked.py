@@ -107,6 +107,7 @@ class Asked:
         self.part_noun = ""
         self.fixed: set[str] = set()
         self.sets: tuple[str, list[str], list[str]] | None = None
+        self.only = False
         self.kept: dict[str, tuple[list[str], list[Filter], str]] = {}
         self.grouped_by_list: list[str] = []
         self.n: int | None = None
@@ -149,6 +150,8 @@ class Asked:
             elif part.value.what is not None:
                 self.subjects.append((part.value.what, part))
         for part in self.ctx.take("share"):
+            if self.ctx.tokens[part.i].word in self.lexicon.language.data["speech"]["shared"]:
+                raise Decline(f"{self.ctx.text(part)!r} speaks of what several have, not of a part.")
             if self.share is not None and (self.share[0].what or not part.value.what):
                 continue
             self.share = (part.value, part)
@@ -205,6 +208,12 @@ class Asked:
         """Return a condition that names a unit only with the fields that are counted in it."""
         if not isinstance(condition.what, FieldRef) or condition.what.names:
             return condition
+        if any(m.ops and p.j == part.i for m, p in self.wanted):
+            raise Decline(
+                f"A condition on a figure of groups ({self.ctx.text(part)!r}) is not possible yet; "
+                "ask for the figure by group, in order.",
+                final=True,
+            )
         language = self.lexicon.language
         seconds = {language.stem(w): s for w, s in language.times["seconds"].items()}
         fields = tuple(
@@ -245,6 +254,13 @@ class Asked:
                 )
             else:
                 raise Decline("The question asks for two extremes at once.")
+        said = set(self.ctx.text(part).casefold().split())
+        alone = isinstance(value.what, EventRef) or (value.what is None and self.mentions and not self.wanted)
+        if alone and said & set(self.lexicon.language.data["speech"]["single"]):
+            raise Decline(
+                f"{self.ctx.text(part).capitalize()}: single events are not put in order. "
+                "Ask for the highest or lowest of a field, for example by a group."
+            )
         if isinstance(value.what, EventRef) and value.what not in [m for m, _ in self.mentions]:
             self.mentions.append((value.what, part))
         elif isinstance(value.what, MeasureRef) and value.what not in [m for m, _ in self.wanted]:
@@ -276,12 +292,7 @@ class Asked:
 
     def _relation(self, part: Part) -> None:
         relation = part.value
-        preposition = {"from": "from", "to": "to", "at": "at"}.get(
-            self.ctx.tokens[part.i : part.j][-1].word, ""
-        )
-        for word in self.ctx.tokens[part.i : part.j]:
-            if word.word in ("from", "to", "at"):
-                preposition = word.word
+        preposition = self.ctx.preposition(part)
         self.filters.append((EntityFilter(relation.entities, preposition, negated=relation.negated), part))
         self._edge_events(relation.edge.names, part)
 

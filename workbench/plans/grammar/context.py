@@ -127,6 +127,22 @@ class Context:
         """Return the words of a part as they were typed."""
         return " ".join(t.text for t in self.tokens[part.i : part.j])
 
+    def preposition(self, part: Part) -> str:
+        """Return how a verb is joined to its entities: "from", "to", "at" or nothing.
+
+        Raises:
+            Decline: If further on in the list of entities it is joined otherwise.
+        """
+        said = [t.word for t in self.tokens[part.i : part.j] if t.word in ("from", "to", "at")]
+        if len(set(said)) > 1:
+            raise Decline(f"{self.text(part)!r} says both {listed(list(dict.fromkeys(said)))}.")
+        return said[0] if said else ""
+
+    def is_only(self, part: Part) -> bool:
+        """Return whether a part says that there is nothing else: "only from", or "only" before it."""
+        words = self.lexicon.language.data["words"]["only"]
+        return getattr(part.value, "only", False) or (part.i > 0 and self.tokens[part.i - 1].word in words)
+
     def asked_which(self) -> bool:
         """Return whether the question asks for a list: which, what, show, list."""
         wanted = {"which", "what", "who", "list", "show", "find", "give", "display"}

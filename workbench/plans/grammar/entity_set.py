@@ -150,6 +150,7 @@ class EntitySet:
     # which of them
 
     def _relation(self, relation: Relation, part: Part) -> None:
+        self.ctx.preposition(part)
         fitting = self._fitting(relation.edge.names, relation.entities.items)
         if not fitting:
             nouns = listed([e.text for e in relation.entities.items])

@@ -113,11 +113,13 @@ class _Reader(Figured):
         noun = self.ctx.role_noun(RoleRef(role, event.type_of(role)))
         steps: list[Step] = []
 
-        def collected(number: int, entity: str) -> str:
-            where = (*self.frame.filters, *role_filter(self.ctx, role, [entity], event, negated=False))
+        def collected(number: int, entity: str | None, *, others: bool = False) -> str:
+            own = names if others else [entity] if entity else []
+            tests = role_filter(self.ctx, role, own, event, negated=others) if own else ()
+            where = (*self.frame.filters, *tests)
             types = tuple(e.name for e in self.frame.events)
             steps.append(Scan(id=f"events_{number}", types=types, since=since, until=until, where=where))
-            title = f"{noun} {self.lexicon.label(entity)}"
+            title = f"{noun} {self.lexicon.label(entity)}" if entity else f"any {noun}"
             count = (Measure(name="count"),)
             by = (Group(field=fields[0]),)
             steps.append(
@@ -125,8 +127,10 @@ class _Reader(Figured):
             )
             return f"with_{number}"
 
-        wanted = [collected(n, e) for n, e in enumerate(names, 1)]
-        unwanted = [collected(n, e) for n, e in enumerate(without, len(names) + 1)]
+        wanted = [collected(n, e) for n, e in enumerate(names or (None,), 1)]
+        unwanted = [collected(n, e) for n, e in enumerate(without, len(wanted) + 1)]
+        if self.only:
+            unwanted.append(collected(len(wanted) + len(unwanted) + 1, None, others=True))
         main = wanted[0]
         if len(wanted) > 1:
             steps.append(SetOperation(id="both", sources=tuple(wanted), kind="intersection", on=fields[0]))
@@ -135,11 +139,21 @@ class _Reader(Figured):
             steps.append(SetOperation(id="rest", sources=(main, *unwanted), kind="difference", on=fields[0]))
             main = "rest"
         several = self.ctx.plural_of(self.ctx.kind_noun(what))
-        told = listed([f"{noun} {self.lexicon.label(n)}" for n in names])
-        told += f" but none with {listed([self.lexicon.label(n) for n in without], 'or')}" if without else ""
+        told = f" with {listed([f'{noun} {self.lexicon.label(n)}' for n in names])}" if names else ""
+        none = f"{'' if names else f'{noun} '}{listed([self.lexicon.label(n) for n in without], 'or')}"
+        told += f" but none with {none}" if without else ""
+        told += f" and none with any other {noun}" if self.only else ""
         others = f" ({listed(self.frame.told)})" if self.frame.told else ""
-        reading = f"{several} that have {self.frame.name} with {told}{others}{f', {times}' if times else ''}"
-        same = (what.type, self.count is not None, tuple(sorted(names)), tuple(sorted(without)), since, until)
+        reading = f"{several} that have {self.frame.name}{told}{others}{f', {times}' if times else ''}"
+        same = (
+            what.type,
+            self.count is not None,
+            self.only,
+            tuple(sorted(names)),
+            tuple(sorted(without)),
+            since,
+            until,
+        )
         if self.count is not None:
             steps.append(Aggregate(id="number", source=main, measures=(Measure(name="count"),)))
             render = Render(kind="metric", source="number", y=("count",), title=f"number of {several}")
@@ -158,9 +172,20 @@ class _Reader(Figured):
             starts, ends = [p.since for p in self.periods], [p.until for p in self.periods]
             since = None if None in starts else min(filter(None, starts))
             until = None if None in ends else max(filter(None, ends))
-            return since, until, f"compared over {listed([p.name for p in self.periods])}"
+            told = f"compared over {listed([p.name for p in self.periods])}"
+            if len(self.periods) == 2 and not (self.clocks or self.having or self.superlative):
+                first, last = self._in_order()
+                told += f", the difference being {self.periods[last].name} less {self.periods[first].name}"
+            return since, until, told
         period: Period = self.periods[0]
         return period.since, period.until, _time_words(period)
+
+    def _in_order(self) -> tuple[int, int]:
+        """Return the places of the earlier and the later of two times: a difference is what changed since."""
+        starts = [p.since or "" for p in self.periods]
+        if all(s[:1].isdigit() for s in starts) and starts[1] < starts[0]:
+            return 1, 0
+        return 0, 1
 
     def _compared_measures(self) -> list[Measure]:
         """Return each figure for each time: one column a time."""
@@ -182,10 +207,11 @@ class _Reader(Figured):
                     figure.measure.model_copy(update={"name": name, "where": (*figure.measure.where, *tests)})
                 )
         if len(times) == 2 and not (self.clocks or self.having or self.superlative):
+            first, last = self._in_order()
             for figure in self.frame.figures:
                 kept = figure.measure.where
                 name = "difference" if len(self.frame.figures) == 1 else f"{figure.measure.name} difference"
-                change = {"name": name, "where": (*kept, *times[1]), "minus": (*kept, *times[0])}
+                change = {"name": name, "where": (*kept, *times[last]), "minus": (*kept, *times[first])}
                 found.append(figure.measure.model_copy(update=change))
         return found
 
@@ -323,6 +349,10 @@ class _Reader(Figured):
         if not columns:
             if self.superlative is not None and self.superlative[0].n:
                 raise Ask(f"The {self.superlative[0].n} of what?", questions=())
+            if self.superlative is not None and isinstance(self.superlative[0].what, EventRef):
+                self._ask_who()
+                text = self.ctx.text(self.superlative[1])
+                raise Ask(f"{text[:1].upper()}{text[1:]} of what: who or what has them, or on which day?")
             if self.superlative is not None and self.superlative[0].what is None:
                 raise Ask(f"{self.ctx.text(self.superlative[1]).capitalize()} of what?")
             return steps, ""
@@ -439,8 +469,14 @@ class _Reader(Figured):
             Ask: If the question says one of them.
         """
         asks = self.lexicon.language.data["speech"]["asks"]
-        place = next(
-            (n for n, t in enumerate(self.ctx.tokens) if t.word in (*asks["who"], *asks["where"])), None
+        tokens, closed = self.ctx.tokens, self.lexicon.language.closed
+        place = next(  # "where" behind a noun asks nothing
+            (
+                n
+                for n, t in enumerate(tokens)
+                if t.word in (*asks["who"], *asks["where"]) and all(b.stem in closed for b in tokens[:n])
+            ),
+            None,
         )
         if place is None:
             return

@@ -59,6 +59,10 @@ class Narrowed(Chosen):
         role = roles.pop()
         names = [entity for _, entity in found]
         event = self.frame.events[0]
+        if self._of_sets() and not wanted.negated and self.ctx.is_only(part):
+            self._set_of(wanted, role, names, part)
+            self.only = True
+            return
         if self._of_sets() and not wanted.negated and (entities.without or entities.mode in ("and", "both")):
             self._set_of(wanted, role, names, part)
             return
@@ -67,6 +71,9 @@ class Narrowed(Chosen):
             self.frame.filters = [f for f in self.frame.filters if f not in tests]
             self.frame.told.remove(told)
             self.sets = (role, kept, names)
+            return
+        if wanted.negated and self._of_all_but(role):
+            self.sets = (role, [], [*(self.sets[2] if self.sets else ()), *names])
             return
         if not wanted.negated:
             if role in self.fixed or (entities.mode == "both" and self.subjects):
@@ -80,6 +87,7 @@ class Narrowed(Chosen):
             and not self.share_tests
             and not self.groups
             and not self.subjects
+            and not self._of_the_whole(part)
         ):
             self.share_names.append((tests, listed([self.ctx.lexicon.label(n) for n in names])))
             return
@@ -102,11 +110,29 @@ class Narrowed(Chosen):
         if several or (self.versus and len(names) == 1):
             self.grouped_by_list.append(role)
 
+    def _of_the_whole(self, part: Part) -> bool:
+        """Return whether a filter says what a share is taken of: it stands right behind the events' noun."""
+        others = len(self.filters) + len(self.conditions) > 1
+        return others and part.i in {p.j for _, p in self.mentions}
+
     def _of_sets(self) -> bool:
         """Return whether entities are asked for that have events of each of several kinds."""
         kinds = [d for d, _ in self.subjects if isinstance(d, KindRef | RoleRef)]
         figures = self.wanted or self.superlative or self.share or self.having or self.groups or self.order
         return len(kinds) == 1 == len(self.subjects) and not figures and not self.timeline
+
+    def _of_all_but(self, role: str) -> bool:
+        """Return whether entities are asked for that have no event at all with some others.
+
+        Where events are named, or what is asked for is of the others' own type, single events are meant.
+        """
+        if self.mentions or not self._of_sets() or role in self.fixed:
+            return False
+        if self.sets is not None and (self.sets[0] != role or self.sets[1]):
+            return False
+        return self.frame.events[0].type_of(role) not in {d.type for d, _ in self.subjects} or any(
+            isinstance(d, RoleRef) and d.role != role for d, _ in self.subjects
+        )
 
     def _set_of(self, wanted: EntityFilter, role: str, names: list[str], part: Part) -> None:
         """Remember that what is asked for has events with each of some entities, and none with others."""
@@ -145,6 +171,10 @@ class Narrowed(Chosen):
         """Return a number in the unit of a field; raises Decline where the units do not fit."""
         about = self.lexicon.schema.about.get(name)
         own = about.unit if about else ""
+        if unit and not own and about is not None and not about.measure:
+            raise Decline(
+                f"{self.ctx.field_noun(name)} is a code or a clock time: it is not counted in {unit}s."
+            )
         language = self.lexicon.language
         spoken: dict[str, float] = {language.stem(w): s for w, s in language.times["seconds"].items()}
         if not unit or language.stem(own) == unit:
@@ -173,20 +203,25 @@ class Narrowed(Chosen):
             own = [n for n in names if any(belongs(n, t) for t in spoken)]
             if len(own) == 1:
                 return own[0]
-            i, j = self.ctx.field_span(ref, part)
-            nouns = [self.ctx.field_noun(n) for n in names]
-            options = tuple((i, j, noun) for noun in nouns)
-            raise Ask(f"Which {self._words(i, j)} do you mean: {listed(nouns, 'or')}?", options)
+            raise self._which(ref, part, names)
         if len(ref.names) > 1 and not [m for m, _ in self.mentions if not m.term]:
-            every = [n for n in ref.names if n in self.lexicon.fields]
+            roles = set(self.frame.events[0].roles) if self.mentions else set()
+            alike = [e for e in self.lexicon.events.values() if roles <= set(e.roles)]
+            every = [n for n in ref.names if any(n in e.fields for e in alike)]
             if len(every) > 1:
-                i, j = self.ctx.field_span(ref, part)
-                nouns = [self.ctx.field_noun(n) for n in every]
-                raise Ask(
-                    f"Which {self._words(i, j)} do you mean: {listed(nouns, 'or')}?",
-                    tuple((i, j, noun) for noun in nouns),
-                )
+                raise self._which(ref, part, every)
         return names[0]
+
+    def _which(self, ref: FieldRef, part: Part, names: list[str]) -> Ask:
+        """Return the question back which of several fields is meant."""
+        i, j = self.ctx.field_span(ref, part)
+        nouns = [self.ctx.field_noun(n) for n in names]
+        said = self._words(i, j)
+        if part.kind == "cond" and (i, j) == (part.i, part.j):  # a number with a unit, and no field
+            said = said.removeprefix("with ")
+            options = tuple((i, j, f"with {noun} {said}") for noun in nouns)
+            return Ask(f"What is {said}: {listed(nouns, 'or')}?", options)
+        return Ask(f"Which {said} do you mean: {listed(nouns, 'or')}?", tuple((i, j, noun) for noun in nouns))
 
 
 def plain(value: Any) -> Any:

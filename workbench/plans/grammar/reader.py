@@ -178,6 +178,8 @@ class Reader:
             return event_draft(ctx)
         if any(self._directed(ctx, p) for p in relations):
             return event_draft(ctx)
+        if any(ctx.is_only(p) for p in ctx.of("rel", "filter")):
+            return event_draft(ctx)
         subjects = {p.value.type for p in ctx.of("KIND", "ROLE")}
         others = [
             p
@@ -347,7 +349,8 @@ class Reader:
         if rival is not None:
             one, other = ("; ".join(d.reading) for d in (draft, rival))
             text = f"This can mean two things. One: {one}. The other: {other}. Which one?"
-            return self._answer("ask_back", text, question, suggestions=self._examples()[:3])
+            either = self._either(question, tokens, outcomes)
+            return self._answer("ask_back", text, question, suggestions=either or self._examples()[:3])
         reading = self._sentence(draft, corrected)
         try:
             plan = Plan(question=question, steps=tuple(draft.steps), renders=tuple(draft.renders))
@@ -362,6 +365,19 @@ class Reader:
             _NAME,
             reading,
         )
+
+    def _either(self, question: str, tokens: Sequence[Token], outcomes: Sequence[_Outcome]) -> list[str]:
+        """Return the question with two times as one stretch and as two, where "and" joins them."""
+        words, times = self.language.data["words"], self.language.data["times"]
+        for part in (p for o in outcomes for p in o.cover.parts if p.kind == "whens"):
+            joins = [n for n in range(part.i, part.j) if tokens[n].word in words["and"]]
+            if len(joins) == 1:
+                n = joins[0]
+                return [
+                    _replaced(question, tokens, (n, n + 1, str(word)))
+                    for word in (times["range_to"][0], words["versus"][1])
+                ]
+        return []
 
     def _rival(self, chosen: _Outcome, outcomes: Sequence[_Outcome]) -> Draft | None:
         """Return a draft that says something else and fits as well; None where there is none."""

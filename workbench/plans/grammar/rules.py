@@ -35,6 +35,7 @@ __all__ = ["PARTS", "RULES"]
 
 _AGGREGATES = ("mean", "median", "sum", "max", "min")
 _COMPARED = {"more": ">", "at_least": ">=", "less": "<", "at_most": "<=", "equals": "="}
+_PLACES = ("from", "to", "at")
 _DEGREES = ("most", "fewest", "highest", "lowest", "worst", "best")
 
 # Categories that may stand on their own in a question, and what each adds to the score.
@@ -75,6 +76,7 @@ PARTS: dict[str, float] = {
     "w:similar": 0.1,
     "w:describe": 0.1,
     "w:anomalies": 0.1,
+    "w:why": 0.0,
     "w:trends": 0.1,
     "w:happened": 0.3,
     "w:change": 0.1,
@@ -111,7 +113,8 @@ def _joined(mode: str) -> Callable[..., Entities | None]:
         right = rest[-1]
         if left.without or right.without or (left.mode not in ("", mode, "both")):
             return None
-        return Entities((*left.items, *right.items), "both" if left.mode == "both" else mode)
+        again = left.preposition or right.preposition or next((w for w in rest[:-1] if w in _PLACES), "")
+        return Entities((*left.items, *right.items), "both" if left.mode == "both" else mode, (), again)
 
     return build
 
@@ -129,7 +132,11 @@ def _without(left: Entities, *rest: Any) -> Entities | None:
     return (
         None
         if right.without or right.mode == "both"
-        else replace(left, without=(*left.without, *right.items))
+        else replace(
+            left,
+            without=(*left.without, *right.items),
+            preposition=left.preposition or next((w for w in rest[:-1] if w in _PLACES), ""),
+        )
     )
 
 
@@ -153,8 +160,13 @@ def _labelled(value: tuple[tuple[str, ...], str]) -> EntityRef:
     return EntityRef(*value)
 
 
-def _filter(preposition: str, *, negated: bool = False, only: bool = False) -> Callable[..., EntityFilter]:
-    def build(*values: Any) -> EntityFilter:
+def _filter(
+    preposition: str, *, negated: bool = False, only: bool = False
+) -> Callable[..., EntityFilter | None]:
+    def build(*values: Any) -> EntityFilter | None:
+        again = values[-1].preposition
+        if preposition in _PLACES and again not in ("", preposition):
+            return None
         return EntityFilter(values[-1], preposition, negated=negated, only=only)
 
     return build
@@ -167,6 +179,15 @@ def _in_role(*values: Any) -> EntityFilter | None:
     if entities.without or not all(kept):
         return None
     return EntityFilter(replace(entities, items=tuple(e for e in kept if e)), role=role.role)
+
+
+def _of_kind(*values: Any) -> EntityFilter | None:
+    kind = next(v for v in values if isinstance(v, KindRef))
+    entities = values[-1]
+    kept = tuple(e for item in entities.items if (e := item.of(kind.type)) is not None)
+    if entities.without or len(kept) < len(entities.items):
+        return None
+    return EntityFilter(replace(entities, items=kept))
 
 
 def _condition(*values: Any) -> Condition | None:
@@ -296,8 +317,9 @@ def _order(direction: str) -> Callable[..., Order]:
     def build(*values: Any) -> Order:
         by = next((v for v in values if isinstance(v, EventRef | MeasureRef | Share)), None)
         counted = next((v for v in values if isinstance(v, Count)), None)
-        said = next((v.direction for v in values if isinstance(v, Order)), direction)
-        what = by if by is not None else counted.what if counted else None
+        ordered = next((v for v in values if isinstance(v, Order)), None)
+        said = ordered.direction if ordered else direction
+        what = by if by is not None else counted.what if counted else ordered.by if ordered else None
         return Order(said, what)
 
     return build
@@ -331,8 +353,11 @@ def _dims(*values: Any) -> tuple[Any, ...]:
     return found
 
 
-def _relation(*values: Any) -> Relation:
+def _relation(*values: Any) -> Relation | None:
     edge, entities = values[0], values[-1]
+    said = next((v for v in values[1:-1] if v in _PLACES), "")
+    if said and entities.preposition not in ("", said):
+        return None
     return Relation(edge, entities, passive="for" in values[1:-1])
 
 
@@ -401,6 +426,8 @@ def _filters_rules(add: Add) -> None:
     add("filter", "w:only list", _filter("", only=True), 0.3)
     add("filter", "ROLE list", _in_role, 0.3)
     add("filter", "ROLE w:equals list", _in_role, 0.3)
+    add("filter", "KIND w:equals list", _of_kind, 0.3)
+    add("filter", "w:with KIND w:equals list", _of_kind, 0.4)
     for preposition in ("for", "with", "at", "from", "to"):
         add("filter", f"w:{preposition} ROLE list", _in_role_after, 0.3)
 

@@ -117,11 +117,15 @@ class Number:
 
 @dataclass(frozen=True)
 class Entities:
-    """Entities of a list: ``mode`` is how it was joined, ``without`` what it leaves out."""
+    """Entities of a list: ``mode`` is how it was joined, ``without`` what it leaves out.
+
+    ``preposition`` was said again within the list; another before the list then means something else.
+    """
 
     items: tuple[EntityRef, ...]
     mode: str = ""
     without: tuple[EntityRef, ...] = ()
+    preposition: str = ""
 
 
 @dataclass(frozen=True)

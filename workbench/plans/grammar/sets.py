@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from workbench.graph.keys import format_entity
 from workbench.plans.grammar.context import Context, Draft, listed
 from workbench.plans.grammar.entity_set import EntitySet
 from workbench.plans.grammar.senses import Ask, Decline, Part, PropertyRef
@@ -90,12 +91,14 @@ class _Sets(EntitySet):
         return Draft(steps, renders, reading, self.notes, same=same)
 
     def _same(self, since: str | None, until: str | None) -> tuple[object, ...]:
-        if self.tests or not self.reached or any(len(m.start) != 1 for m in self.reached):
+        """Return what the set is, the same where a property says what an edge does: built by BOEING."""
+        if not (self.tests or self.reached) or any(len(m.start) != 1 for m in self.reached):
             return ()
-        kept, out = (
-            tuple(sorted(m.start[0] for m in self.reached if m.left_out is left)) for left in (False, True)
-        )
-        return (self.kind.type, self.counted, kept, out, since, until)
+        if any(t.op != "=" or t.field not in self.lexicon.types for t in self.tests):
+            return ()
+        kept, out = ([m.start[0] for m in self.reached if m.left_out is left] for left in (False, True))
+        kept += [format_entity(t.field, str(t.value)) for t in self.tests]
+        return (self.kind.type, self.counted, False, tuple(sorted(kept)), tuple(sorted(out)), since, until)
 
     def _aggregates(self) -> list[tuple[tuple[str, ...], str]]:
         """Return the figures of properties that are asked for."""

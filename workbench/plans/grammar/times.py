@@ -51,7 +51,7 @@ class Period:
         days = (date.fromisoformat(self.until[:10]) - date.fromisoformat(self.since[:10])).days
         whole = len(self.since) == len(self.until) == len("2013-02-08")
         if first == last or (whole and days == 1):
-            return f"on {first.split(' (')[0]}"
+            return first if first.endswith(")") else f"on {first.split(' (')[0]}"
         return f"from {name}" if last else f"in {name}"
 
 

@@ -65,7 +65,7 @@ def anomalies_draft(ctx: Context) -> Draft | None:  # noqa: C901  (each form of 
         return None
     if "anomalies" not in ctx.lexicon.knowledge:
         raise Decline("Anomalies are not computed in this workspace.")
-    ctx.take("w:anomalies", "KNOW")
+    ctx.take("w:anomalies", "KNOW", "w:why")
     periods, compared = ctx.periods()
     if compared:
         raise Decline("Anomalies of two times cannot be compared yet; ask for each.")
