@@ -379,7 +379,7 @@ class Engine:
         """Return the selection that the views of this engine share: entities and a range of time."""
         from workbench.views import Selection  # noqa: PLC0415
 
-        return Selection()
+        return Selection(self.timezone)
 
     def view(self, name: str, **state: Any) -> View:
         """Return a view over the shared selection: shown in a cell, or served as a page.

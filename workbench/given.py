@@ -38,4 +38,6 @@ def names(value: str | Iterable[str]) -> list[str]:
     >>> names("a"), names(("a", "b"))
     (['a'], ['a', 'b'])
     """
-    return list(value) if hasattr(value, "__iter__") and not isinstance(value, str) else [value]
+    if isinstance(value, str) or not hasattr(value, "__iter__"):
+        return [value]  # type: ignore[list-item]
+    return list(value)

@@ -96,7 +96,7 @@ def test_an_argument_of_the_wrong_kind_is_a_usage_error(db: Engine, call: Callab
 
 def test_a_single_name_is_a_list_of_one(db: Engine) -> None:
     listed = db.graph.around(ANN, edge_types=["LivesIn"], through=["city"], hops=2)
-    assert db.graph.around(ANN, edge_types="LivesIn", through="city", hops=2).nodes.equals(listed.nodes)  # type: ignore[arg-type]
+    assert db.graph.around(ANN, edge_types="LivesIn", through="city", hops=2).nodes.equals(listed.nodes)
     assert db.scan("Click", columns="page").read_all().column_names == ["page"]
 
 
@@ -107,3 +107,8 @@ def test_keys_of_a_type_can_be_gone_through_and_asked_for(db: Engine) -> None:
     assert "bob" not in db.entities["member"]
     assert None not in db.entities["member"]
     assert len(keys) == len(db.entities["member"])
+
+
+def test_a_graph_cannot_be_written_where_no_directory_is(db: Engine) -> None:
+    with pytest.raises(UsageError, match="cannot be written"):
+        db.graph.around(ANN).to_graphml("no/such/directory/x.graphml")

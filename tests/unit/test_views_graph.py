@@ -103,10 +103,11 @@ class TestNeighbourhood:
         }
 
     def test_a_range_of_time_cuts_the_graph_to_its_days(self, db: Engine) -> None:
-        view = db.view("graph", around=["person:ann"], since="2025-06-11", until="2025-06-12")
+        day = {"since": "2025-06-11T00:00:00+00:00", "until": "2025-06-12T00:00:00+00:00"}
+        view = db.view("graph", around=["person:ann"], **day)
         assert names(view) == {"person:ann", "page:shop", "country:de"}
         with pytest.raises(UnknownNameError, match="cleo"):
-            db.view("graph", around=["person:cleo"], since="2025-06-11", until="2025-06-12").data()
+            db.view("graph", around=["person:cleo"], **day).data()
 
     def test_expanding_and_collapsing_are_each_other_s_reverse(self, db: Engine) -> None:
         view = db.view("graph", around=["person:ann"])

@@ -99,10 +99,9 @@ class EntityType:
     def __contains__(self, key: object) -> bool:
         """Return whether the window has an entity with this key."""
         try:
-            self[key]  # type: ignore[index]  (what is no key is not there)
+            return isinstance(key, str) and self[key] is not None
         except UsageError:
             return False
-        return True
 
     def __len__(self) -> int:
         """Return how many there are in the window."""

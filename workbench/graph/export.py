@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from workbench.errors import DriverUnavailableError
+from workbench.errors import DriverUnavailableError, UsageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import cudf
     import cugraph
     import igraph
@@ -95,6 +94,9 @@ def to_graphml(nodes: pa.Table, edges: pa.Table, path: str | Path) -> None:
 
     Times are written as ISO 8601, a missing value is left out, and a character that XML cannot hold
     becomes U+FFFD; the names of the nodes are percent-escaped and so never change.
+
+    Raises:
+        UsageError: If it cannot be written there.
     """
     import networkx as nx  # noqa: PLC0415  (kept out of start-up)
 
@@ -106,7 +108,11 @@ def to_graphml(nodes: pa.Table, edges: pa.Table, path: str | Path) -> None:
         written = {name: _xml(value) for name, value in attributes.items() if value is not None}
         attributes.clear()
         attributes.update(written)
-    nx.write_graphml_xml(graph, path)
+    target = Path(path).expanduser()
+    try:
+        nx.write_graphml_xml(graph, target)
+    except OSError as error:
+        raise UsageError(f"cannot be written: {error.strerror}.", where=str(target)) from error
 
 
 def to_cugraph(nodes: pa.Table, edges: pa.Table) -> tuple[cugraph.Graph, cudf.Series]:

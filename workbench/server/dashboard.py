@@ -156,7 +156,7 @@ class _Window:
         self._world = world
         self._kinds = kinds
         self._names = names = list(kinds)
-        self._selection = Selection()
+        self._selection = Selection(world.timezone)
         self._problem = " ".join(problems)
         self._views: dict[str, View] = {}
         self._in_browser = False

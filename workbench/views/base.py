@@ -119,7 +119,7 @@ class View(Driver, Tabular):
     def __init__(self, world: Any, selection: Selection | None = None, **state: Any) -> None:
         self.world = world
         self.timezone: str = world.timezone
-        self.selection = Selection() if selection is None else selection
+        self.selection = Selection(self.timezone) if selection is None else selection
         self._state = dict(self.defaults)
         self._listeners: list[weakref.WeakMethod[Callable[[], None]]] = []
         self._reading = threading.RLock()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import param
 
 from workbench.errors import UsageError
+from workbench.given import names
 from workbench.graph.keys import format_entity, parse_entity
 
 if TYPE_CHECKING:
@@ -18,6 +20,9 @@ __all__ = ["Selection"]
 
 class Selection(param.Parameterized):
     """Some entities and a range of time; who watches it is told of each change, once for all parts.
+
+    Args:
+        timezone: The zone of times that are given without one.
 
     Attributes:
         entities: As ``type:key``, in the order in which they were chosen.
@@ -37,25 +42,31 @@ class Selection(param.Parameterized):
     since = param.Date(default=None, allow_None=True)
     until = param.Date(default=None, allow_None=True)
 
+    def __init__(self, timezone: str = "UTC") -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._zone = ZoneInfo(timezone)
+
     def select(
         self,
         *entities: str | Iterable[str],
-        since: datetime | str | None = None,
-        until: datetime | str | None = None,
+        since: date | str | None = None,
+        until: date | str | None = None,
     ) -> None:
         """Replace the selection as a whole.
 
         Args:
             entities: Written ``type:key``, singly or in lists; each is kept once.
-            since: A moment with its zone, or ISO 8601; a text without a zone is in UTC.
-            until: The same.
+            since: A moment, or ISO 8601; without a zone it is in the workspace's.
+            until: The same; the first moment that no longer counts.
 
         Raises:
-            UsageError: If an entity is not written ``type:key``, or a time is none or has no zone.
+            UsageError: If an entity is not written ``type:key``, a time is none, or the range is empty.
         """
-        names = [n for one in entities for n in ([one] if isinstance(one, str) else one)]
-        written = dict.fromkeys(format_entity(*parse_entity(name)) for name in names)
-        self.param.update(entities=tuple(written), since=_moment(since), until=_moment(until))
+        written = dict.fromkeys(format_entity(*parse_entity(n)) for one in entities for n in names(one))
+        first, end = self._moment(since), self._moment(until)
+        if first is not None and end is not None and end <= first:
+            raise UsageError(f"the range from {since} until {until} is empty.")
+        self.param.update(entities=tuple(written), since=first, until=end)
 
     def clear(self) -> None:
         """Select nothing."""
@@ -85,16 +96,11 @@ class Selection(param.Parameterized):
 
     __str__ = __repr__
 
-
-def _moment(value: datetime | str | None) -> datetime | None:
-    if value is None:
-        return None
-    if isinstance(value, str):
+    def _moment(self, value: date | str | None) -> datetime | None:
+        if value is None:
+            return None
         try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
+            read = datetime.fromisoformat(value if isinstance(value, str) else value.isoformat())
+        except (AttributeError, ValueError):
             raise UsageError(f"{value!r} is not a time.", fix="Give a date such as 2013-06-30.") from None
-        return value if value.tzinfo else value.replace(tzinfo=UTC)
-    if value.tzinfo is None:
-        raise UsageError(f"the time {value} has no zone.", fix="Give it one, for example UTC.")
-    return value
+        return read if read.tzinfo else read.replace(tzinfo=self._zone)
