@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -120,6 +121,50 @@ def test_what_cannot_be_meant_is_refused(client: TestClient, engine: Engine) -> 
         )
     assert client.get("/api/ingest/click").status_code == 405
     assert engine.refresh().snapshot.generation == 0
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "said"),
+    [
+        ({"content-encoding": "gzip"}, gzip.compress(b'{"n": 1}'), "'gzip' is not read"),
+        (
+            {"content-type": "application/json; charset=UTF-16"},
+            '{"n": 1}'.encode("utf-16"),
+            "'utf-16' is not",
+        ),
+    ],
+)
+def test_a_body_in_another_form_is_refused_and_not_taken_for_bad_events(
+    client: TestClient, engine: Engine, headers: dict[str, str], body: bytes, said: str
+) -> None:
+    answer = client.post("/api/ingest/click", content=body, headers={**JSON, **headers})
+    assert answer.status_code == 415
+    assert said in answer.json()["error"]["message"]
+    as_ever = {"content-type": 'application/json; charset="utf-8"', "content-encoding": "identity"}
+    event = json.dumps({"time": TIME, "n": 2})
+    assert client.post("/api/ingest/click", content=event, headers=as_ever).json() == counts(1)
+    assert stored(client, engine) == [2]
+    assert engine.quarantine.num_rows == 0
+
+
+def test_events_come_in_while_all_other_threads_wait(engine: Engine) -> None:
+    app, over, inside = application(Intake(engine)), threading.Event(), threading.Semaphore(0)
+
+    @app.get("/slow")
+    def slow() -> None:
+        inside.release()
+        over.wait(60)
+
+    with TestClient(app) as client, ThreadPoolExecutor(40) as askers:
+        waiting = [askers.submit(client.get, "/slow") for _ in range(40)]
+        for _ in waiting:
+            assert inside.acquire(timeout=60)
+        with ThreadPoolExecutor(1) as sender:
+            sent = sender.submit(client.post, "/api/ingest/click", json={"time": TIME, "n": 1})
+            done, _ = wait([sent], timeout=20)
+            over.set()
+        assert done
+        assert sent.result().json() == counts(1)
 
 
 def test_under_pressure_the_sender_is_told_when_to_come_again(client: TestClient, engine: Engine) -> None:

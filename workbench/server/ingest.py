@@ -8,6 +8,7 @@ import threading
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
@@ -25,6 +26,8 @@ __all__ = ["Intake", "ingest_routes"]
 
 _ARROW = "application/vnd.apache.arrow.stream"
 _LINES = ("application/x-ndjson", "application/jsonl", "application/ndjson")
+_CHARSETS = {"utf-8", "utf8", "us-ascii"}
+_AT_ONCE = 16  # threads of their own: those of all others may wait for an answer that takes long
 _KINDS = f"application/json, {_LINES[0]} or {_ARROW}"
 
 
@@ -82,6 +85,7 @@ class Intake:
 def ingest_routes(intake: Intake) -> APIRouter:
     """Return the route by which events come, to be mounted under ``/api``."""
     router = APIRouter(tags=["ingest"])
+    threads = CapacityLimiter(_AT_ONCE)
 
     @router.post("/ingest/{event_type}")
     async def ingest(
@@ -96,12 +100,10 @@ def ingest_routes(intake: Intake) -> APIRouter:
         ] = None,
     ) -> JSONResponse:
         """Store events: one as JSON, one a line as NDJSON, or an Arrow stream; they are durable then."""
+        kind, unread = _kind(request)
+        if unread is not None:
+            return unread
         body = await request.body()
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind not in {"application/json", _ARROW, *_LINES}:
-            return JSONResponse(
-                refused(f"{kind or 'no type'!r} is not read.", "content-type", f"Send {_KINDS}."), 415
-            )
 
         def store() -> Acknowledgement:
             events = _events(kind, body)
@@ -111,7 +113,7 @@ def ingest_routes(intake: Intake) -> APIRouter:
             return intake.append(event_type, events, source=source, keys=keys, key=key)
 
         try:
-            acknowledged = await run_in_threadpool(store)
+            acknowledged = await to_thread.run_sync(store, limiter=threads)
         except BackPressureError as error:
             wait = {"retry-after": str(math.ceil(error.retry_after))}
             return JSONResponse(error_document(error), 429, wait)
@@ -120,6 +122,24 @@ def ingest_routes(intake: Intake) -> APIRouter:
         return JSONResponse(asdict(acknowledged))
 
     return router
+
+
+def _kind(request: Request) -> tuple[str, JSONResponse | None]:
+    """Return what the body is, and why it is not read, if it is not."""
+    kind, *parameters = (part.strip().lower() for part in request.headers.get("content-type", "").split(";"))
+    if kind not in {"application/json", _ARROW, *_LINES}:
+        return kind, _not_read(kind or "no type", "content-type", f"Send {_KINDS}.")
+    charset = next((p.partition("=")[2].strip('"') for p in parameters if p.startswith("charset=")), "utf-8")
+    if charset not in _CHARSETS:
+        return kind, _not_read(charset, "content-type", "Send UTF-8.")
+    coding = request.headers.get("content-encoding", "").strip().lower()
+    if coding not in {"", "identity"}:
+        return kind, _not_read(coding, "content-encoding", "Send it as it is, not compressed.")
+    return kind, None
+
+
+def _not_read(what: str, where: str, fix: str) -> JSONResponse:
+    return JSONResponse(refused(f"{what!r} is not read.", where, fix), 415)
 
 
 def _events(kind: str, body: bytes) -> Given:
