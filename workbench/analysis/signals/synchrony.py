@@ -78,8 +78,8 @@ def _repeated(edges: pl.DataFrame, since: int) -> pl.DataFrame:
     Those count that met on several days, and again since a time.
     """
     window = _MINUTES * _MINUTE_US
-    chance = pl.Series(_visitors(edges) * (_EVENING * 2 * _MINUTES / _DAY_MINUTES))
-    rare = edges.with_columns(chance.alias("chance")).filter(chance < 1)
+    chance = pl.Series("chance", _visitors(edges) * (_EVENING * 2 * _MINUTES / _DAY_MINUTES))
+    rare = edges.select("actor", "neighbour", "day", "first", chance).filter(chance < 1)
     came = in_company(rare, window).select(
         "actor",
         "neighbour",
