@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.analysis.signals.base import Scope, evidence
-from workbench.analysis.tails import normal_score, upper_tail
+from workbench.analysis.tails import FEWEST, normal_score, upper_tail
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["peer_evidence", "spread_out", "tail_of"]
+__all__ = ["peer_evidence", "spread_out", "tail_of", "too_few"]
+
+
+def too_few(scope: Scope) -> str:
+    """Return why the active actors cannot be compared; empty where they can."""
+    number = len(scope.active)
+    return f"{number} actors are too few to compare" if number < FEWEST else ""
 
 
 def spread_out(scope: Scope, values: np.ndarray) -> np.ndarray:

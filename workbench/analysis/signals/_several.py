@@ -56,7 +56,7 @@ class Several:
             reason: Why there is nothing at all, where nothing was added.
         """
         if not self._tails:
-            return Finding(np.full(len(self._scope), np.nan), reason=reason)
+            return self._scope.nothing(reason)
         stacked = np.stack(self._tails)
         known = np.isfinite(stacked)
         least = np.where(known, stacked, 1.0).min(0)

@@ -172,6 +172,10 @@ class Scope:
         """Return the number of actors."""
         return len(self.activity.keys)
 
+    def nothing(self, reason: str) -> Finding:
+        """Return the finding of a signal that is not available."""
+        return Finding(np.full(len(self), np.nan), reason=reason)
+
     @property
     def days(self) -> int:
         """Return the length of the period in days."""

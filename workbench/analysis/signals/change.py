@@ -38,7 +38,7 @@ class Change(Signal):
         names = {f.source: f.name for f in scope.matrix.features if f.kind == "count"}
         unknown = scope.seen_days == 0
         if not scope.history or unknown.all():
-            return Finding(np.full(len(scope), np.nan), reason="no history before the period")
+            return scope.nothing("no history before the period")
         activity = _activity(scope)
         number, smallest, rows = 0, np.ones(len(scope)), []
         for event_type in event_types(scope.context.schema, scope.type_):
@@ -50,7 +50,7 @@ class Change(Signal):
                 smallest, number = np.minimum(smallest, calibrated(tail)), number + 1
             rows += judged.evidence(names.get(event_type, event_type), event_type)
         if not number:
-            return Finding(np.full(len(scope), np.nan), reason="no events")
+            return scope.nothing("no events")
         smallest = np.minimum(smallest * number, 1.0)
         return Finding(np.where(unknown, np.nan, smallest), pl.concat(rows))
 

@@ -34,18 +34,17 @@ class DbscanNoise(Signal):
 
     def find(self, scope: Scope) -> Finding:
         """Return the signal of each actor in the period; none where texts or an embedder are missing."""
-        nothing = np.full(len(scope), np.nan)
         named = event_types(scope.context.schema, scope.type_)
         if not any(scope.context.schema.events[name].text for name in named):
-            return Finding(nothing, reason="no event type has a text template")
+            return scope.nothing("no event type has a text template")
         try:
             said = _said(scope)
             texts = said.select("text").unique().sort("text")
             if texts.height > _MOST_TEXTS:
-                return Finding(nothing, reason=f"{texts.height:,} texts are too many to compare all")
+                return scope.nothing(f"{texts.height:,} texts are too many to compare all")
             vectors = scope.context.embed(texts["text"].to_list())
         except (StorageError, DriverUnavailableError, ProviderError) as error:
-            return Finding(nothing, reason=error.message)
+            return scope.nothing(error.message)
         noisy, kernel = _noisy(scope, said, texts, vectors.astype(np.float64))
         per_actor = (
             said.join(noisy, on="text")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from workbench.analysis.signals._peers import tail_of
+from workbench.analysis.signals._peers import tail_of, too_few
 from workbench.analysis.signals.base import Finding, Scope, Signal
-from workbench.analysis.tails import FEWEST
 
 __all__ = ["Ecod", "ecod"]
 
@@ -18,9 +17,8 @@ class Ecod(Signal):
 
     def find(self, scope: Scope) -> Finding:
         """Return the tail probability of each actor's summed tails."""
-        if len(scope.active) < FEWEST:
-            reason = f"{len(scope.active)} actors are too few to compare"
-            return Finding(np.full(len(scope), np.nan), reason=reason)
+        if reason := too_few(scope):
+            return scope.nothing(reason)
         return Finding(tail_of(scope, ecod(scope.points)))
 
 

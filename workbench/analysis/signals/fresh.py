@@ -40,8 +40,7 @@ class Fresh(Signal):
         half = scope.history // 2
         active = scope.matrix.events > 0
         if half < 1:
-            nothing = np.full(len(scope), np.nan)
-            return Finding(nothing, reason="too little history to know which neighbours are new to all")
+            return scope.nothing("too little history to know which neighbours are new to all")
         found = Several(scope, "fresh")
         actors = np.flatnonzero(active)
         for end, pairs in scope.pairs.items():

@@ -32,8 +32,7 @@ class Gathering(Signal):
         """Return the tail probability of each actor's company; none with under two days of history."""
         before = min(scope.days, scope.history // 2)
         if before < 1:
-            nothing = np.full(len(scope), np.nan)
-            return Finding(nothing, reason="too little history to know which neighbours are new to all")
+            return scope.nothing("too little history to know which neighbours are new to all")
         found = Several(scope, "gathering")
         for end, pairs in scope.pairs.items():
             if end in scope.own:

@@ -35,7 +35,7 @@ class Novelty(Signal):
         # who has not been known through the half that teaches has nothing to be compared with
         known = scope.seen_days > half
         if not half or not known.any():
-            return Finding(np.full(len(scope), np.nan), reason="no history")
+            return scope.nothing("no history")
         found = Several(scope, "novelty")
         for end in scope.pairs:
             now, mean, tail = _count(scope, end, half, known)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from workbench.analysis.signals._peers import peer_evidence, tail_of
+from workbench.analysis.signals._peers import peer_evidence, tail_of, too_few
 from workbench.analysis.signals.base import Finding, Scope, Signal
-from workbench.analysis.tails import FEWEST
 
 __all__ = ["Outlying"]
 
@@ -18,8 +17,7 @@ class Outlying(Signal):
 
     def find(self, scope: Scope) -> Finding:
         """Return the tail probability of each actor's largest deviation."""
-        if len(scope.active) < FEWEST:
-            reason = f"{len(scope.active)} actors are too few to compare"
-            return Finding(np.full(len(scope), np.nan), reason=reason)
+        if reason := too_few(scope):
+            return scope.nothing(reason)
         tail = tail_of(scope, np.abs(scope.points).max(1))
         return Finding(tail, peer_evidence(scope, tail))

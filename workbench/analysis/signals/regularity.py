@@ -28,11 +28,10 @@ class Regularity(Signal):
     def find(self, scope: Scope) -> Finding:
         """Return the tail probability of each actor's evenness; none with fewer than 6 gaps."""
         rows, number, spread = _gaps(scope)
-        nothing = np.full(len(scope), np.nan)
         if len(rows) < FEWEST:
-            return Finding(nothing, reason=f"{len(rows)} actors with enough events are too few to compare")
+            return scope.nothing(f"{len(rows)} actors with enough events are too few to compare")
         spread = np.maximum(spread, _EVEN)
-        found = nothing.copy()
+        found = np.full(len(scope), np.nan)
         found[rows] = upper_tail(among_alike(-np.log(spread), number))
         return Finding(
             found,

@@ -35,11 +35,11 @@ class Rhythm(Signal):
         known = np.flatnonzero(before.sum(1) >= _FEWEST_BEFORE)
         before, now = before[known], now[known]
         enough = now.sum(1) >= _FEWEST_NOW
-        tail = np.full(len(scope), np.nan)
         if enough.sum() < FEWEST:
-            return Finding(tail, reason="too few visits to know hours by")
+            return scope.nothing("too few visits to know hours by")
         surprise, expected = _surprise(before, now, everyone)
         chosen = known[enough]
+        tail = np.full(len(scope), np.nan)
         tail[chosen] = upper_tail(surprise[enough])
         now, expected = now[enough], expected[enough]
         first = _in_turn(now - expected).argmax(1)

@@ -35,9 +35,9 @@ class Silence(Signal):
         last = starts(seen.actor)
         gap[seen.actor[last]] = seen.day[last]
         actors = np.flatnonzero((active >= _FEWEST_DAYS) & (gap <= _NEWS * scope.days))
-        found = np.full(len(scope), np.nan)
         if len(actors) < FEWEST:
-            return Finding(found, reason=f"{len(actors)} actors with several active days are too few")
+            return scope.nothing(f"{len(actors)} actors with several active days are too few")
+        found = np.full(len(scope), np.nan)
         gap, active = gap[actors], active[actors]
         before = scope.days + scope.history - gap
         came, missed = active - 1 + _PRIOR[0], before - active + _PRIOR[1]
