@@ -191,28 +191,21 @@ def events_behind(scope: Scope, chosen: pl.DataFrame) -> pl.DataFrame:
     They are the events in the time that deviates, of the event type that does, or that showed a new
     neighbour first.
     """
-    events = _of(chosen, scope.events)
-    events = events.cast({"event_type": pl.String}).with_row_index("row")
-    edges = _edges(scope, chosen.filter(pl.col("kind").is_in((*_NEW, *_MET))))
-    named = chosen.select("actor", "kind", "source", "since", "until")
-    timed = events.join(named.filter(~pl.col("kind").is_in((*_NEW, *_MET))), on="actor").filter(
-        pl.col("ts").is_between(pl.col("since"), pl.col("until"), closed="left")
-    )
-    counted = timed.filter(
-        (pl.col("kind") != "rhythm") & ((pl.col("source") == "") | (pl.col("source") == pl.col("event_type")))
-    )
-    hour = local_hour(scope.context.timezone).cast(pl.Int32)
-    first, end = (pl.col("source").str.slice(at, 2).cast(pl.Int32) for at in (0, 6))  # of 03:00-06:00
-    hours = timed.filter(pl.col("kind") == "rhythm").filter((hour >= first) & (hour < end))
+    all_ = _of(chosen, scope.events).with_row_index("row")
+    # few of them are behind it: what looks for them holds no more of an event than it looks at
+    events = all_.select("row", "actor", "event_type", "ts")
+    of_neighbours = pl.col("kind").is_in((*_NEW, *_MET))
+    edges = _edges(scope, chosen.filter(of_neighbours))
+    timed = chosen.filter(~of_neighbours)
     parts = (
-        counted,
-        hours,
+        _counted(timed.filter(pl.col("kind") != "rhythm"), events),
+        _in_hours(scope, timed.filter(pl.col("kind") == "rhythm"), events),
         _first_meetings(scope, chosen, events, edges),
         _meetings(scope, chosen, events, edges),
     )
     behind = np.zeros(events.height, bool)
     behind[pl.concat([part["row"] for part in parts]).to_numpy()] = True
-    found = events.filter(behind)  # in their order: by actor and time
+    found = all_.filter(behind)  # in their order: by actor and time
     day = pl.from_epoch(pl.col("day").cast(pl.Int64) * (DAY_US // 1_000_000), "s").dt.strftime("%Y-%m-%d")
     address = pl.concat_str(day, pl.lit("/"), pl.col("_id").cast(pl.String))
     shown = found.group_by("actor", maintain_order=True).head(ADDRESSES)
@@ -221,6 +214,25 @@ def events_behind(scope: Scope, chosen: pl.DataFrame) -> pl.DataFrame:
         .agg(address.alias("addresses"))
         .join(found.group_by("actor").agg(pl.len().cast(pl.Int64).alias("events")), on="actor")
     )
+
+
+_WHEN = pl.col("ts").is_between(pl.col("since"), pl.col("until"), closed="left")
+
+
+def _counted(chosen: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    """Return the events of the type that is spoken of, or of all where none is, in the time that is."""
+    of = pl.col("source").cast(events["event_type"].dtype, strict=False)
+    named = chosen.filter((pl.col("source") == "") | of.is_not_null())
+    timed = events.join(named.select("actor", "since", "until", of.alias("of")), on="actor")
+    return timed.filter(_WHEN & (pl.col("of").is_null() | (pl.col("of") == pl.col("event_type"))))
+
+
+def _in_hours(scope: Scope, chosen: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    """Return the events in the hours of the day, and in the time, that are spoken of."""
+    first, end = (pl.col("source").str.slice(at, 2).cast(pl.Int32) for at in (0, 6))  # of 03:00-06:00
+    named = chosen.select("actor", "since", "until", first.alias("first"), end.alias("end"))
+    hour = local_hour(scope.context.timezone).cast(pl.Int32)
+    return events.join(named, on="actor").filter(_WHEN & (hour >= pl.col("first")) & (hour < pl.col("end")))
 
 
 def _of(chosen: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
@@ -232,9 +244,9 @@ def _of(chosen: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _edges(scope: Scope, chosen: pl.DataFrame) -> pl.DataFrame:
-    """Return the chosen actors' edges of the types that are spoken of."""
-    spoken = set(chosen["source"])
-    parts = [_of(chosen, part) for (edge, _), part in scope.activity.by_end().items() if edge in spoken]
+    """Return the edges of each type of the actors of whose it is spoken."""
+    ends = scope.activity.by_end().items()
+    parts = [_of(chosen.filter(pl.col("source") == edge), part) for (edge, _), part in ends]
     found = pl.concat(parts) if parts else scope.activity.edges.clear()
     return found.cast({"edge": pl.String, "neighbour": pl.String})
 
@@ -266,4 +278,5 @@ def _meetings(scope: Scope, chosen: pl.DataFrame, events: pl.DataFrame, edges: p
 def _givers(scope: Scope) -> pl.DataFrame:
     """Return each ``edge`` type with the ``event_type`` that give it."""
     pairs = [(end.edge, event) for end in scope.new_edges for event in end.events]
-    return pl.DataFrame(pairs, schema={"edge": pl.String(), "event_type": pl.String()}, orient="row")
+    found = pl.DataFrame(pairs, schema={"edge": pl.String(), "event_type": pl.String()}, orient="row")
+    return found.cast({"event_type": scope.activity.events["event_type"].dtype}, strict=False)

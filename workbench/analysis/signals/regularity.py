@@ -56,7 +56,9 @@ def _gaps(scope: Scope) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     inside = (actor[1:] == actor[:-1]) & (gap >= 1) & (gap <= limit)
     # one sort by actor and gap: events are in order of actors, and the median is in the middle of each's
     bits = limit.bit_length()
-    key = np.sort((actor[1:][inside].astype(np.int64) << bits) | gap[inside])
+    key = actor[1:][inside].astype(np.int64) << bits
+    key |= gap[inside]
+    key.sort()
     actor, log = key >> bits, np.log(key & ((1 << bits) - 1))
     first = starts(actor)
     number = np.diff(first, append=len(key))
