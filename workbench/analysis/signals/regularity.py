@@ -59,11 +59,11 @@ def _gaps(scope: Scope) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     key = actor[1:][inside].astype(np.int64) << bits
     key |= gap[inside]
     key.sort()
-    actor, log = key >> bits, np.log(key & ((1 << bits) - 1))
-    first = starts(actor)
+    first = starts(key >> bits)
     number = np.diff(first, append=len(key))
+    log = np.log(key & ((1 << bits) - 1))
     middle = (log[first + (number - 1) // 2] + log[first + number // 2]) / 2
-    off = np.minimum(np.abs(log - np.repeat(middle, number)), _WIDEST)
-    spread = np.add.reduceat(off, first) / number
+    log -= np.repeat(middle, number)
+    spread = np.add.reduceat(np.minimum(np.abs(log, out=log), _WIDEST, out=log), first) / number
     enough = number >= _FEWEST_GAPS
-    return actor[first][enough], number[enough].astype(np.float64), spread[enough]
+    return (key[first] >> bits)[enough], number[enough].astype(np.float64), spread[enough]
