@@ -333,6 +333,17 @@ def test_a_disk_that_refuses_the_status_is_no_failure(tmp_path: Path, world: Wor
     assert world.ran == ["ranks"]
 
 
+def test_a_disk_that_refuses_the_status_is_told_once_and_nothing_is_left_on_it(
+    tmp_path: Path, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "scheduler.json" / "taken").mkdir(parents=True)
+    scheduler = world.scheduler(status_file=tmp_path / "scheduler.json")
+    for _ in range(3):
+        scheduler.stop()
+    assert [path.name for path in tmp_path.iterdir()] == ["scheduler.json"]
+    assert [record.message for record in caplog.records] == ["the status is not written"]
+
+
 def test_percentiles_are_of_the_last_runs(world: World) -> None:
     lengths = iter(range(1, 101))
 

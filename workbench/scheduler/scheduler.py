@@ -108,7 +108,7 @@ class Scheduler:
         self._tell: list[Callable[[JobStatus], object]] = []
         self._pool: ThreadPoolExecutor | None = None
         self._timer: Any = None
-        self._since = ""
+        self._since = self._refused = ""
         self._logger = get_logger("scheduler")
 
     @property
@@ -240,8 +240,12 @@ class Scheduler:
         self._write()
 
     def _write(self) -> None:
-        if self._status_file is not None:
-            write_status(self._status_file, self.status())
+        if self._status_file is None:
+            return
+        refused = write_status(self._status_file, self.status())
+        if refused and refused != self._refused:
+            self._logger.warning("the status is not written", path=str(self._status_file), reason=refused)
+        self._refused = refused
 
     def _look(self, now: float) -> None:
         """Note what jobs would read now; what cannot be said counts as unchanged."""

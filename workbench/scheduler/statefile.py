@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import secrets
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
-
-from workbench.logs import get_logger
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,16 +16,19 @@ if TYPE_CHECKING:
 __all__ = ["read_status", "write_status"]
 
 
-def write_status(path: Path, status: Status) -> None:
-    """Write a status; a reader sees it whole or the one before. A disk that refuses is logged."""
-    aside = path.with_name(f".{secrets.token_hex(8)}.tmp")
+def write_status(path: Path, status: Status) -> str:
+    """Write a status, and return why the disk refuses it; a reader sees it whole or the one before."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     document = {**asdict(status), "pid": os.getpid()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         aside.write_text(json.dumps(document), encoding="utf-8")
         aside.replace(path)
     except OSError as error:
-        get_logger("scheduler").warning("the status is not written", path=str(path), reason=str(error))
+        with contextlib.suppress(OSError):  # it is tried again every second
+            aside.unlink(missing_ok=True)
+        return str(error)
+    return ""
 
 
 def read_status(path: Path) -> dict[str, Any] | None:
