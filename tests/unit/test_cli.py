@@ -868,6 +868,29 @@ def test_a_closed_pipe_ends_the_command_without_a_word(shop: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "how", ["--json > /dev/full", "--format csv > /dev/full", "--format csv -o /dev/full", "> /dev/full"]
+)
+def test_a_full_disk_costs_a_paragraph_and_an_exit_code(shop: Path, how: str) -> None:
+    command = f"{sys.executable} -m workbench sql 'from range(20000)' -w {shop} {how}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("workbench: what was to be written is cut off: No space left on device.")
+    assert done.stderr.count("\n") == 1
+
+
+def test_what_the_system_refuses_about_a_file_is_told_without_a_traceback(own: Path) -> None:
+    (own / "workbench.toml").unlink(missing_ok=True)
+    (own / "workbench.toml").mkdir()
+    assert mistake("status", "-w", own) == f"workbench: {own / 'workbench.toml'}: Is a directory.\n"
+
+
+def test_what_is_piped_in_has_to_be_text(shop: Path) -> None:
+    command = f"printf '\\xff select 1' | {sys.executable} -m workbench sql - -w {shop}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "workbench: what is piped in is no UTF-8 text.\n")
+
+
+@pytest.mark.parametrize(
     ("written", "expected"),
     [
         (["a=1", "b=x", "c=true", "d=[1]"], {"a": 1, "b": "x", "c": True, "d": [1]}),

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path  # noqa: TC003  (typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.cli.options import JsonOption, OutputOption, WorkspaceOption, open_workspace
+from workbench.cli.options import (
+    JsonOption,
+    OutputOption,
+    WorkspaceOption,
+    open_workspace,
+    standard_input,
+)
 from workbench.cli.screen import SHOWN_ROWS, print_json, print_note, print_table, print_text, write_file
 from workbench.errors import UsageError
 
@@ -65,7 +70,7 @@ def ask(  # noqa: PLR0913  (the options of one command)
 
     The answer says how the question was read; --json gives text, plan and all rows of every table.
     """
-    text = sys.stdin.read() if question == "-" else question
+    text = standard_input() if question == "-" else question
     with open_workspace(workspace) as engine:
         if plan_only:
             _print_proposals(engine, text, session, planner, provider)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -20,6 +23,9 @@ DAMAGED = 1
 MISTAKE = 2
 INTERRUPTED = 130
 
+# What a disk says that takes no more.
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+
 _STOPPED = (
     "workbench: stopped. The workspace is consistent: what was finished is kept, the rest was not begun. "
     "The command can be repeated."
@@ -29,8 +35,8 @@ _STOPPED = (
 class Group(TyperGroup):
     """The root of the commands.
 
-    A user's mistake ends with 2 and a paragraph, an interrupt with 130 and a sentence; an exception
-    that nobody expected keeps its traceback.
+    A user's mistake ends with 2 and a paragraph, and so does what the operating system refuses about a file;
+    an interrupt ends with 130 and a sentence; an exception that nobody expected keeps its traceback.
     """
 
     def main(
@@ -59,6 +65,10 @@ class Group(TyperGroup):
             code = _fail(_usage(error), error.exit_code)
         except typer.Abort:
             code = _fail(_STOPPED, INTERRUPTED)
+        except OSError as error:
+            if error.filename is None and error.errno not in _FULL:
+                raise
+            code = _fail(_refusal(error), MISTAKE)
         sys.exit(code if isinstance(code, int) else 0)
 
     def invoke(self, ctx: Any) -> Any:
@@ -69,6 +79,16 @@ class Group(TyperGroup):
         except KeyboardInterrupt:
             raise typer.Exit(_fail(_STOPPED, INTERRUPTED)) from None
         return result
+
+
+def _refusal(error: OSError) -> str:
+    """Return what was refused; what could not be printed is let go, else the way out would fail again."""
+    if error.filename is not None:
+        return f"workbench: {error.filename}: {error.strerror}."
+    sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  (until the process ends)
+    return (
+        f"workbench: what was to be written is cut off: {error.strerror}. Make room, and repeat the command."
+    )
 
 
 def _usage(error: typer.TyperException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -145,6 +146,20 @@ def reading_options(written: Iterable[str] | None, command: str, *own: str) -> d
             f"{taken[0]!r} is no option of a connector.", fix=f"See 'workbench {command} --help'."
         )
     return options
+
+
+def standard_input() -> str:
+    """Return the text that is piped in.
+
+    Raises:
+        UsageError: If it is no text.
+    """
+    try:
+        text = sys.stdin.read()
+        text.encode()
+    except UnicodeError:
+        raise UsageError("what is piped in is no UTF-8 text.") from None
+    return text
 
 
 def complete_tasks() -> list[str]:

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from workbench.cli.options import JsonOption, OutputOption, WorkspaceOption, open_workspace
+from workbench.cli.options import (
+    JsonOption,
+    OutputOption,
+    WorkspaceOption,
+    open_workspace,
+    standard_input,
+)
 from workbench.cli.screen import (
     SHOWN_ROWS,
     plain_json,
@@ -85,7 +91,7 @@ def sql(  # noqa: PLR0913  (the options of one command)
     form = "json" if as_json else form or "table"
     if form == "parquet" and output is None:
         raise UsageError("Parquet is nothing for a screen.", fix="Name a file with --output.")
-    text = sys.stdin.read() if statement == "-" else statement
+    text = standard_input() if statement == "-" else statement
     with open_workspace(workspace) as engine:
         result = engine.sql(text, timeout=timeout)
     for note in result.notes if form != "json" else ():
