@@ -576,7 +576,8 @@ def test_large_whole_numbers_survive_a_fraction_in_a_later_batch(log: Log) -> No
 
     assert log.engine.fields["click"] == {"id": "float64"}
     assert _keys(log) == sorted(["1.50", *map(str, numbers)])
-    documents = read_documents(log.engine.snapshot, ["2025-01-01"], log.engine.fields)["click"]
+    events = log.engine.snapshot.files("events", segments=["2025-01-01"])
+    documents = read_documents(log.engine.snapshot, events, log.engine.fields)["click"]
     assert set(documents["_original"].struct.field("id")) == set(map(str, numbers))
 
 

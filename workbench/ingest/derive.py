@@ -11,6 +11,7 @@ import polars as pl
 
 from workbench.ingest.workers import workers
 from workbench.partials.extract import counts, entity_fields, extract
+from workbench.partials.merge import merged
 from workbench.partials.profiles import profiles
 from workbench.partials.shapes import KINDS, shaped
 from workbench.partials.stored import read_documents
@@ -18,7 +19,7 @@ from workbench.partials.texts import text_fields, texts
 from workbench.vectors.files import outdated, texts_facts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from concurrent.futures import Executor, Future
 
     from workbench.config.entity_schema import EntitySchema
@@ -39,8 +40,10 @@ __all__ = [
 
 # Raised when the functions in workbench.partials give other results for the same documents.
 VERSION = 1
-# of which profiles are made at a time
+# fields of which profiles are made at a time
 _FIELDS = 16
+# documents of which entities and edges are extracted at a time
+_ROWS = 400_000
 
 
 @functools.cache
@@ -107,7 +110,7 @@ def add_partials(
     fields = snapshot.manifest.state.get("fields", {})
     events = snapshot.files("events", segments=[segment])
     with workers(threads) as pool:
-        derived = submit_stored(pool, snapshot, [segment], schema, fields)
+        derived = submit_stored(pool, snapshot, events, schema, fields)
         write_partials(pool, transaction, derived, {segment: input_hash(events, schema, fields)})
 
 
@@ -122,52 +125,66 @@ def submit_partials(
     ]
 
 
-def submit_stored(
+def submit_stored(  # noqa: PLR0913, PLR0917  (as submit_partials, and where the documents are)
     pool: Executor,
     snapshot: Snapshot,
-    segments: Sequence[str],
+    events: Sequence[FileEntry],
     schema: EntitySchema,
     fields: Mapping[str, Mapping[str, FieldType]],
+    rows: int = _ROWS,
 ) -> list[Future[dict[str, pl.DataFrame]]]:
     """Begin to derive the partials of stored segments, as :func:`submit_partials` does of their documents.
 
-    These are never held whole, however long the day: each job reads the fields that it needs, and profiles
-    are made of some fields at a time.
+    These are never held whole, however long the day: each job reads the fields that it needs, profiles are
+    made of some fields at a time, and of a large segment some files at a time.
 
     Args:
         pool: Threads to derive with.
         snapshot: The generation.
-        segments: Their days.
+        events: All files of events of the segments.
         schema: Which fields give which entities, edges and properties.
         fields: The type of each field, by event type.
+        rows: Of a segment with more documents so many are extracted at a time, unless one file has more.
     """
     held: dict[str, set[str]] = {}
-    for entry in snapshot.files("events", segments=segments):
+    for entry in events:
         held.setdefault(entry.name, set()).update(entry.meta["fields"])
     test = schema.fields.test_account
     rules = {name: schema.events[name] for name in held if name in schema.events}
 
-    def read(columns: Mapping[str, Collection[str]]) -> dict[str, pl.DataFrame]:
-        return read_documents(snapshot, segments, fields, columns)
-
     def joined() -> dict[str, pl.DataFrame]:
-        return extract(read({name: {test, *entity_fields(rule)} for name, rule in rules.items()}), schema)
+        columns = {name: {test, *entity_fields(rule)} for name, rule in rules.items()}
+        parts = _parts([entry for entry in events if entry.name in columns], rows)
+        return merged([extract(read_documents(snapshot, part, fields, columns), schema) for part in parts])
 
     def profiled() -> dict[str, pl.DataFrame]:
-        parts = [
+        some = [
             {name: sorted(names)[at : at + _FIELDS]}
             for name, names in held.items()
             for at in range(0, len(names), _FIELDS)
         ]
-        rows = [found for found in (profiles(read(part)) for part in parts) if found.height]
-        return {"profiles": pl.concat(rows).sort("segment", "type", "field") if rows else profiles({})}
+        found = [profiles(read_documents(snapshot, events, fields, columns)) for columns in some]
+        kept = [rows for rows in found if rows.height]
+        return {"profiles": pl.concat(kept).sort("segment", "type", "field") if kept else profiles({})}
 
     def counted() -> dict[str, pl.DataFrame]:
         said = {name: text_fields(rule.text) for name, rule in rules.items()}
-        documents = read({name: {test, *said.get(name, ())} for name in held})
+        columns = {name: {test, *said.get(name, ())} for name in held}
+        documents = read_documents(snapshot, events, fields, columns)
         return {"counts": counts(documents, schema), "texts": texts(documents, schema)}
 
     return [pool.submit(job) for job in (joined, profiled, counted)]
+
+
+def _parts(events: Sequence[FileEntry], rows: int) -> list[list[FileEntry]]:
+    """Return the files of one segment in groups of so many documents; those of several as one group."""
+    parts: list[list[FileEntry]] = [[]]
+    several = len({entry.segment for entry in events}) > 1
+    for entry in events:
+        if parts[-1] and not several and sum(e.rows for e in parts[-1]) + entry.rows > rows:
+            parts.append([])
+        parts[-1].append(entry)
+    return parts
 
 
 def write_partials(

@@ -91,7 +91,7 @@ class Publisher:
             transaction = writer.begin()
             events = transaction.base.files("events", segments=segments)
             with workers(self._threads) as pool:
-                derived = submit_stored(pool, transaction.base, segments, self.schema, self.fields)
+                derived = submit_stored(pool, transaction.base, events, self.schema, self.fields)
                 self._add_partials(pool, transaction, derived, segments, events)
             transaction.commit()
         references = {f.inputs for f in writer.snapshot().files("entities", segments=[""])}
@@ -108,7 +108,8 @@ class Publisher:
         touched = {s for frame in typed.values() for s in frame["_segment"].unique()}
         stored_in = {f.segment for f in base.files("events")}
         stale = {f.segment for name in widened for f in base.files("events", name=name)}
-        stored = read_documents(base, (touched | stale) & stored_in, self.fields)
+        events = base.files("events", segments=(touched | stale) & stored_in)
+        stored = read_documents(base, events, self.fields)
         taken = _ids_by_segment(stored)
         typed = _identified(typed, taken)
         # a field that became text is stored anew, for no reader but this one knows the original text

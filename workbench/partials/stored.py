@@ -118,20 +118,20 @@ def _with_original(frame: pl.DataFrame, names: list[str]) -> pl.DataFrame:
 
 def read_documents(
     snapshot: Snapshot,
-    segments: Iterable[str],
+    entries: Iterable[FileEntry],
     fields: Mapping[str, Mapping[str, FieldType]],
     columns: Mapping[str, Collection[str]] | None = None,
 ) -> dict[str, pl.DataFrame]:
-    """Return the stored documents of some segments by event type, with column ``_segment``.
+    """Return stored documents by event type, with column ``_segment``.
 
     Args:
         snapshot: The generation.
-        segments: Their days.
+        entries: Its files of events that are read.
         fields: The type of each field, by event type.
         columns: Only documents of these event types, and of their fields only these.
     """
     found: dict[str, list[pl.DataFrame]] = {}
-    for entry in snapshot.files("events", segments=segments):
+    for entry in entries:
         if columns is not None and entry.name not in columns:
             continue
         frame = _frame(_read(snapshot, entry, None if columns is None else columns[entry.name]))
