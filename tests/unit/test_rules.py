@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
 import shutil
 import threading
@@ -454,6 +455,22 @@ def test_a_bad_file_leaves_the_last_good_version_running(own: Engine) -> None:
     assert rules.problems() == []
     path.unlink()
     assert rules.list() == []
+
+
+def test_what_is_no_document_stops_no_rule(own: Engine) -> None:
+    write(own, DOCUMENT)
+    write(own, "[" * 5000, "deep.yaml")
+    write(own, DOCUMENT.replace("name: Busy", "name: 2025-02-30"), "date.yaml")
+    folder = own.path / "rules"
+    (folder / "loop.yaml").symlink_to("loop.yaml")
+    os.mkfifo(folder / "pipe.yaml")
+    assert [f.rule for f in own.rules.evaluate(datetime(2025, 6, 14, 12, 0, tzinfo=UTC))] == ["busy"]
+    assert [str(problem).removeprefix(f"{folder}/") for problem in own.rules.problems()] == [
+        "date.yaml: not to be read as YAML: day is out of range for month.",
+        "deep.yaml: not valid YAML: it is nested too deep.",
+        "loop.yaml: cannot be read: Too many levels of symbolic links.",
+        "pipe.yaml: this is a pipe, not a file.",
+    ]
 
 
 def test_a_rule_extends_another_and_two_have_no_id_in_common(own: Engine) -> None:

@@ -147,6 +147,8 @@ def _extended(data: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parse(path: Path) -> dict[str, Any]:
+    if path.is_fifo():  # it would be waited for
+        raise ConfigError("this is a pipe, not a file.", where=str(path))
     try:
         data = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -163,6 +165,11 @@ def _parse(path: Path) -> dict[str, Any]:
     except YAMLError as error:
         problem = str(error).split("\n", 1)[0]
         raise ConfigError(f"not valid YAML: {problem}.", where=str(path)) from error
+    except RecursionError as error:
+        raise ConfigError("not valid YAML: it is nested too deep.", where=str(path)) from error
+    except Exception as error:  # what the library meets in values, such as the 30th of February
+        problem = str(error).split("\n", 1)[0]
+        raise ConfigError(f"not to be read as YAML: {problem}.", where=str(path)) from error
     if not isinstance(data, dict):
         raise ConfigError("expected a mapping with apiVersion, kind, metadata and spec.", where=f"{path}:1")
     return data

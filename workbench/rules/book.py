@@ -111,7 +111,7 @@ class Book:
     def _ids(self, files: Mapping[Path, Any]) -> dict[str, Path]:
         """Return the file of each id that can be extended: the workspace's own before the examples."""
         ids = dict(example_rules())
-        for path in files:
+        for path in filter(Path.is_file, files):
             with suppress(Exception):  # what is wrong with it is told when it is read
                 ids[str(YAML(typ="safe").load(path.read_text(encoding="utf-8"))["metadata"]["id"])] = path
         return ids
@@ -201,6 +201,6 @@ def _base(name: str, path: Path, ids: Mapping[str, Path]) -> Path | None:
 def _identity(path: Path) -> tuple[int, int, int]:
     try:
         found = path.stat()
-    except FileNotFoundError:
+    except OSError:
         return (0, 0, 0)
     return (found.st_ino, found.st_size, found.st_mtime_ns)
