@@ -114,3 +114,9 @@ def test_two_times_joined_by_and_are_asked_back_as_one_and_as_two(asked: Any, fl
 
 def test_a_day_told_by_its_distance_is_named(asked: Any, flights: Engine) -> None:
     assert "yesterday (2013-12-31)" in asked(flights, "departures yesterday").reading
+
+
+def test_events_that_name_nobody_are_not_left_out_in_silence(asked: Any, flights: Engine) -> None:
+    told = "events that name no aircraft are left out"
+    assert told in asked(flights, "top 5 aircraft by cancellations").reading
+    assert told not in asked(flights, "top 5 aircraft by departures").reading

@@ -194,10 +194,10 @@ class Asked:
         self.clocks += [part.value for part in ctx.take("DAYHOUR")]
 
     def _how_much(self) -> None:
-        """Ask back what counts as "delayed" where events with a field and no threshold are counted."""
+        """Ask back what counts as "delayed" where events with a field and no threshold count."""
         bare = [p for m, p in self.wanted if not m.ops]
         counted = self.count is not None and not isinstance(self.count[0].what, KindRef | RoleRef)
-        if not counted or not bare or self.superlative or self.order:
+        if not (counted or self.share is not None) or not bare or self.superlative or self.order:
             return
         words = self._words(bare[0].i, bare[0].j)
         what = self.wanted[0][0].what

@@ -67,10 +67,13 @@ class Figured(Narrowed):
                 self.groups = [(g, p) for g, p in self.groups if g is not same[0]]
 
     def _named_only(self, dim: Dim) -> None:
-        """Leave out events that do not name what is asked for."""
+        """Leave out events that do not name what is asked for, and say so."""
         for group in dim.groups:
             if any(e.fields[group.field].nulls for e in self.frame.events if group.field in e.fields):
                 self.frame.filters.append(Filter(field=group.field, op="is not null"))
+                note = f"events that name no {dim.noun} are left out"
+                if dim.noun and note not in self.frame.notes:
+                    self.frame.notes.append(note)
 
     def _grouped(self, columns: tuple[str, ...]) -> bool:
         return any(set(columns) <= {g.field for g in d.groups} for d in self.frame.dims)
