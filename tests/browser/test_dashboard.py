@@ -190,3 +190,13 @@ def test_a_link_with_a_wrong_value_says_so(url: str, capture, address: str) -> N
     said = page.locator("[role=alert]").first
     said.wait_for()
     assert address.rpartition("&")[2].replace("=", " is '") in said.inner_text()
+
+
+def test_a_table_of_many_columns_is_moved_sideways_not_squeezed(url: str, capture) -> None:  # noqa: ANN001
+    page = capture.page()
+    log_in(page, f"{url}/?view=chat&questions=%5B%22%40anomalies%22%5D")
+    cell = page.locator(".wb-frame.wb-chat .scroll tbody td").first
+    cell.wait_for()
+    box = cell.bounding_box()
+    assert box is not None
+    assert box["height"] < 80  # once each cell was as narrow as a letter
