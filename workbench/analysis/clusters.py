@@ -81,7 +81,7 @@ class Clusters(Tabular):
             UsageError: If there is no such cluster.
         """
         rows = self.knowledge.to_polars()
-        rows = rows.filter(pl.col("cluster") == cluster) if isinstance(cluster, int) else rows.clear()
+        rows = rows.filter(pl.col("cluster") == cluster) if isinstance(cluster, int) else rows.clear()  # type: ignore[redundant-expr]
         if rows.is_empty():
             numbers = ", ".join(map(str, self.knowledge.to_polars()["cluster"].unique().sort()))
             raise UsageError(f"there is no cluster {cluster!r}; there are {numbers}.")

@@ -177,7 +177,7 @@ def search(names: pl.DataFrame, query: str, limit: int, timezone: str) -> Hits:
     Raises:
         UsageError: If the query has no letter and no digit, or the limit is less than 1.
     """
-    wanted = str(query).strip().casefold() if query is not None else ""
+    wanted = str(query).strip().casefold() if query is not None else ""  # type: ignore[redundant-expr]
     if not pl.Series([wanted]).str.contains(_WORDS).item():
         raise UsageError(f"cannot look for {query!r}.", fix="Give a word, a number or a name.")
     whole(limit, "limit", 1)

@@ -42,7 +42,7 @@ def parse_entity(entity: str) -> tuple[str, str]:
     >>> parse_entity("Url:http://x/y")
     ('url', 'http://x/y')
     """
-    type_, colon, key = entity.partition(":") if isinstance(entity, str) else ("", "", "")
+    type_, colon, key = entity.partition(":") if isinstance(entity, str) else ("", "", "")  # type: ignore[redundant-expr]
     if not colon or not type_:
         raise UsageError(f"{entity!r} is not an entity.", fix="Write it type:key.")
     try:

@@ -54,7 +54,7 @@ class EntityIndex:
         Raises:
             UnknownNameError: If there is no such type.
         """
-        if not isinstance(type, str) or type not in self.known_types:
+        if not isinstance(type, str) or type not in self.known_types:  # type: ignore[redundant-expr]
             raise UnknownNameError("entity type", type, self.known_types, where="graph")
         if type not in self.types:
             return 0, 0

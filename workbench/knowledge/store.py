@@ -127,7 +127,7 @@ class KnowledgeStore:
                 names the nearest day that there is. A neighbouring day is never returned silently.
         """
         snapshot = self._store.snapshot()
-        entries = _entries(snapshot, kind) if isinstance(kind, str) else []
+        entries = _entries(snapshot, kind) if isinstance(kind, str) else []  # type: ignore[redundant-expr]
         if not entries:
             kinds = sorted({f.name for f in snapshot.files("knowledge")})
             raise UnknownNameError(

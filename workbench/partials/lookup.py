@@ -43,7 +43,7 @@ def parse_address(address: str) -> tuple[str, int]:
     >>> parse_address("2013-02-08/17")
     ('2013-02-08', 17)
     """
-    segment, slash, number = address.partition("/") if isinstance(address, str) else ("", "", "")
+    segment, slash, number = address.partition("/") if isinstance(address, str) else ("", "", "")  # type: ignore[redundant-expr]
     if not slash or not number.isdecimal() or len(number) > 19 or int(number) > _LARGEST_ID:
         raise UsageError(f"{address!r} is not an address.", fix="Write it segment/_id, as results do.")
     return segment, int(number)
