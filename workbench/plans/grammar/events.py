@@ -113,13 +113,17 @@ class _Reader(Figured):
         noun = self.ctx.role_noun(RoleRef(role, event.type_of(role)))
         steps: list[Step] = []
 
+        labels = {
+            n: self.lexicon.label(n).removeprefix(f"{event.type_of(role)} ") for n in (*names, *without)
+        }
+
         def collected(number: int, entity: str | None, *, others: bool = False) -> str:
-            own = names if others else [entity] if entity else []
-            tests = role_filter(self.ctx, role, own, event, negated=others) if own else ()
+            meant = names if others else [entity] if entity else []
+            tests = role_filter(self.ctx, role, meant, event, negated=others) if meant else ()
             where = (*self.frame.filters, *tests)
             types = tuple(e.name for e in self.frame.events)
             steps.append(Scan(id=f"events_{number}", types=types, since=since, until=until, where=where))
-            title = f"{noun} {self.lexicon.label(entity)}" if entity else f"any {noun}"
+            title = f"{noun} {labels[entity]}" if entity else f"any {noun}"
             count = (Measure(name="count"),)
             by = (Group(field=fields[0]),)
             steps.append(
@@ -139,8 +143,8 @@ class _Reader(Figured):
             steps.append(SetOperation(id="rest", sources=(main, *unwanted), kind="difference", on=fields[0]))
             main = "rest"
         several = self.ctx.plural_of(self.ctx.kind_noun(what))
-        told = f" with {listed([f'{noun} {self.lexicon.label(n)}' for n in names])}" if names else ""
-        none = f"{'' if names else f'{noun} '}{listed([self.lexicon.label(n) for n in without], 'or')}"
+        told = f" with {listed([f'{noun} {labels[n]}' for n in names])}" if names else ""
+        none = f"{'' if names else f'{noun} '}{listed([labels[n] for n in without], 'or')}"
         told += f" but none with {none}" if without else ""
         told += f" and none with any other {noun}" if self.only else ""
         others = f" ({listed(self.frame.told)})" if self.frame.told else ""
