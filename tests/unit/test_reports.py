@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -289,3 +293,18 @@ def test_the_shipped_template_runs_on_any_workspace(engine: Engine) -> None:
     made = run_template(template, engine, {"top": "1"})
     assert made.manifest["parameters"]["top"] == 1
     assert 'class="wb-figure"' in made.html
+
+
+def test_a_run_that_is_stopped_in_a_cell_says_so_and_writes_nothing(engine: Engine, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    os.mkfifo(begun)
+    endless = f"import threading\nopen({str(begun)!r}, 'w').close()\nthreading.Event().wait()"
+    template, out = notebook(tmp_path / "t.ipynb", OPEN, endless), tmp_path / "out.html"
+    command = [sys.executable, "-m", "workbench", "report", "run", str(template), "-w", str(engine.path)]
+    with subprocess.Popen([*command, "-o", str(out), "-q"], stderr=subprocess.PIPE, text=True) as process:
+        begun.read_text()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert said.startswith("workbench: stopped.")
+    assert not out.exists()

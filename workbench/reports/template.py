@@ -151,12 +151,17 @@ def _execute(notebook: Any, template: Path, cell_seconds: int, progress: Progres
         kernel_name="python3",  # whatever kernel it was written with, this is the one that is here
         resources={"metadata": {"path": str(template.parent.absolute())}},
         on_cell_executed=executed,
-        extra_arguments=["--log-level=ERROR"],
+        extra_arguments=["--log-level=CRITICAL"],  # what fails in a cell is told below
     )
     try:
         client.execute()
     except CellExecutionError as error:
         raise _failed(notebook, template, f"{error.ename}: {error.evalue}") from error
+    except AssertionError as error:
+        if client.km is not None:
+            raise
+        # it ends its kernel at a signal, and then stumbles over that
+        raise KeyboardInterrupt from error
     except (CellTimeoutError, DeadKernelError, RuntimeError) as error:
         raise _failed(notebook, template, str(error).strip().splitlines()[0]) from error
 
