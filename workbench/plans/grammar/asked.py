@@ -150,7 +150,9 @@ class Asked:
             elif part.value.what is not None:
                 self.subjects.append((part.value.what, part))
         for part in self.ctx.take("share"):
-            if self.ctx.tokens[part.i].word in self.lexicon.language.data["speech"]["shared"]:
+            speech, tokens = self.lexicon.language.data["speech"], self.ctx.tokens
+            verb = part.i > 0 and tokens[part.i - 1].word in speech["sharing"]  # "those who share"
+            if verb or tokens[part.i].word in speech["shared"]:
                 raise Decline(f"{self.ctx.text(part)!r} speaks of what several have, not of a part.")
             if self.share is not None and (self.share[0].what or not part.value.what):
                 continue

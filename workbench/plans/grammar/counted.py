@@ -54,7 +54,7 @@ _SEVERAL = 10  # rows where the question asks for the most of several
 _OTHERWISE = (
     "EVENT", "share", "DAYHOUR", "BUCKET", "measure", "KNOW", "knownof", "samegroup", "sharing", "whens",
     "w:timeline", "w:trends", "w:change", "w:compare", "w:versus", "w:similar", "w:path", "w:connected",
-    "w:common", "w:anomalies", "w:important",
+    "w:anomalies", "w:important",
 )  # fmt: skip
 
 
@@ -75,6 +75,7 @@ class _Form:
     parts: tuple[Part, ...]
     degree: str = ""
     n: int | None = None
+    shared: bool = False  # only rows that several of the counted have
 
 
 def counted_draft(ctx: Context) -> Draft | None:
@@ -84,7 +85,8 @@ def counted_draft(ctx: Context) -> Draft | None:
         Ask: If the question has several meanings.
         Decline: If nothing joins the two.
     """
-    form = None if ctx.has(*_OTHERWISE) else _form(ctx)
+    named = ctx.has("w:common") and ctx.has("filter", "rel")  # what some entities have in common
+    form = None if named or ctx.has(*_OTHERWISE) else _form(ctx)
     return _Counted(ctx, form).draft() if form else None
 
 
@@ -115,6 +117,8 @@ def _form(ctx: Context) -> _Form | None:  # noqa: PLR0911  (one for each way to 
             return None
         n = n or (None if not degree else _SEVERAL if rows == groups or ctx.several(rows[0][1]) else 1)
         return _Form(kinds[0][0], (rows[0][0],), (*said, *extremes), degree, n)
+    if ctx.has("w:common") and not extremes:
+        return _shared([d for d, _ in (*groups, *nouns)], said)
     if len(nouns) != 1 or not groups:
         return None
     if extremes:  # the top 5 games by members
@@ -126,6 +130,15 @@ def _form(ctx: Context) -> _Form | None:  # noqa: PLR0911  (one for each way to 
     if n is not None:
         return None
     return _Form(nouns[0][0], tuple(d for d, _ in groups), said)
+
+
+def _shared(ends: Sequence[object], said: tuple[Part, ...]) -> _Form | None:
+    """Return the form of what several have: by whom, and what."""
+    if len(ends) != 2 or ends[0] == ends[1] or not all(isinstance(d, KindRef | RoleRef) for d in ends):
+        return None
+    by, what = ends
+    assert isinstance(by, KindRef | RoleRef), by  # noqa: S101  (just looked at)
+    return _Form(by, (what,), said, shared=True)
 
 
 class _Counted(EntitySet):
@@ -272,7 +285,7 @@ class _Counted(EntitySet):
 
     def _taken(self) -> None:
         """Mark the parts that made the form as used."""
-        self.ctx.use(*self.form.parts, *(p for p in self.ctx.of("w:distinct")))
+        self.ctx.use(*self.form.parts, *self.ctx.of("w:distinct", "w:common"))
         self.ctx.use(*(p for p in self.ctx.of("count") if p.value.what is None))
 
     def _row_tests(self, row: KindRef | RoleRef) -> tuple[list[Filter], str]:
@@ -313,6 +326,10 @@ class _Counted(EntitySet):
             Aggregate(id="figures", title=title, source=steps[-1].id, by=tuple(groups), measures=(count,))
         )
         reading = [f"{told[:1].upper()}{told[1:]}"]
+        if form.shared:
+            test = Filter(field=column, op=">", value=1)
+            steps.append(FilterRows(id="shared", title=title, source=steps[-1].id, where=(test,)))
+            reading.append("only where it is > 1")
         twice = tuple(op for part in ctx.take("agg") for op in part.value)
         for part in ctx.take("having"):
             op, number, _ = part.value
