@@ -447,11 +447,24 @@ def test_a_channel_that_is_down_holds_nobody_else_up_and_keeps_its_order(
         two_rules(journal, state, hook.url, other.url)
         hook.answers = [503] * 3
         outcomes = deliver(state, journal, sender, NOW, lambda _: None)
-        assert [(one["rule"], one["status"]) for one in outcomes] == [("r0", "failed"), *[("r1", "sent")] * 3]
+        assert [(one["rule"], one["status"]) for one in outcomes] == [*[("r1", "sent")] * 3, ("r0", "failed")]
         assert len(hook.requests) == 3  # one message with its retries, and not three
         later = deliver(state, journal, sender, NOW + timedelta(seconds=30), lambda _: None)
     assert [one["status"] for one in later] == ["sent"] * 3
     assert [body["subjects"][0]["subject"] for body in hook.bodies[3:]] == ["user:0", "user:1", "user:2"]
+
+
+def test_a_channel_that_works_again_at_once_gets_all_there_is_for_it(
+    tmp_path: Path, hook: Hooks, journal: Journal
+) -> None:
+    with journal.held():
+        state = journal.state()
+        two_rules(journal, state, hook.url, f"{hook.url}/")
+        hook.answers = [503]
+        outcomes = deliver(state, journal, local(tmp_path, hook), NOW, lambda _: None)
+    assert [one["status"] for one in outcomes] == ["sent"] * 6
+    assert state.pending == {}
+    assert len(hook.requests) == 7
 
 
 def test_sending_ends_after_half_a_minute_and_goes_on_with_the_next_evaluation(

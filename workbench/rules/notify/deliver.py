@@ -101,28 +101,103 @@ def deliver(  # noqa: PLR0913, PLR0917  (what it meets)
         wait: Waits some seconds.
         clock: Seconds of a clock that only goes forward.
     """
-    outcomes: list[Record] = []
-    ends = clock() + _LONGEST_TURN
+    turn = _Turn(state, journal, channels, now, wait, clock)
+    queues = _queues(state.pending.values(), now)
+    failed = [left for queue in queues if (left := turn.send(queue, patient=False))]
+    for left in failed:
+        turn.send(left, patient=True)
+    for queue in _queues(state.pending.values(), now):  # of channels that work by now
+        turn.send(queue, patient=True)
+    return turn.outcomes
 
-    def paused(seconds: float) -> bool:
-        if clock() + seconds >= ends:
-            return False
-        wait(seconds)
-        return True
 
-    down: set[str] = set()
-    for queue in _queues(state.pending.values(), now):
-        for record in queue:
-            if record["channel"] in down or (outcomes and clock() >= ends):
+class _Turn:
+    """One round of sending: every channel is tried once before any is tried again."""
+
+    def __init__(  # noqa: PLR0913, PLR0917  (as :func:`deliver`)
+        self,
+        state: State,
+        journal: Journal,
+        channels: Channels,
+        now: datetime,
+        wait: Callable[[float], object],
+        clock: Callable[[], float],
+    ) -> None:
+        self._state, self._journal, self._channels, self._now = state, journal, channels, now
+        self._wait, self._clock = wait, clock
+        self._ends = clock() + _LONGEST_TURN
+        self._down: set[str] = set()
+        self._first: dict[str, tuple[Record, float]] = {}  # what failed once, and the pause after it
+        self.outcomes: list[Record] = []
+
+    def send(self, queue: list[Record], *, patient: bool) -> list[Record]:
+        """Send a queue as far as it goes, and return what is left where its first is to be tried again."""
+        for place, record in enumerate(queue):
+            begun = record["id"] in self._first
+            if not begun and (record["channel"] in self._down or self._is_over()):
                 break
-            outcome = _attempted(record, channels, now, paused, state.sent)
-            (_log.info if outcome["status"] == "sent" else _log.warning)(
-                "notification", rule=record["rule"], channel=record["channel"], **_told(outcome)
-            )
-            outcomes += journal.append(state, [outcome])
+            outcome = self._attempted(record, patient=patient)
+            if outcome is None:
+                self._down.add(record["channel"])
+                return queue[place:]
+            self._note(record, outcome)
             if outcome["status"] == "given up" or not outcome["final"]:
-                down.add(record["channel"])
-    return outcomes
+                self._down.add(record["channel"])
+                break
+            self._down.discard(record["channel"])
+        return []
+
+    def _is_over(self) -> bool:
+        return bool(self.outcomes) and self._clock() >= self._ends
+
+    def _note(self, record: Record, outcome: Record) -> None:
+        (_log.info if outcome["status"] == "sent" else _log.warning)(
+            "notification", rule=record["rule"], channel=record["channel"], **_told(outcome)
+        )
+        self.outcomes += self._journal.append(self._state, [outcome])
+
+    def _attempted(self, record: Record, *, patient: bool) -> Record | None:
+        """Try a record, and again after pauses, and return the outcome; none where that is for later."""
+        outcome, pause = self._first.pop(record["id"], (_outcome(record, self._now), 0.0))
+        if record["id"] in self._state.sent:
+            sent = self._state.sent[record["id"]]
+            return outcome | {"status": "duplicate", "detail": f"sent already at {sent}"}
+        most = self._channels.settings.notify_retries + 1
+        while True:
+            if pause and not self._paused(pause):
+                break
+            outcome["attempts"] += 1
+            outcome, pause = self._once(record, outcome)
+            if not pause:
+                return outcome
+            if outcome["attempts"] - record["attempts"] >= most:
+                break
+            if not patient:
+                self._first[record["id"]] = outcome, pause
+                return None
+        over = self._now - datetime.fromisoformat(record["at"]) >= _GIVEN_UP
+        return outcome | {"final": over, "status": "given up" if over else "failed"}
+
+    def _once(self, record: Record, outcome: Record) -> tuple[Record, float]:
+        """Try a record once; return the outcome and the pause after which it makes sense to try again."""
+        try:
+            return outcome | {"status": "sent", "detail": _sent(record, self._channels)}, 0.0
+        except NotificationRefusedError as error:
+            return outcome | {"status": "refused", "detail": str(error)}, 0.0
+        except NotificationFailedError as error:
+            tried = outcome["attempts"] - record["attempts"] - 1
+            pause = min(max(_PAUSE * 2**tried, error.after), _LONGEST_PAUSE)
+            return outcome | {"status": "failed", "detail": str(error)}, pause if error.again else 0.0
+        except Exception as error:  # noqa: BLE001  (one message must not hold up all others)
+            # only what kind of error it is: its text may hold the secret that is at fault
+            detail = f"it cannot be sent: {type(error).__name__}"
+            return outcome | {"status": "failed", "detail": detail}, 0.0
+
+    def _paused(self, seconds: float) -> bool:
+        if self._clock() + seconds >= self._ends:
+            return False
+        self._wait(seconds)
+        return True
 
 
 def _queues(pending: Iterable[Record], now: datetime) -> list[list[Record]]:
@@ -142,14 +217,8 @@ def _is_due(record: Record, now: datetime) -> bool:
     return now < tried or now >= tried + _rest(record["attempts"])
 
 
-def _attempted(
-    record: Record,
-    channels: Channels,
-    now: datetime,
-    paused: Callable[[float], bool],
-    sent: Mapping[str, str],
-) -> Record:
-    outcome: Record = {
+def _outcome(record: Record, now: datetime) -> Record:
+    return {
         "kind": "outcome",
         "id": record["id"],
         "rule": record["rule"],
@@ -159,28 +228,6 @@ def _attempted(
         "attempts": record["attempts"],
         "final": True,
     }
-    if record["id"] in sent:
-        return outcome | {"status": "duplicate", "detail": f"sent already at {sent[record['id']]}"}
-    failed = outcome
-    for attempt in range(channels.settings.notify_retries + 1):
-        outcome["attempts"] += 1
-        try:
-            return outcome | {"status": "sent", "detail": _sent(record, channels)}
-        except NotificationRefusedError as error:
-            return outcome | {"status": "refused", "detail": str(error)}
-        except NotificationFailedError as error:
-            failed = outcome | {"status": "failed", "detail": str(error)}
-            if not error.again:
-                return failed
-            pause = min(max(_PAUSE * 2**attempt, error.after), _LONGEST_PAUSE)
-        except Exception as error:  # noqa: BLE001  (one message must not hold up all others)
-            # only what kind of error it is: its text may hold the secret that is at fault
-            detail = f"it cannot be sent: {type(error).__name__}"
-            return outcome | {"status": "failed", "detail": detail}
-        if attempt == channels.settings.notify_retries or not paused(pause):
-            break
-    over = now - datetime.fromisoformat(record["at"]) >= _GIVEN_UP
-    return failed | {"final": over, "status": "given up" if over else "failed"}
 
 
 def _sent(record: Record, channels: Channels) -> str:
