@@ -133,6 +133,13 @@ class TestMirror:
         assert here.keys() - there.keys() == {n for n in here if n.startswith("readers/")}
         assert all(here[name] == data for name, data in there.items() if name != "LOCK")
 
+    def test_it_does_not_lie_in_the_workspace(self, store: SegmentStore, tmp_path: Path) -> None:
+        (tmp_path / "way").symlink_to(store.root)
+        for inside in (store.root / "backup", tmp_path / "way" / "segments" / "backup"):
+            with pytest.raises(WorkspaceError, match="cannot lie in the workspace"):
+                mirror(store, Directory(inside, FAST))
+            assert not inside.exists()
+
     def test_a_mirror_in_a_directory_is_read_and_not_written_to(
         self, store: SegmentStore, place: Directory
     ) -> None:

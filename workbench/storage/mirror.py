@@ -191,6 +191,7 @@ def mirror(  # noqa: PLR0913  (what a user says of it)
         CorruptFileError: If a file of the workspace is damaged; the mirror stays as it was.
         RemoteError: If the place does not answer; the mirror stays as it was.
     """
+    _require_apart(store, place)
     for _ in range(_TRIES):
         snapshot = store.snapshot()
         pointer = Pointer(manifest_name(snapshot.generation), snapshot.manifest.digest)
@@ -277,6 +278,16 @@ def _require_ours(
         where=place.name,
         fix="Name another place.",
     )
+
+
+def _require_apart(store: SegmentStore, place: Place) -> None:
+    """Raise where a mirror would lie in the workspace: it would go with it, and be taken for a part of it."""
+    if isinstance(place, Directory) and store.root.resolve() in place.root.resolve().parents:
+        raise WorkspaceError(
+            "a mirror cannot lie in the workspace that it is a copy of.",
+            where=place.name,
+            fix="Name a place beside it, best on another disk.",
+        )
 
 
 def _require_vacant(place: Place, there: Mapping[str, Stored]) -> None:
