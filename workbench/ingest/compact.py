@@ -196,6 +196,19 @@ def add_events(
     return [_add_part(transaction, *part, merged=merged) for part in _parts(typed)]
 
 
+def store_anew(
+    transaction: Transaction, names: Iterable[str], fields: Mapping[str, Mapping[str, FieldType]]
+) -> None:
+    """Store the parts of some event types again, a field that became text with the text that it had.
+
+    No reader but this one knows the original text.
+    """
+    for name in sorted(names):
+        for part in transaction.base.files("events", name=name):
+            transaction.remove([part])
+            add_events(transaction, {name: read_parts(transaction.base, [part], fields[name])})
+
+
 def submit_events(
     pool: Executor, transaction: Transaction, typed: Mapping[str, pl.DataFrame]
 ) -> list[Future[FileEntry]]:

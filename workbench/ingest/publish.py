@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import polars as pl
 
 from workbench.ingest import quarantine
-from workbench.ingest.compact import merge_parts, submit_events
+from workbench.ingest.compact import merge_parts, store_anew, submit_events
 from workbench.ingest.derive import (
     add_reference_partials,
     input_hash,
@@ -18,14 +17,15 @@ from workbench.ingest.derive import (
     submit_stored,
     write_partials,
 )
+from workbench.ingest.identifiers import identified
 from workbench.ingest.workers import workers
-from workbench.partials.documents import assign_ids, type_fields
+from workbench.partials.documents import type_fields
 from workbench.partials.names import RESERVED
-from workbench.partials.stored import align, concat_documents, read_documents
+from workbench.partials.stored import align, concat_documents
 from workbench.partials.types import type_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor, Future
 
     from workbench.config.entity_schema import EntitySchema
@@ -89,10 +89,8 @@ class Publisher:
         stale = stale_segments(writer.snapshot(), self.schema, self.fields)
         for segments in _together(writer.snapshot(), stale):
             transaction = writer.begin()
-            events = transaction.base.files("events", segments=segments)
             with workers(self._threads) as pool:
-                derived = submit_stored(pool, transaction.base, events, self.schema, self.fields)
-                self._add_partials(pool, transaction, derived, segments, events)
+                self._derive(pool, transaction, transaction.base, segments)
             transaction.commit()
         references = {f.inputs for f in writer.snapshot().files("entities", segments=[""])}
         if references - {self.schema.fingerprint}:
@@ -106,39 +104,42 @@ class Publisher:
     ) -> None:
         base = transaction.base
         touched = {s for frame in typed.values() for s in frame["_segment"].unique()}
-        stored_in = {f.segment for f in base.files("events")}
+        held = {f.segment for f in base.files("events")}
         stale = {f.segment for name in widened for f in base.files("events", name=name)}
-        events = base.files("events", segments=(touched | stale) & stored_in)
-        stored = read_documents(base, events, self.fields)
-        taken = _ids_by_segment(stored)
-        typed = _identified(typed, taken)
-        # a field that became text is stored anew, for no reader but this one knows the original text
-        wider = {name: stored[name] for name in sorted(widened) if name in stored}
-        replaced = {f.path for name in wider for f in base.files("events", name=name)}
-        transaction.remove(f for f in base.files("events") if f.path in replaced)
-        merged = merge_parts(transaction, touched, self.fields)
-        kept = transaction.kept("events", segments=touched | stale)
-        documents = {
-            name: concat_documents([f[name] for f in (stored, typed) if name in f])
-            for name in sorted({*stored, *typed})
-        }
+        typed = identified(base, typed)
+        store_anew(transaction, widened, self.fields)
+        merge_parts(transaction, touched, self.fields)
+        fresh = touched - held
         with workers(self._threads) as pool:
-            jobs = [job for frames in (wider, typed) for job in submit_events(pool, transaction, frames)]
-            derived = submit_partials(pool, documents, self.schema)
-            added = [*merged, *(job.result() for job in jobs)]
-            self._add_partials(pool, transaction, derived, touched | stale, [*kept, *added])
+            jobs = submit_events(pool, transaction, typed)
+            # of days that were not there all documents are at hand
+            derived = submit_partials(pool, _of_segments(typed, fresh, touched), self.schema)
+            for job in jobs:
+                job.result()
+            whole = transaction.preview()
+            self._add_partials(pool, transaction, derived, whole, fresh)
+            for segments in _together(whole, sorted((touched | stale) & held)):
+                self._derive(pool, transaction, whole, segments)
+
+    def _derive(
+        self, pool: Executor, transaction: Transaction, snapshot: Snapshot, segments: Sequence[str]
+    ) -> None:
+        """Derive the partials of segments that a snapshot holds whole."""
+        events = snapshot.files("events", segments=segments)
+        derived = submit_stored(pool, snapshot, events, self.schema, self.fields)
+        self._add_partials(pool, transaction, derived, snapshot, segments)
 
     def _add_partials(
         self,
         pool: Executor,
         transaction: Transaction,
         derived: Iterable[Future[dict[str, pl.DataFrame]]],
+        snapshot: Snapshot,
         segments: Iterable[str],
-        events: Iterable[FileEntry],
     ) -> None:
-        """Add what was derived from ``segments``, whose files of events are all given."""
+        """Add what was derived from segments that a snapshot holds whole."""
         files: dict[str, list[FileEntry]] = {segment: [] for segment in sorted(segments)}
-        for entry in events:
+        for entry in snapshot.files("events", segments=files):
             files[entry.segment].append(entry)
         inputs = {
             segment: input_hash(entries, self.schema, self.fields) for segment, entries in files.items()
@@ -186,30 +187,10 @@ def _together(snapshot: Snapshot, segments: Iterable[str]) -> Iterator[list[str]
         yield group
 
 
-def _ids_by_segment(stored: Mapping[str, pl.DataFrame]) -> dict[str, np.ndarray[Any, np.dtype[np.int64]]]:
-    if not stored:
-        return {}
-    ids = pl.concat([f.select("_segment", "_id") for f in stored.values()])
-    parts = ids.partition_by("_segment", as_dict=True)
-    return {str(segment): part["_id"].to_numpy() for (segment,), part in parts.items()}
-
-
-def _identified(
-    typed: Mapping[str, pl.DataFrame], taken: Mapping[str, np.ndarray[Any, np.dtype[np.int64]]]
-) -> dict[str, pl.DataFrame]:
-    """Give every document its ``_id``: unique over all event types of its segment."""
-    rows = pl.concat(
-        [
-            f.select("_segment", "_ts", "_hash", pl.lit(name).alias("name")).with_row_index("row")
-            for name, f in sorted(typed.items())
-        ]
-    )
-    none = np.empty(0, dtype=np.int64)
-    parts = [
-        part.with_columns(assign_ids(part, taken.get(str(segment), none)))
-        for (segment,), part in rows.partition_by("_segment", as_dict=True).items()
-    ]
-    by_name = pl.concat(parts).partition_by("name", as_dict=True) if parts else {}
-    return {
-        str(name): typed[str(name)].with_columns(part.sort("row")["_id"]) for (name,), part in by_name.items()
-    }
+def _of_segments(
+    typed: Mapping[str, pl.DataFrame], segments: set[str], touched: set[str]
+) -> Mapping[str, pl.DataFrame]:
+    """Return the documents of some of the segments that they are in."""
+    if segments == touched:
+        return typed
+    return {name: frame.filter(pl.col("_segment").is_in(segments)) for name, frame in typed.items()}

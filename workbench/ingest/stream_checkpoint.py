@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from workbench.ingest import quarantine
-from workbench.ingest.compact import add_events, merge_parts, read_parts
+from workbench.ingest.compact import add_events, merge_parts, store_anew
 from workbench.ingest.derive import add_partials, stale_segments
 from workbench.ingest.forgotten import Forgotten
+from workbench.ingest.identifiers import identified
 from workbench.ingest.room import Room
 from workbench.ingest.stream_documents import Bounds, documents
-from workbench.ingest.stream_identifiers import identified
 from workbench.ingest.stream_keys import key_table
 from workbench.partials.documents import DAY_US
 
@@ -149,14 +149,7 @@ class Checkpoints:
     def _add(self, transaction: Transaction, found: Documents, now: datetime) -> None:
         base = transaction.base
         quarantine.add(transaction, found.quarantined)
-        wider = {
-            name: read_parts(base, base.files("events", name=name), found.fields[name])
-            for name in sorted(found.widened)
-            if base.files("events", name=name)
-        }
-        # a field that became text is stored anew, for no reader but this one knows the original text
-        transaction.remove(f for name in wider for f in base.files("events", name=name))
-        add_events(transaction, wider)
+        store_anew(transaction, found.widened, found.fields)
         segments = {s for frame in found.typed.values() for s in frame["_segment"].unique()}
         merge_parts(transaction, segments, found.fields)
         add_events(transaction, identified(base, found.typed))

@@ -1,4 +1,4 @@
-"""Identifiers of streamed documents: unique in their segments, without reading all of them."""
+"""Identifiers of documents: unique in their segments, without reading all that is stored there."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def identified(snapshot: Snapshot, typed: Mapping[str, pl.DataFrame]) -> dict[st
     """
     facts = [
         frame.select("_segment", "_ts", "_hash", pl.lit(name).alias("name")).with_row_index("row")
-        for name, frame in typed.items()
+        for name, frame in sorted(typed.items())
     ]
     if not facts:
         return {}
