@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.engine import Engine
+from workbench.errors import UsageError
 from workbench.partials.stored import to_arrow
 
 if TYPE_CHECKING:
@@ -160,6 +161,10 @@ def test_a_scan_is_what_the_statement_says(
     if types == ["Login"] and "good" in condition.sql:
         types = None  # that type has no such field
     columns = ["_segment", "_id", "_ts", "_type", "number", "ratio", "page", "late"]
+    if since and until and until < since:
+        with pytest.raises(UsageError, match="is empty"):
+            db.scan(types, since=since, until=until)
+        return
     found = db.scan(types, since=since, until=until, where=condition.arrow, columns=columns).read_all()
     bounds = [
         condition.sql,
