@@ -7,13 +7,18 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from fastapi.testclient import TestClient
 
 from workbench.engine import Engine
+from workbench.server.api import rest
+from workbench.server.ingest import Intake
+from workbench.server.visitor import Role, Visitor, visiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,3 +95,27 @@ def test_what_a_killed_server_had_acknowledged_is_there_with_the_next_one(worksp
         again = httpx.post(f"{url}/api/ingest/click?key=n", json={"time": TIME, "n": 7}, timeout=SECONDS)
         assert again.json() == {"accepted": 0, "duplicates": 1, "rejected": 0}
     assert numbers(workspace) == acknowledged
+
+
+ENDLESS = {"statement": "select count(*) from range(10000000000000)", "timeout": 600}
+
+
+def asking(engine: Engine, intake: Intake) -> TestClient:
+    """Return a client whom the gate has let in as an operator."""
+    app = rest(engine, intake)
+
+    async def let_in(scope: Any, receive: Any, send: Any) -> None:
+        with visiting(Visitor("", Role.OPERATOR)):
+            await app(scope, receive, send)
+
+    return TestClient(let_in)
+
+
+def test_a_statement_runs_no_longer_than_the_setting_and_ends_with_the_server(workspace: Path) -> None:
+    with Engine(workspace, sql_timeout=0.2) as engine:
+        assert asking(engine, Intake(engine)).post("/sql", json=ENDLESS).status_code == 504
+    with Engine(workspace, sql_timeout=600) as engine, ThreadPoolExecutor(1) as asker:
+        intake = Intake(engine)
+        intake.ending.set()
+        answer = asker.submit(asking(engine, intake).post, "/sql", json=ENDLESS)
+        assert answer.result(SECONDS).status_code == 504

@@ -21,6 +21,7 @@ from workbench.tabular import json_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from threading import Event
 
     import pyarrow as pa
 
@@ -47,7 +48,9 @@ class Statement(_Body):
     """One SELECT."""
 
     statement: Annotated[str, Field(min_length=1)]
-    timeout: Annotated[float | None, Field(gt=0, description="Seconds; by default the setting.")] = None
+    timeout: Annotated[
+        float | None, Field(gt=0, description="Seconds; by default, and at most, the setting sql_timeout.")
+    ] = None
 
 
 class Question(_Body):
@@ -79,7 +82,7 @@ def rest(world: World, intake: Intake) -> FastAPI:
     )
     answer_errors(app)
     _add_catalog(app, world)
-    _add_tables(app, world)
+    _add_tables(app, world, intake.ending)
     _add_graph(app, world)
     app.include_router(ingest_routes(intake), dependencies=[needs(Role.OPERATOR)])
 
@@ -145,13 +148,14 @@ def _add_catalog(app: FastAPI, world: World) -> None:
         return {"views": listed, "problems": problems}
 
 
-def _add_tables(app: FastAPI, world: World) -> None:
+def _add_tables(app: FastAPI, world: World, ending: Event) -> None:
     @app.post("/sql", tags=["tables"], dependencies=[needs(Role.ANALYST)])
     def sql(request: Request, body: Statement) -> Response:
         """Run one SELECT and return all of its rows; for analysts and operators."""
+        longest = world.settings.sql_timeout
         with world.lock:
             world.refresh()
-            result = world.sql(body.statement, timeout=body.timeout)
+            result = world.sql(body.statement, timeout=min(body.timeout or longest, longest), stop=ending)
         if _wants_arrow(request):
             return _table(request, result.to_arrow(), result.timezone, {})
         facts = {"seconds": result.seconds, "timezone": result.timezone}

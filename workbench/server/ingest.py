@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Header, Query, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from workbench.errors import BackPressureError, DiskFullError, StorageError, UsageError
@@ -43,9 +42,13 @@ class Intake:
 
     Args:
         world: The workspace.
+
+    Attributes:
+        ending: Set once the server ends: what takes long is to be given up then.
     """
 
     def __init__(self, world: Streaming) -> None:
+        self.ending = threading.Event()
         self._world = world
         self._lock = threading.Lock()
         self._stream: Stream | None = None
@@ -69,7 +72,8 @@ class Intake:
     async def lifespan(self, _: object) -> AsyncIterator[None]:
         """Close with the application."""
         yield
-        await run_in_threadpool(self.close)
+        self.ending.set()
+        await to_thread.run_sync(self.close, limiter=CapacityLimiter(1))
 
     def _opened(self) -> Stream:
         with self._lock:

@@ -64,7 +64,7 @@ class World(Protocol):
     def entity(self, name: str) -> Any:
         """Return one entity by ``type:key``."""
 
-    def sql(self, statement: str, *, timeout: float | None = None) -> Result:
+    def sql(self, statement: str, *, timeout: float | None = None, stop: Event | None = None) -> Result:
         """Run one SELECT."""
 
     def ask(  # noqa: PLR0913  (the words of a question)
