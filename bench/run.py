@@ -10,7 +10,9 @@ process writes down, and the memory of it and of the processes that it started. 
 moment when what it reads changes to the end of the run that sees that. At the end the process is told to stop
 and every file is verified.
 
-``memory_slope`` is how much the memory grows in a minute, by least squares over the second half.
+Memory is read every second. A task takes some for as long as it runs, so what tells growth is the floor
+between tasks: the least in each twentieth of the time, ``memory_floors_mb``, with and without the pages of
+mapped files. Its slope is how much it grows in a minute, by least squares over the second half.
 """
 
 from __future__ import annotations
@@ -18,7 +20,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import signal
 import subprocess
 import sys
@@ -32,6 +33,7 @@ from typing import Any
 import httpx
 import numpy as np
 import polars as pl
+from _record import taken_on, write
 
 import workbench as wb
 from workbench.engine import Engine
@@ -97,18 +99,54 @@ class Sender:
             self.stop.wait(float(answer.headers.get("retry-after", 1)))
 
 
-def memory(pid: int) -> float:
-    """Return the resident memory, in MB, of a process and of all that it started."""
-    total, open_ = 0, [pid]
+def memory(pid: int) -> tuple[float, float]:
+    """Return the resident MB of a process and of all that it started: all, and without mapped files."""
+    pages, shared, open_ = 0, 0, [pid]
     while open_:
         one = open_.pop()
         try:
-            total += int(Path(f"/proc/{one}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+            fields = Path(f"/proc/{one}/statm").read_text().split()
+            pages, shared = pages + int(fields[1]), shared + int(fields[2])
             for task in Path(f"/proc/{one}/task").iterdir():
                 open_ += [int(child) for child in (task / "children").read_text().split()]
         except (OSError, IndexError):
             continue
-    return total / 2**20
+    page = os.sysconf("SC_PAGE_SIZE") / 2**20
+    return pages * page, (pages - shared) * page
+
+
+class Scale:
+    """Reads the memory of a process every second: rows of second, MB, MB without mapped files."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.rows: list[tuple[float, float, float]] = []
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        begin = time.monotonic()
+        while not self.stop.wait(1):
+            self.rows.append((time.monotonic() - begin, *memory(self.pid)))
+
+    def found(self, parts: int = 20) -> dict[str, Any]:
+        """Return floors of the memory in equal parts of the time, and how the later half of them grows."""
+        seconds, all_, private = np.array(self.rows).T
+        part = np.minimum((seconds / seconds[-1] * parts).astype(int), parts - 1)
+        floors = {
+            name: [round(float(values[part == p].min())) for p in np.unique(part)]
+            for name, values in (("all", all_), ("private", private))
+        }
+        half = len(floors["all"]) // 2
+        minutes = np.arange(len(floors["all"]))[half:] * seconds[-1] / parts / 60
+        return {
+            "memory_floors_mb": floors,
+            "memory_floor_slope_mb_per_minute": {
+                name: round(float(np.polyfit(minutes, values[half:], 1)[0]), 1)
+                for name, values in floors.items()
+            },
+            "memory_most_mb": round(float(all_.max())),
+        }
 
 
 def watched(
@@ -119,7 +157,7 @@ def watched(
     begin = time.monotonic()
     while (now := time.monotonic() - begin) < seconds:
         status = read_status(path / STATUS_FILE)
-        row = {"second": round(now), "memory_mb": round(memory(process.pid)), "sent": sender.sent}
+        row = {"second": round(now), "memory_mb": round(memory(process.pid)[0]), "sent": sender.sent}
         if status is not None:
             row |= {"level": status["level"], "overdue": status["backlog"], "jobs": status["jobs"]}
             behind = [j["stale_seconds"] or 0 for j in status["jobs"]]
@@ -169,6 +207,7 @@ def main() -> None:
     seconds = given.seconds or (20 if given.quick else 600)
     rate = given.rate or (200 if given.quick else 1_000)
     day = given.day or (5_000 if given.quick else 100_000)
+    machine = taken_on("polars", "httpx", "numpy")
     with tempfile.TemporaryDirectory(prefix="workbench-run-") as folder:
         root = Path(folder)
         wb.synth(root / "logs", days=2, events_per_day=day, seed=1)
@@ -183,11 +222,15 @@ def main() -> None:
             assert process.stderr is not None
             url = next(line for line in process.stderr if line.startswith("http")).split()[0].rstrip("/")
             sender = Sender(url, events, rate)
+            scale = Scale(process.pid)
             start = time.monotonic()
             sender.thread.start()
+            scale.thread.start()
             seen = watched(path, process, sender, seconds, min(seconds / 8, 10))
             sender.stop.set()
             sender.thread.join()
+            scale.stop.set()
+            scale.thread.join()
             took = time.monotonic() - start
             process.send_signal(signal.SIGTERM)
             ended = time.monotonic()
@@ -197,12 +240,6 @@ def main() -> None:
         with Engine(path) as engine:
             documents = engine.status()["documents"]
             damaged = engine.verify(full=True)
-    half = seen[len(seen) // 2 :]
-    slope = (
-        np.polyfit([r["second"] / 60 for r in half], [r["memory_mb"] for r in half], 1)[0]
-        if len(half) > 2
-        else 0.0
-    )
     latency = np.percentile(sender.taken or [0.0], (50, 99)) * 1e3
     found = {
         "seconds": round(took, 1),
@@ -216,25 +253,18 @@ def main() -> None:
         "levels": {
             level: sum(r.get("level") == level for r in seen) for level in ("normal", "elevated", "critical")
         },
-        "memory_mb": {
-            "start": seen[0]["memory_mb"],
-            "middle": half[0]["memory_mb"],
-            "end": seen[-1]["memory_mb"],
-        },
-        "memory_most_mb": max(r["memory_mb"] for r in seen),
-        "memory_slope_mb_per_minute": round(float(slope), 1),
+        **scale.found(),
         "exit_code": code,
         "ending_seconds": round(ended, 1),
         "damaged_files": len(damaged),
-        "load_average": os.getloadavg(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+        **machine,
         "jobs": summary(seen),
     }
     print(json.dumps({k: v for k, v in found.items() if k != "jobs"}, indent=1))
     with pl.Config(tbl_rows=40, tbl_cols=12, tbl_width_chars=160, tbl_hide_dataframe_shape=True):
         print(pl.DataFrame(found["jobs"]).drop("error"))
     if given.out is not None:
-        given.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        write(given.out, found)
 
 
 if __name__ == "__main__":
