@@ -9,7 +9,7 @@ from workbench.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["names", "whole"]
+__all__ = ["names", "whole", "words"]
 
 
 def whole(value: Any, what: str, least: int = 0) -> int:
@@ -41,3 +41,21 @@ def names(value: str | Iterable[str]) -> list[str]:
     if isinstance(value, str) or not hasattr(value, "__iter__"):
         return [value]  # type: ignore[list-item]
     return list(value)
+
+
+def words(value: Any, what: str) -> str:
+    """Return a text.
+
+    Args:
+        value: What was given.
+        what: What it is called.
+
+    Raises:
+        UsageError: If it is none.
+
+    >>> words("late at night", "text")
+    'late at night'
+    """
+    if not isinstance(value, str):
+        raise UsageError(f"{what} is {value!r}.", fix="Give a text.")
+    return value

@@ -19,6 +19,7 @@ from workbench.vectors.cache import VectorCache
 from workbench.vectors.corpus import read_corpus
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 SCHEMA = """
@@ -224,7 +225,7 @@ def test_what_cannot_be_meant_is_told(db: Engine, tmp_path: Path) -> None:
         vectors.search()
     with pytest.raises(UsageError, match="given: text, entity"):
         vectors.search("a", entity="client:c0")
-    with pytest.raises(UsageError, match="at least 1"):
+    with pytest.raises(UsageError, match="k is 0"):
         vectors.search("a", k=0)
     with pytest.raises(UsageError, match="no word"):
         vectors.search("")
@@ -242,6 +243,20 @@ def test_what_cannot_be_meant_is_told(db: Engine, tmp_path: Path) -> None:
         vectors.similar("clint:c0")
     with pytest.raises(UnknownNameError, match="client:nobody"):
         vectors.similar("client:nobody")
+    wrong: list[Callable[[], object]] = [
+        lambda: vectors.search(5),  # type: ignore[arg-type]
+        lambda: vectors.search("a", k="a"),  # type: ignore[arg-type]
+        lambda: vectors.search("a", where=5),  # type: ignore[arg-type]
+        lambda: vectors.search(vector=["a"] * 256),  # type: ignore[list-item]
+        lambda: vectors.similar(None),  # type: ignore[arg-type]
+        lambda: vectors.similar("client:c0", k=1.5),  # type: ignore[arg-type]
+        lambda: vectors.batch_knn("client", k=0),
+        lambda: vectors.recall(sample=0),
+        lambda: vectors.recall(sample=-3),
+    ]
+    for call in wrong:
+        with pytest.raises(UsageError):
+            call()
     empty = Engine.create(tmp_path / "empty")
     empty.ingest(pl.DataFrame({"time": [START]}), type="Visit")
     with pytest.raises(UsageError, match="text template"):

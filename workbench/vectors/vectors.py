@@ -10,6 +10,7 @@ import polars as pl
 
 from workbench.embedders import Embedder, named
 from workbench.errors import ProviderError, StorageError, UnknownNameError, UsageError
+from workbench.given import whole, words
 from workbench.graph.keys import format_entities, parse_entity
 from workbench.indexes import indexes
 from workbench.logs import get_logger
@@ -145,11 +146,11 @@ class Vectors:
         if len(given) != 1:
             named = ", ".join(given) or "none"
             raise UsageError(f"search takes one of {', '.join(_QUERIES)}; given: {named}.")
-        if k < 1:
-            raise UsageError(f"k is {k}, it must be at least 1.")
+        k = whole(k, "k", 1)
         self._ask_again()
         query, title = self._query(text, address, entity, vector)
         window = self.window
+        where = None if where is None else words(where, "where")
         kept = fulfilling(window, self._world, since=since, until=until, type=type, where=where)
         if address is not None:
             day, identifier = parse_address(address)
@@ -170,8 +171,7 @@ class Vectors:
             UnknownNameError: If there is no such entity, or no event with a text names it.
             UsageError: If the texts say nothing that tells the type's entities apart.
         """
-        if k < 1:
-            raise UsageError(f"k is {k}, it must be at least 1.")
+        k = whole(k, "k", 1)
         self._ask_again()
         type_, key, place = self._place(entity)
         vectors = self._of_type(type_)
@@ -217,6 +217,7 @@ class Vectors:
         """
         if type is not None and type not in self._world.schema.entities:
             raise UnknownNameError("entity type", type, self._world.schema.entities)
+        k = whole(k, "k", 1)
         self._ask_again()
         window = self.window
         if type is None:
@@ -244,7 +245,11 @@ class Vectors:
             sample: How many of the texts to ask with.
             k: How many neighbours of each.
             seed: Seed of the sample.
+
+        Raises:
+            UsageError: If one of them is no whole number, or too small.
         """
+        sample, k, seed = whole(sample, "sample", 1), whole(k, "k", 1), whole(seed, "seed")
         window = self.window
         frame = measured(window, sample, k, seed)
         title = f"Recall of {window.index_name} with {self.embedder.model}"
@@ -332,7 +337,7 @@ class Vectors:
         vector: NDArray[np.float32] | Sequence[float] | None,
     ) -> tuple[NDArray[np.float32], str]:
         if text is not None:
-            query = self.embedder.embed([text])[0]
+            query = self.embedder.embed([words(text, "text")])[0]
             if not query.any():
                 raise UsageError(f"{text!r} has no word to search for.")
             return query, f"Nearest to {text!r}"
@@ -350,8 +355,11 @@ class Vectors:
             if not mean.any():
                 raise UsageError(f"the texts of {entity} are those of every {type_}: they say nothing of it.")
             return mean, f"Nearest to what is said of {entity}"
-        given = np.asarray(vector, np.float32)
         dimension = self._cache.dimension
+        try:
+            given = np.asarray(vector, np.float32)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"a vector has {dimension} numbers; this is {vector!r}.") from error
         if given.shape != (dimension,) or not np.isfinite(given).all() or not given.any():
             raise UsageError(f"a vector has {dimension} numbers, not all 0; this is {given.shape}.")
         return given / np.linalg.norm(given), "Nearest to a vector"
