@@ -333,6 +333,7 @@ def test_only_one_plan_is_made_at_a_time(shop: Engine, servers: Servers) -> None
             waiting = ask(shop, "orders per city")
         assert (waiting.status, log.bodies) == ("failed", [])
         assert "another plan" in waiting.text
+    with model(shop, servers, COUNT):
         assert ask(shop, "orders per city").status == "planned"
 
 

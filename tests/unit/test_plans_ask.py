@@ -114,6 +114,8 @@ class TestOutcomes:
     def test_an_unknown_planner_is_a_mistake(self, db: Engine) -> None:
         with pytest.raises(UnknownNameError, match=r"no planner 'grammer'.*Did you mean 'grammar'\?"):
             db.ask("anything", planner="grammer")
+        with pytest.raises(UnknownNameError, match=r"no provider 'olama'.*Did you mean 'ollama'\?"):
+            db.ask("anything", provider="local:x, olama:y")
 
 
 class TestBoth:

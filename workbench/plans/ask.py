@@ -50,7 +50,8 @@ def ask(  # noqa: PLR0913  (the words of a question)
         stop: Once it is set, in any thread, what runs is given up.
 
     Raises:
-        UsageError: If the question is no text, or the session's name or the planner's cannot be meant.
+        UsageError: If the question is no text, or the name of the session, the planner or the provider cannot
+            be meant.
     """
     if not isinstance(question, str):
         raise UsageError(f"{question!r} is no question.", fix="Ask in words, as a text.")
@@ -81,8 +82,10 @@ def propose(  # noqa: PLR0913  (likewise)
     """Return what the planner, or each of two, makes of a question.
 
     Raises:
-        UnknownNameError: If there is no such planner.
+        UnknownNameError: If there is no such planner, or provider.
     """
+    if provider is not None:
+        _require_providers(provider)
     chosen = planner or world.settings.planner
     names = _BOTH if chosen == "both" else (chosen,)
     for name in names:
@@ -90,6 +93,15 @@ def propose(  # noqa: PLR0913  (likewise)
             raise UnknownNameError("planner", name, [*planners.names(), "both"])
     options = {"model": {"provider": provider, "stop": stop}}
     return [_proposal(name, question, world, conversation, options.get(name, {})) for name in names]
+
+
+def _require_providers(chain: str) -> None:
+    """Refuse a name that no provider of a chain has, also where no planner would ask for it."""
+    from workbench.llm import providers  # noqa: PLC0415  (kept out of start-up)
+
+    for name in filter(None, (part.partition(":")[0].strip() for part in chain.split(","))):
+        if name not in providers.names():
+            raise UnknownNameError("provider", name, providers.names())
 
 
 def _proposal(
