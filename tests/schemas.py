@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CLICKS", "PAGES", "PLAYS", "USES", "VIEWS"]
+__all__ = ["CLICKS", "PAGES", "PLAYS", "SHELVES", "USES", "VIEWS"]
 
 PAGES = """\
 apiVersion: workbench/v1
@@ -87,3 +87,20 @@ spec:
       text: "played {game} on {platform}"
 """
 """Members who play games on platforms, test accounts among them."""
+
+SHELVES = """\
+apiVersion: workbench/v1
+kind: EntitySchema
+metadata: {id: shelves}
+spec:
+  entities: {reader: {who: true}, book: {}}
+  edges: {Read: {from: reader, to: book}}
+  events:
+    Loan:
+      entities: {reader: reader, book: book}
+      edges: [{type: Read, from: reader, to: book}]
+      text: "read {title}"
+    Visit:
+      entities: {reader: reader}
+"""
+"""Readers who borrow books, with a text of each loan, and visits without one."""

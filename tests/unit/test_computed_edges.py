@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
+from schemas import SHELVES
 from typer.testing import CliRunner
 
 from workbench.cli.app import app
@@ -22,19 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SCHEMA = """
-apiVersion: workbench/v1
-kind: EntitySchema
-metadata: {id: shelves}
-spec:
-  entities: {reader: {who: true}, book: {}}
-  edges: {Read: {from: reader, to: book}}
-  events:
-    Loan:
-      entities: {reader: reader, book: book}
-      edges: [{type: Read, from: reader, to: book}]
-      text: "read {title}"
-"""
 WORDS = ("garden", "sea", "war", "love", "cooking", "winter", "music", "stars")
 READERS = 24
 
@@ -56,7 +44,7 @@ def loans(day: int, readers: range, seed: int) -> pa.Table:
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Engine]:
-    (tmp_path / "shelves.yaml").write_text(SCHEMA)
+    (tmp_path / "shelves.yaml").write_text(SHELVES)
     with Engine.create(tmp_path / "w", schema=tmp_path / "shelves.yaml") as engine:
         # the first and the last half of the readers on one day each, the middle on both
         engine.ingest(loans(10, range(16), 1), type="Loan")
@@ -199,7 +187,7 @@ def test_a_result_that_does_not_tell_its_days_is_of_all_that_its_run_saw(db: Eng
 
 
 def test_a_type_of_the_schema_is_the_schemas(tmp_path: Path) -> None:
-    (tmp_path / "own.yaml").write_text(SCHEMA.replace("Read", "SimilarTo"))
+    (tmp_path / "own.yaml").write_text(SHELVES.replace("Read", "SimilarTo"))
     with Engine.create(tmp_path / "w", schema=tmp_path / "own.yaml") as engine:
         engine.ingest(loans(10, range(4), 1), type="Loan")
         assert "computed" not in engine.graph.edges("SimilarTo").column_names
@@ -240,7 +228,7 @@ def lent(readers: int) -> pa.Table:
 
 @pytest.fixture
 def circles(tmp_path: Path) -> Iterator[Engine]:
-    (tmp_path / "shelves.yaml").write_text(SCHEMA)
+    (tmp_path / "shelves.yaml").write_text(SHELVES)
     with Engine.create(tmp_path / "w", schema=tmp_path / "shelves.yaml") as engine:
         engine.ingest(lent(READERS), type="Loan")
         yield engine
@@ -316,7 +304,7 @@ def test_who_is_forgotten_is_in_no_group(circles: Engine) -> None:
 
 
 def test_an_entity_type_of_the_schema_is_the_schemas(tmp_path: Path) -> None:
-    own = SCHEMA.replace("book: {}", "community: {}").replace("to: book", "to: community")
+    own = SHELVES.replace("book: {}", "community: {}").replace("to: book", "to: community")
     (tmp_path / "own.yaml").write_text(own.replace("book: book", "community: book"))
     with Engine.create(tmp_path / "w", schema=tmp_path / "own.yaml") as engine:
         engine.ingest(lent(4), type="Loan")

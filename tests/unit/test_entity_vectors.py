@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pytest
+from schemas import SHELVES
 
 from workbench.engine import Engine
 from workbench.vectors.entities import EntityVectors, entity_vectors
@@ -17,21 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SCHEMA = """
-apiVersion: workbench/v1
-kind: EntitySchema
-metadata: {id: shelves}
-spec:
-  entities: {reader: {who: true}, book: {}}
-  edges: {Read: {from: reader, to: book}}
-  events:
-    Loan:
-      entities: {reader: reader, book: book}
-      edges: [{type: Read, from: reader, to: book}]
-      text: "read {title}"
-    Visit:
-      entities: {reader: reader}
-"""
 TITLES = [
     f"{first} {second}" for first in ("sea", "war", "garden", "stars") for second in ("old", "blue", "loud")
 ]
@@ -55,7 +41,7 @@ LOANS = [row for day in (10, 11, 12) for row in loans(day, day)]
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Engine]:
-    (tmp_path / "shelves.yaml").write_text(SCHEMA)
+    (tmp_path / "shelves.yaml").write_text(SHELVES)
     with Engine.create(tmp_path / "w", schema=tmp_path / "shelves.yaml") as engine:
         engine.ingest(pa.Table.from_pylist(LOANS), type="Loan")
         silent = [{"time": "2025-06-12T05:00:00Z", "reader": "r silent"}]

@@ -12,21 +12,22 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
 
 from workbench.ingest.derive import digest
 from workbench.ingest.stream_keys import key_table, stored_keys
 from workbench.partials.names import RESERVED
-from workbench.partials.stored import Stored, align, concat_documents
+from workbench.partials.stored import Stored, read_documents
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor, Future
 
-    from workbench.partials.types import FieldType
-    from workbench.storage import FileEntry, SegmentStore, Snapshot, Transaction
+    import polars as pl
 
-__all__ = ["Compaction", "add_events", "compact", "merge_parts", "read_parts", "submit_events"]
+    from workbench.partials.types import FieldType
+    from workbench.storage import FileEntry, SegmentStore, Transaction
+
+__all__ = ["Compaction", "add_events", "compact", "merge_parts", "store_anew", "submit_events"]
 
 # Eight parts of a size become one of the next: each row is written again once for each factor of eight.
 _FACTOR = 8
@@ -34,7 +35,6 @@ _FACTOR = 8
 _ROWS = 1 << 20
 _BYTES = 128 << 20
 _KINDS = ("events", "keys")
-_EXTRA = pl.List(pl.Struct({"key": pl.String, "value": pl.String}))
 
 
 @dataclass(frozen=True)
@@ -161,26 +161,11 @@ def _merge(
     transaction: Transaction, parts: Sequence[FileEntry], fields: Mapping[str, Mapping[str, FieldType]]
 ) -> list[FileEntry]:
     transaction.remove(parts)
-    segment, name = parts[0].segment, parts[0].name
     base = transaction.base
     if parts[0].kind == "keys":
         keys = np.concatenate([stored_keys(base.read(part)) for part in parts])
-        return [transaction.add("keys", key_table(keys), segment=segment)]
-    documents = read_parts(base, parts, fields.get(name, {}))
-    return add_events(transaction, {name: documents}, merged=digest(parts))
-
-
-def read_parts(
-    snapshot: Snapshot, parts: Iterable[FileEntry], fields: Mapping[str, FieldType]
-) -> pl.DataFrame:
-    """Return the documents of some parts of one event type, with ``_segment``."""
-    frames = []
-    for part in parts:
-        frame = pl.DataFrame(snapshot.read(part).drop_columns("_type"))
-        if "_extra" in frame.columns:
-            frame = frame.cast({"_extra": _EXTRA})
-        frames.append(align(frame, fields).with_columns(_segment=pl.lit(part.segment)))
-    return concat_documents(frames)
+        return [transaction.add("keys", key_table(keys), segment=parts[0].segment)]
+    return add_events(transaction, read_documents(base, parts, fields), merged=digest(parts))
 
 
 def add_events(
@@ -206,7 +191,7 @@ def store_anew(
     for name in sorted(names):
         for part in transaction.base.files("events", name=name):
             transaction.remove([part])
-            add_events(transaction, {name: read_parts(transaction.base, [part], fields[name])})
+            add_events(transaction, read_documents(transaction.base, [part], fields))
 
 
 def submit_events(

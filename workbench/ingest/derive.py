@@ -31,6 +31,7 @@ __all__ = [
     "add_reference_partials",
     "digest",
     "input_hash",
+    "input_hashes",
     "shaped",
     "stale_segments",
     "submit_partials",
@@ -90,28 +91,42 @@ def stale_segments(
     ]
 
 
-def add_partials(
+def input_hashes(
+    snapshot: Snapshot,
+    segments: Iterable[str],
+    schema: EntitySchema,
+    fields: Mapping[str, Mapping[str, FieldType]],
+) -> dict[str, str]:
+    """Return :func:`input_hash` of segments that a snapshot holds whole."""
+    files: dict[str, list[FileEntry]] = {segment: [] for segment in sorted(segments)}
+    for entry in snapshot.files("events", segments=files):
+        files[entry.segment].append(entry)
+    return {segment: input_hash(entries, schema, fields) for segment, entries in files.items()}
+
+
+def add_partials(  # noqa: PLR0913  (what is derived, of what, and how)
     transaction: Transaction,
     snapshot: Snapshot,
-    segment: str,
+    segments: Sequence[str],
     schema: EntitySchema,
+    fields: Mapping[str, Mapping[str, FieldType]],
     *,
     threads: int,
 ) -> None:
-    """Derive the partials of a stored segment and add them, in place of older ones.
+    """Derive the partials of stored segments and add them, in place of older ones.
 
     Args:
         transaction: The generation that is being made.
-        snapshot: Where the segment's documents are.
-        segment: Its day.
+        snapshot: Where the segments' documents are.
+        segments: Their days.
         schema: Which fields give which entities, edges and properties.
+        fields: The type of each field, by event type.
         threads: Kinds derived and files written at a time.
     """
-    fields = snapshot.manifest.state.get("fields", {})
-    events = snapshot.files("events", segments=[segment])
+    events = snapshot.files("events", segments=segments)
     with workers(threads) as pool:
         derived = submit_stored(pool, snapshot, events, schema, fields)
-        write_partials(pool, transaction, derived, {segment: input_hash(events, schema, fields)})
+        write_partials(pool, transaction, derived, input_hashes(snapshot, segments, schema, fields))
 
 
 def submit_partials(

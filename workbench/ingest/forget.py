@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from workbench.errors import UnknownNameError, UsageError
 from workbench.graph.keys import format_entity, parse_entity
 from workbench.ingest import quarantine
-from workbench.ingest.compact import add_events, read_parts
+from workbench.ingest.compact import add_events
 from workbench.ingest.derive import add_partials, add_reference_partials
 from workbench.ingest.forget_report import Forgetting, Left
 from workbench.ingest.forgotten import STATE, Forgotten, key_fields, rows_about
@@ -23,7 +23,7 @@ from workbench.ingest.mentions import rows_naming
 from workbench.ingest.publish import read_references
 from workbench.ingest.stream_checkpoint import Checkpoints, log_position
 from workbench.ingest.stream_events import decode
-from workbench.partials.stored import align
+from workbench.partials.stored import align, read_documents
 from workbench.storage.collect import DAMAGED
 from workbench.storage.derived import FOLDER as DERIVED
 from workbench.storage.files import publish
@@ -173,13 +173,13 @@ class _Removal:
         self.transaction.remove(affected)
         self._add_left(affected, self.transaction)
         left, threads = self.transaction.preview(), self.settings.worker_threads
-        add_partials(self.transaction, left, segment, self.schema, threads=threads)
+        add_partials(self.transaction, left, [segment], self.schema, self.fields, threads=threads)
 
     def _add_left(self, affected: list[FileEntry], transaction: Transaction) -> None:
         """Write what stays of some parts."""
 
         def add(entry: FileEntry) -> None:
-            frame = read_parts(self.base, [entry], self.fields.get(entry.name, {}))
+            frame = read_documents(self.base, [entry], self.fields)[entry.name]
             left = frame.filter(~self._about(frame, entry.name))
             if left.height:
                 add_events(transaction, {entry.name: left})

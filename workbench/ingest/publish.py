@@ -10,11 +10,11 @@ import polars as pl
 from workbench.ingest import quarantine
 from workbench.ingest.compact import merge_parts, store_anew, submit_events
 from workbench.ingest.derive import (
+    add_partials,
     add_reference_partials,
-    input_hash,
+    input_hashes,
     stale_segments,
     submit_partials,
-    submit_stored,
     write_partials,
 )
 from workbench.ingest.identifiers import identified
@@ -26,13 +26,12 @@ from workbench.partials.types import type_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from concurrent.futures import Executor, Future
 
     from workbench.config.entity_schema import EntitySchema
     from workbench.ingest.batch import Normalised
     from workbench.partials.types import FieldType
     from workbench.settings import Settings
-    from workbench.storage import FileEntry, Snapshot, Transaction, Writer
+    from workbench.storage import Snapshot, Transaction, Writer
 
 __all__ = ["Publisher", "read_references"]
 
@@ -89,8 +88,7 @@ class Publisher:
         stale = stale_segments(writer.snapshot(), self.schema, self.fields)
         for segments in _together(writer.snapshot(), stale):
             transaction = writer.begin()
-            with workers(self._threads) as pool:
-                self._derive(pool, transaction, transaction.base, segments)
+            self._derive(transaction, transaction.base, segments)
             transaction.commit()
         references = {f.inputs for f in writer.snapshot().files("entities", segments=[""])}
         if references - {self.schema.fingerprint}:
@@ -117,34 +115,13 @@ class Publisher:
             for job in jobs:
                 job.result()
             whole = transaction.preview()
-            self._add_partials(pool, transaction, derived, whole, fresh)
-            for segments in _together(whole, sorted((touched | stale) & held)):
-                self._derive(pool, transaction, whole, segments)
+            inputs = input_hashes(whole, fresh, self.schema, self.fields)
+            write_partials(pool, transaction, derived, inputs)
+        for segments in _together(whole, sorted((touched | stale) & held)):
+            self._derive(transaction, whole, segments)
 
-    def _derive(
-        self, pool: Executor, transaction: Transaction, snapshot: Snapshot, segments: Sequence[str]
-    ) -> None:
-        """Derive the partials of segments that a snapshot holds whole."""
-        events = snapshot.files("events", segments=segments)
-        derived = submit_stored(pool, snapshot, events, self.schema, self.fields)
-        self._add_partials(pool, transaction, derived, snapshot, segments)
-
-    def _add_partials(
-        self,
-        pool: Executor,
-        transaction: Transaction,
-        derived: Iterable[Future[dict[str, pl.DataFrame]]],
-        snapshot: Snapshot,
-        segments: Iterable[str],
-    ) -> None:
-        """Add what was derived from segments that a snapshot holds whole."""
-        files: dict[str, list[FileEntry]] = {segment: [] for segment in sorted(segments)}
-        for entry in snapshot.files("events", segments=files):
-            files[entry.segment].append(entry)
-        inputs = {
-            segment: input_hash(entries, self.schema, self.fields) for segment, entries in files.items()
-        }
-        write_partials(pool, transaction, derived, inputs)
+    def _derive(self, transaction: Transaction, snapshot: Snapshot, segments: Sequence[str]) -> None:
+        add_partials(transaction, snapshot, segments, self.schema, self.fields, threads=self._threads)
 
     def _add_references(self, transaction: Transaction, references: Mapping[str, pl.DataFrame]) -> None:
         """Store reference tables: what one ingest reads under a table's name takes the older one's place."""

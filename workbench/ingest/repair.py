@@ -144,7 +144,8 @@ class Repair:
         gone = segments - set(base.segments)
         transaction.remove(f for f in transaction.base.manifest.files if f.segment in gone)
         for segment in sorted(segments & set(stale_segments(base, self.schema, fields))):
-            add_partials(transaction, base, segment, self.schema, threads=self.settings.worker_threads)
+            threads = self.settings.worker_threads
+            add_partials(transaction, base, [segment], self.schema, fields, threads=threads)
 
 
 def _add_what_came_back(transaction: Transaction, plan: Plan) -> None:

@@ -187,8 +187,9 @@ class Checkpoints:
         if not stale:
             return None
         segment = min(stale, key=lambda day: self._derived.get(day, 0.0))
+        fields = transaction.base.manifest.state.get("fields", {})
         threads = self.settings.worker_threads
-        add_partials(transaction, transaction.base, segment, self.schema, threads=threads)
+        add_partials(transaction, transaction.base, [segment], self.schema, fields, threads=threads)
         transaction.commit()
         return segment
 

@@ -112,10 +112,8 @@ def _said(
     A row for each entity and text, by entity and text.
     """
     told = {entry.segment for entry in source.snapshot.files("sightings")}
-    texts = sorted(
-        (pair for pair in zip(window.segments, window.numbers, strict=True) if pair[0].name in told),
-        key=lambda pair: pair[0].name,
-    )
+    pairs_of = zip(window.segments, window.numbers, strict=True)
+    texts = [(segment, numbers) for segment, numbers in pairs_of if segment.name in told]  # by day
     found = source.find(
         partial(_said_in, type_=type),
         [segment.name for segment, _ in texts],
